@@ -1,0 +1,250 @@
+//! Matrix products with a small right-hand side, whose rows do not depend on each other.
+
+use pulp::{Arch, Simd, WithSimd};
+
+use crate::Real;
+use crate::real::private::Products;
+
+/// A k×n matrix B, stored so that products `A B` with a row-major A run at the speed of the registers.
+///
+/// Each entry of the product is one chain of (fused, where the CPU has it) multiply-adds over k in order: the
+/// bits of a row of `A B` depend on that row of A and on B only, at any height and position. General matrix
+/// products of libraries do not promise that (their one-row product is another algorithm), and the contract
+/// of the samplers needs it. Made for B of up to a few hundred rows and columns; A may be of any height.
+///
+/// ```
+/// use numeric::Packed;
+/// let b = Packed::new(2, 3, |k, j| [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]][k][j]);
+/// let mut out = [0.0; 6];
+/// b.left_multiply(&[1.0, 10.0, 2.0, 0.0], &mut out);
+/// assert_eq!(out, [41.0, 52.0, 63.0, 2.0, 4.0, 6.0]);
+/// b.add_left_multiply(&[1.0, 0.0], &mut out[..3]);
+/// assert_eq!(out[..3], [42.0, 54.0, 66.0]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Packed<F> {
+    k: usize,
+    n: usize,
+    /// Row-major with rows padded by zeros to a multiple of 64 bytes.
+    padded: Vec<F>,
+    stride: usize,
+}
+
+impl<F: Real> Packed<F> {
+    /// The matrix with entries `entry(k, j)`.
+    pub fn new(k: usize, n: usize, entry: impl Fn(usize, usize) -> f64) -> Packed<F> {
+        let stride = n.next_multiple_of(64 / size_of::<F>());
+        let mut padded = vec![F::zero(); k * stride];
+        for (i, row) in padded.chunks_exact_mut(stride.max(1)).enumerate() {
+            for (j, value) in row[..n].iter_mut().enumerate() {
+                *value = F::of(entry(i, j));
+            }
+        }
+        Packed { k, n, padded, stride }
+    }
+
+    /// Number of rows k of B.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.k
+    }
+
+    /// Number of columns n of B.
+    #[must_use]
+    pub fn columns(&self) -> usize {
+        self.n
+    }
+
+    /// Row k of B, of length n.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    #[must_use]
+    pub fn row(&self, k: usize) -> &[F] {
+        &self.padded[k * self.stride..][..self.n]
+    }
+
+    /// `out = A B`, with A of shape (m, k) and `out` of shape (m, n), both row-major.
+    ///
+    /// # Panics
+    /// If the lengths do not fit each other.
+    #[track_caller]
+    pub fn left_multiply(&self, a: &[F], out: &mut [F]) {
+        self.product(a, out, false);
+    }
+
+    /// `out += A B`.
+    ///
+    /// # Panics
+    /// If the lengths do not fit each other.
+    #[track_caller]
+    pub fn add_left_multiply(&self, a: &[F], out: &mut [F]) {
+        self.product(a, out, true);
+    }
+
+    #[track_caller]
+    fn product(&self, a: &[F], out: &mut [F], accumulate: bool) {
+        if self.n == 0 {
+            return assert!(out.is_empty(), "a product without columns");
+        }
+        assert_eq!(out.len() % self.n, 0, "out has whole rows");
+        assert_eq!(a.len(), out.len() / self.n * self.k, "A has k columns and as many rows as out");
+        if self.k == 0 {
+            if !accumulate {
+                out.fill(F::zero());
+            }
+            return;
+        }
+        F::product(Product {
+            a,
+            b: &self.padded,
+            out,
+            k: self.k,
+            n: self.n,
+            stride: self.stride,
+            accumulate,
+        });
+    }
+}
+
+/// One product `out (+)= A B`, with B in rows of `stride`.
+#[derive(Debug)]
+#[expect(unnameable_types, reason = "only the seal of `Real` speaks of it")]
+pub struct Product<'a, F> {
+    a: &'a [F],
+    b: &'a [F],
+    out: &'a mut [F],
+    k: usize,
+    n: usize,
+    stride: usize,
+    accumulate: bool,
+}
+
+macro_rules! products {
+    ($float:ty, $exp:ident, $lanes:ident, $as_simd:ident, $as_mut_simd:ident, $splat:ident, $mul_add:ident, $add:ident) => {
+        impl Products for $float {
+            fn product(product: Product<'_, $float>) {
+                Arch::new().dispatch(product);
+            }
+
+            fn exp_weights(x: &mut [$float]) {
+                crate::exp::$exp(x);
+            }
+        }
+
+        impl WithSimd for Product<'_, $float> {
+            type Output = ();
+
+            #[inline(always)]
+            fn with_simd<S: Simd>(mut self, simd: S) {
+                let rows = self.out.len() / self.n;
+                let mut row = 0;
+                // Registers for rows × vectors of accumulators: 16 of 32, or 8 of 16; enough in flight to
+                // hide the latency of the multiply-add.
+                if S::REGISTER_COUNT >= 32 {
+                    while row + 8 <= rows {
+                        self.tiles::<S, 8, 2>(simd, row);
+                        row += 8;
+                    }
+                }
+                while row + 4 <= rows {
+                    self.tiles::<S, 4, 2>(simd, row);
+                    row += 4;
+                }
+                while row < rows {
+                    self.tiles::<S, 1, 8>(simd, row);
+                    row += 1;
+                }
+            }
+        }
+
+        impl Product<'_, $float> {
+            /// ROWS rows of the product from `row` on, in tiles of VECTORS vectors and what is left by one.
+            #[inline(always)]
+            fn tiles<S: Simd, const ROWS: usize, const VECTORS: usize>(&mut self, simd: S, row: usize) {
+                let vectors = self.n.div_ceil(S::$lanes);
+                let mut first = 0;
+                while first + VECTORS <= vectors {
+                    self.tile::<S, ROWS, VECTORS>(simd, row, first);
+                    first += VECTORS;
+                }
+                while first < vectors {
+                    self.tile::<S, ROWS, 1>(simd, row, first);
+                    first += 1;
+                }
+            }
+
+            #[inline(always)]
+            fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
+                &mut self,
+                simd: S,
+                row: usize,
+                first: usize,
+            ) {
+                let a: [&[$float]; ROWS] =
+                    std::array::from_fn(|r| &self.a[(row + r) * self.k..(row + r + 1) * self.k]);
+                let (b, _) = S::$as_simd(self.b);
+                let mut sums = [[simd.$splat(0.0); VECTORS]; ROWS];
+                for (k, b) in b.chunks_exact(self.stride / S::$lanes).enumerate() {
+                    let b: &[_; VECTORS] = b[first..first + VECTORS].try_into().expect("VECTORS of them");
+                    for (sums, a) in sums.iter_mut().zip(&a) {
+                        let a = simd.$splat(a[k]);
+                        for (sum, &b) in sums.iter_mut().zip(b) {
+                            *sum = simd.$mul_add(a, b, *sum);
+                        }
+                    }
+                }
+                let columns = first * S::$lanes..self.n.min((first + VECTORS) * S::$lanes);
+                for (r, sums) in sums.iter().enumerate() {
+                    let out = &mut self.out[(row + r) * self.n..][columns.clone()];
+                    let (whole, tail) = S::$as_mut_simd(out);
+                    for (out, &sum) in whole.iter_mut().zip(sums) {
+                        *out = if self.accumulate { simd.$add(*out, sum) } else { sum };
+                    }
+                    if !tail.is_empty() {
+                        let last = [sums[whole.len()]];
+                        let last: &[$float] = pulp::bytemuck::cast_slice(&last);
+                        for (out, &sum) in tail.iter_mut().zip(last) {
+                            *out = if self.accumulate { *out + sum } else { sum };
+                        }
+                    }
+                }
+            }
+        }
+    };
+}
+products!(f32, f32s, F32_LANES, as_simd_f32s, as_mut_simd_f32s, splat_f32s, mul_add_e_f32s, add_f32s);
+products!(f64, f64s, F64_LANES, as_simd_f64s, as_mut_simd_f64s, splat_f64s, mul_add_e_f64s, add_f64s);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Against the plain triple loop, at every height and width around the tile sizes.
+    fn against_the_definition<F: Real>(tolerance: f64) {
+        let entry = |i: usize, j: usize| ((i * 31 + j * 17) % 23) as f64 / 7.0 - 1.5;
+        for (m, k, n) in [(1, 1, 1), (3, 5, 7), (8, 32, 8), (13, 8, 32), (64, 64, 35), (65, 3, 100), (2, 0, 3)] {
+            let a: Vec<F> = (0..m * k).map(|i| F::of(entry(i / k, i % k + 5))).collect();
+            let b = Packed::<F>::new(k, n, entry);
+            let mut out = vec![F::of(9.0); m * n];
+            b.left_multiply(&a, &mut out);
+            for (index, value) in out.iter().enumerate() {
+                let (i, j) = (index / n, index % n);
+                let exact: f64 = (0..k).map(|l| a[i * k + l].as_f64() * F::of(entry(l, j)).as_f64()).sum();
+                assert!((value.as_f64() - exact).abs() <= tolerance * k as f64, "{m} {k} {n} at {i} {j}");
+            }
+            // The same bits for one row at a time: the kernel of a row does not see the others.
+            for i in 0..m {
+                let mut one = vec![F::zero(); n];
+                b.left_multiply(&a[i * k..(i + 1) * k], &mut one);
+                assert_eq!(one, out[i * n..(i + 1) * n], "row {i} alone");
+            }
+        }
+    }
+
+    #[test]
+    fn products_agree_with_the_definition_and_row_by_row() {
+        against_the_definition::<f32>(1e-5);
+        against_the_definition::<f64>(1e-14);
+    }
+}

@@ -1,0 +1,56 @@
+//! The shared ndarray layer of girsanov: what every crate of the house speaks, and no algorithm of the field.
+//!
+//! | what | where |
+//! |---|---|
+//! | a drift, score, denoiser or velocity on batches `(n, d)` | [`VectorField`], [`Batch`], [`from_fn`], [`from_row_fn`] |
+//! | a field with what it predicts and for which process | [`Model`], [`Prediction`], [`Schedule`], [`Level`] |
+//! | what some fields can do beyond that | [`JacobianProducts`], [`Divergence`], [`PosteriorCovariance`], [`LogDensity`], [`FiniteDifference`] |
+//! | times and grids of times | [`Time`], [`Times`], [`TimeGrid`] |
+//! | randomness as a function of (seed, label, row, step, coordinate) | [`Noise`], [`Brownian`], [`RowStream`] |
+//! | running blocks of rows on all cores | [`run_blocks`], [`run_rows`], [`Control`], [`Scratch`] |
+//! | statistics that do not depend on how the rows were split | [`estimate`], [`Estimate`] |
+//! | logarithms, exponentials and φ-functions at their limits | [`special`] |
+//! | small matrix products whose rows do not depend on each other | [`Packed`] |
+//! | rows to a file, resumable to the bit | `output` (feature `output`) |
+//!
+//! # Conventions
+//! - Arrays are batch-first: `(n, d)`, a row is a sample, standard layout. Only they are generic over
+//!   [`Real`]; times, weights, rates, bounds and statistics are `f64`. All information is in nats.
+//! - `*_into` writes over its output and allocates nothing that outlives the call.
+//! - Row `i` of a run is a function of (seed, i): not of the number of rows, threads, blocks or shards.
+//! - Bad input gets an [`Error`] that names the parameter and the value. NaN never passes.
+//!
+//! The version of ndarray that the API speaks is re-exported as [`ndarray`].
+#![doc(test(attr(deny(warnings))))]
+
+pub use ndarray;
+
+mod abilities;
+mod error;
+mod exp;
+pub mod estimate;
+mod field;
+mod gemm;
+mod model;
+pub mod noise;
+#[cfg(feature = "output")]
+pub mod output;
+mod real;
+mod run;
+pub mod special;
+mod time;
+
+pub use abilities::{Divergence, FiniteDifference, JacobianProducts, LogDensity, PosteriorCovariance};
+pub use error::Error;
+pub use estimate::Estimate;
+pub use field::{
+    Batch, Batching, Combined, Scaled, Scratch, TimeReversed, VectorField, WithBatching, as_rows, combined,
+    from_fn, from_row_fn, scaled, time_reversed, with_batching,
+};
+pub use exp::exp_weights;
+pub use gemm::Packed;
+pub use model::{Level, Model, Predicting, Prediction, Schedule};
+pub use noise::{Brownian, Node, Noise, RowStream};
+pub use real::Real;
+pub use run::{Control, check_finite, run_blocks, run_rows};
+pub use time::{Time, TimeGrid, Times};

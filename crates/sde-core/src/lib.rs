@@ -1,0 +1,42 @@
+//! Diffusions on R^d: variance-preserving processes, analytic targets, and reverse-time samplers.
+//!
+//! # Overview
+//! A reverse-time run is a composition of four independent values:
+//!
+//! | value | types |
+//! |---|---|
+//! | a *process* that turns data into noise | [`Ou`], [`LinearVp`], [`CosineVp`] ([`VariancePreserving`]) |
+//! | a *model* of it: a field that predicts something | [`numeric::Model`]; exact ones from [`Mixture`] |
+//! | a *method* that takes one step back | [`EulerMaruyama`], [`ExponentialIntegrator`], [`FrozenScore`], [`FrozenDenoiser`], [`MomentMatched`], [`LocallyMomentMatched`], [`ProbabilityFlowHeun`] |
+//! | a *grid* of times | [`grid::uniform`], [`grid::two_phase`], [`grid::geometric_v`] |
+//!
+//! and a [`Sampler`] is model, method and grid; it draws any rows of the sample from a [`numeric::Noise`].
+//!
+//! # Which method?
+//! - [`LocallyMomentMatched`] where the posterior covariance is known: second order, the least error by far.
+//! - [`MomentMatched`] for any denoiser, given the data's covariance: exact for Gaussian data.
+//! - [`FrozenDenoiser`] (DDPM) if nothing is known of the data.
+//! - [`ExponentialIntegrator`] and [`EulerMaruyama`] to compare with theory and with other libraries.
+//! - [`ProbabilityFlowHeun`] for a deterministic map from noise to data.
+//!
+//! # What this crate is not
+//! It trains no networks and holds none: a network is a [`numeric::VectorField`] of yours. Certificates of what
+//! a run got wrong are in the crate `girsanov-bounds`.
+#![doc(test(attr(deny(warnings))))]
+
+pub mod fit;
+pub mod grid;
+mod method;
+mod mixture;
+mod sampler;
+mod schedule;
+
+pub use method::{
+    EulerMaruyama, ExponentialIntegrator, FrozenDenoiser, FrozenScore, GaussianStep, LocallyMomentMatched,
+    Method, MomentMatched, ProbabilityFlowHeun, Spread, Step, add_noise,
+    gaussian_step,
+};
+pub use mixture::{Component, Covariance, Mixture, MixtureField};
+pub use numeric;
+pub use sampler::Sampler;
+pub use schedule::{CosineVp, LinearVp, Ou, VariancePreserving, transition};

@@ -1,0 +1,189 @@
+//! Methods that freeze one prediction over the step: isotropic Gaussian steps.
+
+use numeric::ndarray::ArrayRef2;
+use numeric::{Batch, Error, Model, Prediction, Real, Scratch, Times, VectorField};
+
+use super::{GaussianStep, Method, Spread, Step, affine_into, gaussian_step};
+use crate::VariancePreserving;
+
+/// The clock at both ends of a step: τ, τ' < τ, and the gap g = τ − τ'.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clocks {
+    pub(super) from: f64,
+    pub(super) to: f64,
+    pub(super) gap: f64,
+}
+
+impl Clocks {
+    pub(super) fn of(process: &impl VariancePreserving, step: Step<'_>) -> Result<Clocks, Error> {
+        let (from, to) = (process.clock(step.from), process.clock(step.to));
+        let gap = from - to;
+        Error::domain(gap > 0.0 && to >= 0.0, "step", gap, "a step towards the data, to a clock of at least 0")?;
+        Ok(Clocks { from, to, gap })
+    }
+
+    /// `v'/v` and `1 − v'/v`, with `v = e^{2τ} − 1` the noise per signal; both to full accuracy.
+    pub(super) fn kept(self) -> (f64, f64) {
+        // v'/v = e^{−2g} (1 − e^{−2τ'})/(1 − e^{−2τ}) and 1 − v'/v = (1 − e^{−2g})/(1 − e^{−2τ}).
+        let sigma2 = |clock: f64| -(-2.0 * clock).exp_m1();
+        let kept = (-2.0 * self.gap).exp() * sigma2(self.to) / sigma2(self.from);
+        (kept, sigma2(self.gap) / sigma2(self.from))
+    }
+
+    /// `α' = e^{−τ'}` and the posterior step's mean as (a, b) of `a x + b E[x_0|x]`.
+    ///
+    /// In `u = x/α`: `E[u' | u] = m + (v'/v)(u − m)`.
+    pub(super) fn posterior_mean(self) -> (f64, f64) {
+        let (kept, lost) = self.kept();
+        (kept * self.gap.exp(), lost * (-self.to).exp())
+    }
+
+    /// Variance of the posterior step given `x_0`: `α'² v' (v − v')/v = (1 − e^{−2τ'}) (1 − v'/v)`.
+    pub(super) fn bridge_variance(self) -> f64 {
+        -(-2.0 * self.to).exp_m1() * self.kept().1
+    }
+}
+
+macro_rules! frozen {
+    ($(#[$doc:meta])* $name:ident, $label:literal, $what:ident, $rule:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct $name;
+
+        impl<F: Real, V: VectorField<F>, S: VariancePreserving> Method<F, Model<V, S>> for $name {
+            fn name(&self) -> &'static str {
+                $label
+            }
+
+            fn step(
+                &self,
+                model: &Model<V, S>,
+                step: Step<'_>,
+                x: &mut ArrayRef2<F>,
+                scratch: &mut Scratch,
+            ) -> Result<(), Error> {
+                gaussian_step(self, model, step, x, scratch)
+            }
+        }
+
+        impl<F: Real, V: VectorField<F>, S: VariancePreserving> GaussianStep<F, Model<V, S>> for $name {
+            fn transition(
+                &self,
+                model: &Model<V, S>,
+                step: Step<'_>,
+                x: &ArrayRef2<F>,
+                mean: &mut ArrayRef2<F>,
+                scratch: &mut Scratch,
+            ) -> Result<Spread<F>, Error> {
+                let rule: fn(&S, Step<'_>) -> Result<((f64, f64), f64), Error> = $rule;
+                let (coefficients, variance) = rule(&model.schedule, step)?;
+                let batch = Batch::new(step.rows, Times::Same(step.from), x);
+                affine_into(model, Prediction::$what, coefficients, &batch, mean, scratch)?;
+                Ok(Spread::Isotropic(variance.sqrt()))
+            }
+        }
+    };
+}
+
+frozen! {
+    /// Euler–Maruyama for the reverse SDE, with drift and diffusion frozen at the start of the step.
+    ///
+    /// ```math
+    /// x' = x + h r \,\big(x + 2 s(t, x)\big) + \sqrt{2 r h}\; z, \qquad r = \beta(t)/2,\ h = t - t'.
+    /// ```
+    /// The plain method: the only one here whose law depends on the schedule and not just on its clock. Its law
+    /// is Gaussian at each step, but as its diffusion coefficient is frozen, its *path* is singular to the true
+    /// one: no path-space bound exists for it.
+    ///
+    /// # Convergence
+    /// Weak order 1, strong order 1 (additive noise) for Lipschitz scores.
+    /// # Randomness
+    /// d normals per row and step: the Brownian increment of the step divided by √h.
+    /// # Complexity
+    /// One model evaluation per step.
+    /// # References
+    /// Song et al. (2021), *Score-based generative modeling through stochastic differential equations*.
+    EulerMaruyama, "euler-maruyama", Score, |process, step| {
+        let h = if step.from.t.abs() <= step.from.to_end {
+            step.from.t - step.to.t
+        } else {
+            step.to.to_end - step.from.to_end
+        };
+        Error::domain(h > 0.0, "step", h, "a step towards the data")?;
+        let rh = process.rate(step.from) * h;
+        Ok(((1.0 + rh, 2.0 * rh), 2.0 * rh))
+    }
+}
+
+frozen! {
+    /// Exponential integrator with frozen score: the sampler of the nearly d-linear convergence bound.
+    ///
+    /// ```math
+    /// x' = e^{g} x + 2 (e^{g} - 1)\, s(\tau, x) + \sqrt{e^{2g} - 1}\; z, \qquad g = \tau - \tau'.
+    /// ```
+    /// The exact solution of `dY = (Y + 2 s) dτ + √2 dB` over the step with s frozen. Known as scheme S in the
+    /// tables of this house.
+    ///
+    /// # Convergence
+    /// KL of the path O(1/N) on good grids, linear in d: see the crate of bounds.
+    /// # Randomness
+    /// d normals per row and step.
+    /// # Complexity
+    /// One model evaluation per step.
+    /// # References
+    /// Benton, De Bortoli, Doucet, Deligiannidis (2024), *Nearly d-linear convergence bounds for diffusion
+    /// models via stochastic localization*, section 2.
+    ExponentialIntegrator, "exponential integrator (S)", Score, |process, step| {
+        let Clocks { gap, .. } = Clocks::of(process, step)?;
+        Ok(((gap.exp(), 2.0 * gap.exp_m1()), (2.0 * gap).exp_m1()))
+    }
+}
+
+frozen! {
+    /// Frozen score in the variance clock: Euler–Maruyama for the variance-exploding process `u = x/α`.
+    ///
+    /// ```math
+    /// x' = e^{g} x + (e^{g} - e^{-g})\, s(\tau, x) + \sqrt{e^{2g} - 1}\; z, \qquad g = \tau - \tau'.
+    /// ```
+    /// The mean of the step is exact for every law; the variance is that of the noise removed, and exceeds the
+    /// true one. Scheme V in the tables of this house.
+    ///
+    /// # Convergence
+    /// KL of the path O(1/N).
+    /// # Randomness
+    /// d normals per row and step.
+    /// # Complexity
+    /// One model evaluation per step.
+    /// # References
+    /// Song and Ermon (2019), *Generative modeling by estimating gradients of the data distribution*, in the
+    /// time discretisation of Song et al. (2021).
+    FrozenScore, "frozen score (V)", Score, |process, step| {
+        let Clocks { gap, .. } = Clocks::of(process, step)?;
+        Ok(((gap.exp(), 2.0 * gap.sinh()), (2.0 * gap).exp_m1()))
+    }
+}
+
+frozen! {
+    /// Frozen denoiser: the Gaussian posterior step of DDPM, `x' ~ q(x' | x, x_0 = E[x_0|x])`.
+    ///
+    /// ```math
+    /// u' \mid u \sim N\Big( m + \frac{v'}{v}(u - m),\ \frac{v'(v - v')}{v} I \Big), \qquad
+    /// u = x/\alpha,\ v = \sigma^2/\alpha^2,\ m = \mathbb{E}[x_0 \mid x].
+    /// ```
+    /// Exact for point masses on every grid. The discretisation error is the left Riemann error of the curve of
+    /// the mean square error over the signal-to-noise ratio, hence bounded for discrete data whatever the
+    /// dimension. Scheme D in the tables of this house.
+    ///
+    /// # Convergence
+    /// KL of the path O(1/N); dimension-free for discrete data.
+    /// # Randomness
+    /// d normals per row and step.
+    /// # Complexity
+    /// One model evaluation per step.
+    /// # References
+    /// Ho, Jain, Abbeel (2020), *Denoising diffusion probabilistic models*, equations 6–7.
+    FrozenDenoiser, "frozen denoiser (D)", Denoised, |process, step| {
+        let clocks = Clocks::of(process, step)?;
+        Ok((clocks.posterior_mean(), clocks.bridge_variance()))
+    }
+}

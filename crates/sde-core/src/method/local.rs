@@ -1,0 +1,146 @@
+//! The locally moment-matched step.
+
+use numeric::ndarray::{Array2, ArrayRef2};
+use numeric::{Batch, Error, Model, PosteriorCovariance, Prediction, Real, Scratch, Times};
+
+use super::frozen::Clocks;
+use super::{GaussianStep, Method, Spread, Step, gaussian_step};
+use crate::VariancePreserving;
+
+/// Gaussian step with the exact mean *and* covariance of the true reverse kernel at the current point.
+///
+/// ```math
+/// u' \mid u \sim N\Big( m(u) + \frac{v'}{v}(u - m(u)),\
+///   \frac{v'(v - v')}{v} I + \Big(1 - \frac{v'}{v}\Big)^2 \Sigma(u) \Big), \qquad
+/// m = \mathbb{E}[x_0 \mid u],\ \Sigma = \mathrm{Cov}(x_0 \mid u).
+/// ```
+/// Third cumulants drive its error, so that the KL falls like 1/N² where the other methods' falls like 1/N: a
+/// second-order sampler. It needs the posterior covariance of the model ([`PosteriorCovariance`]), and the
+/// model's prediction to be the denoiser. Scheme L in the tables of this house.
+///
+/// # Convergence
+/// KL of the chain O(1/N²).
+/// # Randomness
+/// d normals per row and step.
+/// # Complexity
+/// One evaluation of mean and covariance and one Cholesky factorisation, d³/3, per row and step.
+/// # References
+/// Optimal-covariance reverse steps: Bao et al. (2022), *Analytic-DPM*; Ou et al. (2024), *Improving
+/// probabilistic diffusion models with optimal diagonal covariance matching*.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LocallyMomentMatched;
+
+impl<F: Real, V: PosteriorCovariance<F>, S: VariancePreserving> Method<F, Model<V, S>> for LocallyMomentMatched {
+    fn name(&self) -> &'static str {
+        "locally moment-matched (L)"
+    }
+
+    fn step(
+        &self,
+        model: &Model<V, S>,
+        step: Step<'_>,
+        x: &mut ArrayRef2<F>,
+        scratch: &mut Scratch,
+    ) -> Result<(), Error> {
+        gaussian_step(self, model, step, x, scratch)
+    }
+}
+
+impl<F: Real, V: PosteriorCovariance<F>, S: VariancePreserving> GaussianStep<F, Model<V, S>>
+    for LocallyMomentMatched
+{
+    fn transition(
+        &self,
+        model: &Model<V, S>,
+        step: Step<'_>,
+        x: &ArrayRef2<F>,
+        mean: &mut ArrayRef2<F>,
+        scratch: &mut Scratch,
+    ) -> Result<Spread<F>, Error> {
+        assert_eq!(model.prediction, Prediction::Denoised, "a posterior covariance belongs to a denoiser");
+        let (n, d) = x.dim();
+        let clocks = Clocks::of(&model.schedule, step)?;
+        let batch = Batch::new(step.rows, Times::Same(step.from), x);
+        let mut covariance = Array2::zeros((n, d * d));
+        model.field.mean_covariance_into(&batch, mean, &mut covariance, scratch)?;
+        let (a, b) = clocks.posterior_mean();
+        let (a, b) = (F::of(a), F::of(b));
+        mean.zip_mut_with(x, |m, &x| *m = a * x + b * *m);
+        let mut factors = covariance.into_raw_vec_and_offset().0;
+        let (scale, bridge) = (F::of((b * b).as_f64()), F::of(clocks.bridge_variance()));
+        for (row, matrix) in factors.chunks_exact_mut(d * d).enumerate() {
+            pulp::Arch::new().dispatch(
+                #[inline(always)]
+                || {
+                    for entry in matrix.iter_mut() {
+                        *entry *= scale;
+                    }
+                    for j in 0..d {
+                        matrix[j * d + j] += bridge;
+                    }
+                    cholesky(matrix, d)
+                },
+            )
+            .then_some(())
+            .ok_or(Error::NotPositiveDefinite { parameter: "posterior covariance", index: row })?;
+        }
+        Ok(Spread::PerRow(factors))
+    }
+}
+
+/// Replaces the lower triangle of a symmetric row-major matrix by its Cholesky factor; whether it has one.
+#[inline(always)]
+fn cholesky<F: Real>(a: &mut [F], d: usize) -> bool {
+    // Right-looking on the upper triangle, whose rows are contiguous, then one transposition.
+    for k in 0..d {
+        let pivot = a[k * d + k];
+        if !(pivot > F::zero()) {
+            return false;
+        }
+        let root = pivot.sqrt();
+        let inverse = F::one() / root;
+        for x in &mut a[k * d + k..(k + 1) * d] {
+            *x *= inverse;
+        }
+        let (above, below) = a.split_at_mut((k + 1) * d);
+        let pivot_row = &above[k * d..];
+        for (i, row) in below.chunks_exact_mut(d).enumerate() {
+            let i = k + 1 + i;
+            let factor = pivot_row[i];
+            for (x, &p) in row[i..].iter_mut().zip(&pivot_row[i..]) {
+                *x -= factor * p;
+            }
+        }
+    }
+    for i in 0..d {
+        for j in 0..i {
+            a[i * d + j] = a[j * d + i];
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cholesky;
+
+    #[test]
+    fn the_factor_squares_to_the_matrix_and_indefinite_ones_are_refused() {
+        let d = 7;
+        let b: Vec<f64> = (0..d * d).map(|i| ((i * 37) % 11) as f64 - 4.0).collect();
+        let entry = |i: usize, j: usize| (0..d).map(|k| b[i * d + k] * b[j * d + k]).sum::<f64>();
+        let matrix: Vec<f64> = (0..d * d).map(|i| entry(i / d, i % d) + f64::from(u8::from(i / d == i % d))).collect();
+        let mut l = matrix.clone();
+        assert!(cholesky(&mut l, d));
+        for i in 0..d {
+            for j in 0..=i {
+                let product: f64 = (0..=j).map(|k| l[i * d + k] * l[j * d + k]).sum();
+                assert!((product - matrix[i * d + j]).abs() < 1e-11);
+            }
+        }
+        let mut bad = matrix;
+        bad[d * d - 1] = -1.0;
+        assert!(!cholesky(&mut bad, d));
+        assert!(!cholesky(&mut [f64::NAN], 1) && !cholesky(&mut [0.0_f64], 1));
+    }
+}

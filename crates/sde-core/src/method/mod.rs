@@ -1,0 +1,171 @@
+//! One step of a reverse-time run: the methods, and what they have in common.
+
+mod frozen;
+mod local;
+mod ode;
+mod principal;
+
+use numeric::ndarray::{Array2, ArrayRef2};
+use numeric::{Batch, Error, Model, Noise, Prediction, Real, Schedule, Scratch, Time, Times, VectorField};
+
+pub use frozen::{EulerMaruyama, ExponentialIntegrator, FrozenDenoiser, FrozenScore};
+pub use local::LocallyMomentMatched;
+pub use ode::ProbabilityFlowHeun;
+pub use principal::MomentMatched;
+
+/// One step of a run: which rows, from where to where, with which noise.
+#[derive(Clone, Copy, Debug)]
+pub struct Step<'a> {
+    /// Absolute numbers of the rows.
+    pub rows: &'a [u64],
+    /// Number of the step in its grid: the cell that its Brownian increment belongs to.
+    pub index: u64,
+    /// Where it starts (more noise).
+    pub from: Time,
+    /// Where it ends (less noise).
+    pub to: Time,
+    /// Noise of the path.
+    pub noise: Noise,
+}
+
+/// A method that carries rows from one time of a model's process to an earlier one.
+///
+/// `M` is the kind of [`Model`] it can use. Methods are small values; processes, models, grids and noise are
+/// others, and a [`Sampler`](crate::Sampler) is one of each.
+pub trait Method<F: Real, M>: Send + Sync {
+    /// Short name, for tables.
+    fn name(&self) -> &'static str;
+
+    /// Model evaluations per step.
+    fn calls(&self) -> usize {
+        1
+    }
+
+    /// Replaces the rows `x`, `(n, d)`, at `step.from` by rows at `step.to`.
+    ///
+    /// # Errors
+    /// The model's own, and whatever a step makes of the numbers it gets.
+    fn step(&self, model: &M, step: Step<'_>, x: &mut ArrayRef2<F>, scratch: &mut Scratch) -> Result<(), Error>;
+}
+
+/// The covariance of a Gaussian step, by a factor of it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Spread<F> {
+    /// `s² I`, by s.
+    Isotropic(f64),
+    /// `P diag(s²) Pᵀ` with the method's orthonormal directions P, by s in each direction.
+    Principal(Vec<f64>),
+    /// `L Lᵀ` for each row, by its lower triangle L in row-major order, `(n, d, d)` in one vector; what stands
+    /// above the diagonal is not used.
+    PerRow(Vec<F>),
+}
+
+/// A method whose step is a Gaussian: `x' | x ~ N(mean(x), covariance(x))`.
+///
+/// What a method draws from and what a certificate bounds is the same code: [`Method::step`] of every such
+/// method is [`gaussian_step`], which draws from [`transition`](Self::transition).
+pub trait GaussianStep<F: Real, M>: Method<F, M> {
+    /// Writes the mean of the step from each row of `x` over `mean`, both `(n, d)`, and returns the spread.
+    ///
+    /// # Errors
+    /// The model's own; [`Error::NotPositiveDefinite`] for a covariance that is not, with the row of the batch.
+    fn transition(
+        &self,
+        model: &M,
+        step: Step<'_>,
+        x: &ArrayRef2<F>,
+        mean: &mut ArrayRef2<F>,
+        scratch: &mut Scratch,
+    ) -> Result<Spread<F>, Error>;
+
+    /// The directions P of [`Spread::Principal`], as `Pᵀ`; `None` for the other spreads.
+    fn directions(&self) -> Option<&numeric::Packed<F>> {
+        None
+    }
+}
+
+/// The [`Method::step`] of a [`GaussianStep`]: `x' = mean + factor · z` with the step's normals z.
+///
+/// # Errors
+/// Those of the transition.
+pub fn gaussian_step<F: Real, M, G: GaussianStep<F, M> + ?Sized>(
+    method: &G,
+    model: &M,
+    step: Step<'_>,
+    x: &mut ArrayRef2<F>,
+    scratch: &mut Scratch,
+) -> Result<(), Error> {
+    let [mut mean, mut z] = take_like(x, scratch);
+    let spread = method.transition(model, step, x, &mut mean, scratch)?;
+    step.noise.normals_into(step.rows, step.index, &mut z);
+    add_noise(&mean, &spread, method.directions(), &mut z, x);
+    scratch.put([mean, z]);
+    Ok(())
+}
+
+/// Two arrays of the shape of `x`, with any contents; to be put back as they are.
+fn take_like<F: Real>(x: &ArrayRef2<F>, scratch: &mut Scratch) -> [Array2<F>; 2] {
+    let buffers: [Array2<F>; 2] = scratch.take();
+    if buffers[0].dim() == x.dim() { buffers } else { [(); 2].map(|()| Array2::zeros(x.raw_dim())) }
+}
+
+/// `out = mean + factor · z` for each row. Overwrites z.
+pub fn add_noise<F: Real>(
+    mean: &ArrayRef2<F>,
+    spread: &Spread<F>,
+    directions: Option<&numeric::Packed<F>>,
+    z: &mut ArrayRef2<F>,
+    out: &mut ArrayRef2<F>,
+) {
+    let d = mean.ncols();
+    let slices = "steps work on standard layout";
+    let (mean, z) = (mean.as_slice().expect(slices), z.as_slice_mut().expect(slices));
+    let out = out.as_slice_mut().expect(slices);
+    match spread {
+        Spread::Isotropic(s) => {
+            let s = F::of(*s);
+            for ((out, &mean), &z) in out.iter_mut().zip(mean).zip(z.iter()) {
+                *out = mean + s * z;
+            }
+        }
+        Spread::Principal(scales) => {
+            let scales: Vec<F> = scales.iter().map(|&s| F::of(s)).collect();
+            for z in z.chunks_exact_mut(d) {
+                for (z, &s) in z.iter_mut().zip(&scales) {
+                    *z *= s;
+                }
+            }
+            out.copy_from_slice(mean);
+            directions.expect("a principal spread has directions").add_left_multiply(z, out);
+        }
+        Spread::PerRow(factors) => {
+            let rows = out.chunks_exact_mut(d).zip(mean.chunks_exact(d)).zip(z.chunks_exact(d));
+            for (((out, mean), z), factor) in rows.zip(factors.chunks_exact(d * d)) {
+                for (j, (out, &mean)) in out.iter_mut().zip(mean).enumerate() {
+                    let row = &factor[j * d..=j * d + j];
+                    *out = mean + row.iter().zip(z).map(|(&l, &z)| l * z).sum::<F>();
+                }
+            }
+        }
+    }
+}
+
+/// Writes `a x + b p` over `out`, with p the prediction `what` of the model, in one pass over its own.
+fn affine_into<F: Real, V: VectorField<F>, S: Schedule>(
+    model: &Model<V, S>,
+    what: Prediction,
+    (a, b): (f64, f64),
+    batch: &Batch<'_, F>,
+    out: &mut ArrayRef2<F>,
+    scratch: &mut Scratch,
+) -> Result<(), Error> {
+    let Times::Same(time) = batch.times() else { unreachable!("steps share a time") };
+    let (of_x, of_raw) = model.prediction.conversion(what, model.schedule.level(time))?;
+    model.raw_into(batch, out, scratch)?;
+    let (a, b) = (F::of(a + b * of_x), F::of(b * of_raw));
+    let out = out.as_slice_mut().expect("steps work on standard layout");
+    for (out, &x) in out.iter_mut().zip(batch.x_slice()) {
+        *out = a * x + b * *out;
+    }
+    Ok(())
+}

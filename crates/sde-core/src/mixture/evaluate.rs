@@ -1,0 +1,444 @@
+//! Weights and readouts of a mixture at one noise level, for a block of rows.
+//!
+//! At the level (α, σ) component i is Gaussian with eigenvalues `λ = α² c + σ²`: `λ_0` of its floor and `λ_j` in
+//! its directions, where the row has coordinates `y_j = u_j·(x − α m_i)`. Everything is computed from the
+//! products `x·m_i`, `y` and their way back:
+//!
+//! ```math
+//! \log N_i = -\frac{|x - \alpha m_i|^2}{2\lambda_0} + \frac12 \sum_j \Big(\frac1{\lambda_0} - \frac1{\lambda_j}\Big) y_j^2
+//!            - \frac12\sum \log 2\pi\lambda, \qquad
+//! \text{readout} = \sum_i r_i \Big[ \kappa_i (x - \alpha m_i) + \rho_i m_i + \sum_j \gamma_{ij} y_j u_j \Big],
+//! ```
+//!
+//! with the responsibilities `r`. Score and posterior mean are readouts with different (κ, ρ, γ).
+
+use numeric::{Error, Packed, Real, exp_weights};
+use pulp::Arch;
+
+use super::Mixture;
+use super::spectrum::Directions;
+
+/// The parameters of a mixture as tables of `F`, shared by all blocks.
+#[derive(Clone, Debug)]
+pub(super) struct Tables<F> {
+    pub(super) dim: usize,
+    pub(super) components: Vec<Table<F>>,
+    /// Means `(k, d)` and their transpose.
+    means: Packed<F>,
+    means_t: Packed<F>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Table<F> {
+    ln_weight: f64,
+    mean_norm2: f64,
+    pub(super) floor: f64,
+    pub(super) variances: Vec<f64>,
+    pub(super) mean: Vec<F>,
+    pub(super) rotation: Rotation<F>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Rotation<F> {
+    /// No directions: the component is isotropic.
+    None,
+    /// All coordinate axes; the floor is not used.
+    Axes,
+    /// Onto the directions `(d, r)`, back `(r, d)`, and the mean's coordinates.
+    Columns { onto: Packed<F>, back: Packed<F>, mean: Vec<F> },
+}
+
+/// What a readout takes from each component: κ, ρ and the γ of its directions.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Readout {
+    /// The score of the mixture at the level.
+    Score,
+    /// The posterior mean of `x_0`.
+    Mean,
+}
+
+/// Buffers of one worker.
+#[derive(Debug, Default)]
+pub(super) struct Work<F> {
+    /// Responsibilities `(n, k)`.
+    pub(super) weights: Vec<F>,
+    /// Coordinates of all components, one after the other, each `(n, r)`.
+    pub(super) coordinates: Vec<F>,
+    /// Where the coordinates of each component start.
+    pub(super) starts: Vec<usize>,
+    /// `log q` of each row.
+    ln_density: Vec<f64>,
+    norms: Vec<F>,
+    readout: Vec<F>,
+    active: Vec<usize>,
+    compact: Vec<F>,
+    back: Vec<F>,
+}
+
+/// The eigenvalues of one component at a level.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AtLevel {
+    pub(super) alpha: f64,
+    pub(super) sigma: f64,
+}
+
+impl AtLevel {
+    pub(super) fn eigenvalue(self, variance: f64) -> f64 {
+        self.alpha * self.alpha * variance + self.sigma * self.sigma
+    }
+
+    /// (κ, ρ) of a readout for a component with this floor.
+    fn along_floor(self, what: Readout, floor: f64) -> (f64, f64) {
+        let lambda = self.eigenvalue(floor);
+        match what {
+            Readout::Score => (-1.0 / lambda, 0.0),
+            Readout::Mean => (self.alpha * floor / lambda, 1.0),
+        }
+    }
+
+    /// γ of a direction: what the readout takes from its coordinate beyond (or, without floor, instead of) κ.
+    fn along_direction(self, what: Readout, variance: f64, floor: Option<f64>) -> f64 {
+        let lambda = self.eigenvalue(variance);
+        // Differences of the values for the direction and the floor, in the form that does not cancel.
+        match (what, floor) {
+            (Readout::Score, None) => -1.0 / lambda,
+            (Readout::Mean, None) => self.alpha * variance / lambda,
+            (Readout::Score, Some(floor)) => {
+                self.alpha * self.alpha * (variance - floor) / (lambda * self.eigenvalue(floor))
+            }
+            (Readout::Mean, Some(floor)) => {
+                self.alpha * self.sigma * self.sigma * (variance - floor) / (lambda * self.eigenvalue(floor))
+            }
+        }
+    }
+}
+
+impl<F: Real> Table<F> {
+    fn floor_if_used(&self) -> Option<f64> {
+        if matches!(self.rotation, Rotation::Axes) { None } else { Some(self.floor) }
+    }
+
+    /// (κ, ρ) of a readout.
+    pub(super) fn readout(&self, at: AtLevel, what: Readout) -> (f64, f64) {
+        match (self.floor_if_used(), what) {
+            (Some(floor), _) => at.along_floor(what, floor),
+            (None, Readout::Score) => (0.0, 0.0),
+            (None, Readout::Mean) => (0.0, 1.0),
+        }
+    }
+
+    /// γ_j of a readout.
+    pub(super) fn gains(&self, at: AtLevel, what: Readout) -> Vec<F> {
+        let floor = self.floor_if_used();
+        self.variances.iter().map(|&c| F::of(at.along_direction(what, c, floor))).collect()
+    }
+}
+
+impl<F: Real> Tables<F> {
+    pub(super) fn new(mixture: &Mixture) -> Tables<F> {
+        let (k, d) = mixture.means.dim();
+        let components = (0..k).map(|i| {
+            let spectrum = &mixture.spectra[i];
+            let mean = mixture.means.row(i);
+            let rotation = match &spectrum.directions {
+                _ if spectrum.variances.is_empty() => Rotation::None,
+                Directions::Axes => Rotation::Axes,
+                Directions::Columns(u) => Rotation::Columns {
+                    onto: Packed::new(d, u.ncols(), |i, j| u[(i, j)]),
+                    back: Packed::new(u.ncols(), d, |j, i| u[(i, j)]),
+                    mean: u.t().dot(&mean).iter().map(|&y| F::of(y)).collect(),
+                },
+            };
+            Table {
+                ln_weight: mixture.weights[i].ln(),
+                mean_norm2: mean.dot(&mean),
+                floor: spectrum.floor,
+                variances: spectrum.variances.clone(),
+                mean: mean.iter().map(|&m| F::of(m)).collect(),
+                rotation,
+            }
+        });
+        Tables {
+            dim: d,
+            components: components.collect(),
+            means: Packed::new(k, d, |i, j| mixture.means[(i, j)]),
+            means_t: Packed::new(d, k, |j, i| mixture.means[(i, j)]),
+        }
+    }
+
+    /// Fills the responsibilities and coordinates of the rows `x`, `(n, d)`, and `log q` if asked for.
+    pub(super) fn weigh(
+        &self,
+        at: AtLevel,
+        x: &[F],
+        with_density: bool,
+        work: &mut Work<F>,
+    ) -> Result<(), Error> {
+        let (d, k) = (self.dim, self.components.len());
+        let n = x.len() / d;
+        // log N_i = offset_i + slope_i (x·m_i) + bend_i |x|² + what the directions add.
+        let mut terms = Vec::with_capacity(k);
+        for component in &self.components {
+            let floor = component.floor_if_used();
+            let lambda = at.eigenvalue(floor.unwrap_or(component.variances.first().map_or(0.0, |&c| c)));
+            let smallest = component.variances.iter().fold(lambda, |m, &c| m.min(at.eigenvalue(c)));
+            Error::domain(smallest > 0.0, "sigma", at.sigma, "noise where a component has no density")?;
+            let in_directions: f64 = component.variances.iter().map(|&c| at.eigenvalue(c).ln()).sum();
+            let others = (d - component.variances.len()) as f64;
+            let log_det = in_directions + if others > 0.0 { others * lambda.ln() } else { 0.0 };
+            let (slope, bend) = match floor {
+                Some(_) => (at.alpha / lambda, -0.5 / lambda),
+                None => (0.0, 0.0),
+            };
+            let offset = component.ln_weight - 0.5 * log_det - 0.5 * at.alpha * slope * component.mean_norm2;
+            terms.push((offset, slope, bend));
+        }
+        let base = terms.iter().fold(f64::NEG_INFINITY, |m, t| m.max(t.0));
+        let terms: Vec<[F; 3]> = terms.iter().map(|&(o, s, b)| [F::of(o - base), F::of(s), F::of(b)]).collect();
+        // |x|² is the same for all components, and drops out, if their bends are equal.
+        let with_norms = with_density || terms.iter().any(|t| t[2] != terms[0][2]);
+        work.weights.resize(n * k, F::zero());
+        self.means_t.left_multiply(x, &mut work.weights);
+        work.norms.clear();
+        work.norms.resize(n, F::zero());
+        let (weights, norms) = (&mut work.weights, &mut work.norms);
+        Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                if with_norms {
+                    for (norm, x) in norms.iter_mut().zip(x.chunks_exact(d)) {
+                        *norm = dot(x, x);
+                    }
+                }
+                for (logits, &norm) in weights.chunks_exact_mut(k).zip(norms.iter()) {
+                    for (logit, term) in logits.iter_mut().zip(&terms) {
+                        *logit = term[0] + *logit * term[1] + norm * term[2];
+                    }
+                }
+            },
+        );
+        self.add_directions(at, x, work);
+        work.ln_density.clear();
+        let constant = base - 0.5 * d as f64 * (2.0 * std::f64::consts::PI).ln();
+        normalise(&mut work.weights, k, constant, with_density.then_some(&mut work.ln_density));
+        Ok(())
+    }
+
+    /// Adds `½ Σ_j (1/λ_0 − 1/λ_j) y_j²` to the logits and keeps the coordinates y.
+    fn add_directions(&self, at: AtLevel, x: &[F], work: &mut Work<F>) {
+        let (d, k) = (self.dim, self.components.len());
+        let n = x.len() / d;
+        work.starts.clear();
+        let mut end = 0;
+        for component in &self.components {
+            work.starts.push(end);
+            end += n * component.variances.len();
+        }
+        work.coordinates.resize(end, F::zero());
+        for (i, component) in self.components.iter().enumerate() {
+            let r = component.variances.len();
+            if r == 0 {
+                continue;
+            }
+            let y = &mut work.coordinates[work.starts[i]..][..n * r];
+            let alpha = F::of(at.alpha);
+            let mean = match &component.rotation {
+                Rotation::Columns { onto, mean, .. } => {
+                    onto.left_multiply(x, y);
+                    mean
+                }
+                _ => {
+                    y.copy_from_slice(x);
+                    &component.mean
+                }
+            };
+            let curvature = component.gains(at, Readout::Score);
+            let weights = &mut work.weights;
+            Arch::new().dispatch(
+                #[inline(always)]
+                || {
+                    for (row, y) in y.chunks_exact_mut(r).enumerate() {
+                        for (y, &m) in y.iter_mut().zip(mean) {
+                            *y -= alpha * m;
+                        }
+                        weights[row * k + i] += F::of(0.5) * weighted_square(y, &curvature);
+                    }
+                },
+            );
+        }
+    }
+
+    /// Writes a readout of the weighed rows over `out`, `(n, d)`.
+    pub(super) fn read(&self, at: AtLevel, what: Readout, x: &[F], work: &mut Work<F>, out: &mut [F]) {
+        let (d, k) = (self.dim, self.components.len());
+        let terms: Vec<[F; 2]> = self
+            .components
+            .iter()
+            .map(|c| {
+                let (kappa, rho) = c.readout(at, what);
+                [F::of(kappa), F::of(rho - at.alpha * kappa)]
+            })
+            .collect();
+        let shared = terms.iter().all(|t| t[0] == terms[0][0]);
+        work.readout.resize(work.weights.len(), F::zero());
+        let (readout, weights) = (&mut work.readout, &work.weights);
+        Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                for (readout, weights) in readout.chunks_exact_mut(k).zip(weights.chunks_exact(k)) {
+                    for ((to, &weight), term) in readout.iter_mut().zip(weights).zip(&terms) {
+                        *to = weight * term[1];
+                    }
+                }
+            },
+        );
+        self.means.left_multiply(&work.readout, out);
+        Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                if shared {
+                    for (out, &x) in out.iter_mut().zip(x) {
+                        *out += terms[0][0] * x;
+                    }
+                    return;
+                }
+                for ((out, x), weights) in
+                    out.chunks_exact_mut(d).zip(x.chunks_exact(d)).zip(weights.chunks_exact(k))
+                {
+                    let kappa = weights.iter().zip(&terms).fold(F::zero(), |sum, (&w, t)| sum + w * t[0]);
+                    for (out, &x) in out.iter_mut().zip(x) {
+                        *out += kappa * x;
+                    }
+                }
+            },
+        );
+        for (i, component) in self.components.iter().enumerate() {
+            if component.variances.is_empty() {
+                continue;
+            }
+            let gains = component.gains(at, what);
+            self.back_of(i, &gains, work, |weight| weight);
+            for (&row, back) in work.active.iter().zip(work.back.chunks_exact(d)) {
+                for (out, &back) in out[row * d..][..d].iter_mut().zip(back) {
+                    *out += back;
+                }
+            }
+        }
+    }
+
+    /// For the rows where component i has any weight (`work.active`): `scale(w) Σ_j γ_j y_j u_j` in `work.back`.
+    pub(super) fn back_of(&self, i: usize, gains: &[F], work: &mut Work<F>, scale: impl Fn(F) -> F) {
+        let (d, k, r) = (self.dim, self.components.len(), gains.len());
+        let n = work.weights.len() / k;
+        work.active.clear();
+        work.active.extend((0..n).filter(|row| work.weights[row * k + i] > F::zero()));
+        work.compact.clear();
+        for &row in &work.active {
+            let scale = scale(work.weights[row * k + i]);
+            let y = &work.coordinates[work.starts[i] + row * r..][..r];
+            work.compact.extend(y.iter().zip(gains).map(|(&y, &gain)| scale * gain * y));
+        }
+        work.back.clear();
+        work.back.resize(work.active.len() * d, F::zero());
+        match &self.components[i].rotation {
+            Rotation::Columns { back, .. } => back.left_multiply(&work.compact, &mut work.back),
+            Rotation::Axes => work.back.copy_from_slice(&work.compact),
+            Rotation::None => {}
+        }
+    }
+}
+
+impl<F: Real> Work<F> {
+    pub(super) fn ln_density(&self) -> &[f64] {
+        &self.ln_density
+    }
+
+    pub(super) fn active(&self) -> &[usize] {
+        &self.active
+    }
+
+    pub(super) fn back(&self) -> &[F] {
+        &self.back
+    }
+}
+
+/// Logits to weights that sum to 1 in each row; `log Σ e^logit + constant` if asked for.
+fn normalise<F: Real>(logits: &mut [F], k: usize, constant: f64, ln_density: Option<&mut Vec<f64>>) {
+    let mut tops = vec![F::zero(); logits.len() / k];
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for (logits, top) in logits.chunks_exact_mut(k).zip(&mut tops) {
+                *top = largest(logits);
+                for logit in logits {
+                    *logit -= *top;
+                }
+            }
+        },
+    );
+    exp_weights(logits);
+    let mut sums = vec![F::zero(); tops.len()];
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for (weights, sum) in logits.chunks_exact_mut(k).zip(&mut sums) {
+                *sum = total(weights);
+                let scale = F::one() / *sum;
+                for weight in weights {
+                    *weight *= scale;
+                }
+            }
+        },
+    );
+    if let Some(out) = ln_density {
+        out.extend(tops.iter().zip(&sums).map(|(top, sum)| constant + top.as_f64() + sum.as_f64().ln()));
+    }
+}
+
+/// Lanes in which horizontal sums run, so that they vectorise; the same for every instruction set.
+const LANES: usize = 16;
+
+#[inline(always)]
+fn in_lanes<F: Real>(len: usize, start: F, term: impl Fn(usize) -> F, combine: impl Fn(F, F) -> F) -> F {
+    let mut lanes = [start; LANES];
+    let whole = len / LANES * LANES;
+    for first in (0..whole).step_by(LANES) {
+        for (l, lane) in lanes.iter_mut().enumerate() {
+            *lane = combine(*lane, term(first + l));
+        }
+    }
+    for i in whole..len {
+        lanes[i - whole] = combine(lanes[i - whole], term(i));
+    }
+    let mut width = LANES / 2;
+    while width > 0 {
+        for l in 0..width {
+            lanes[l] = combine(lanes[l], lanes[l + width]);
+        }
+        width /= 2;
+    }
+    lanes[0]
+}
+
+#[inline(always)]
+fn dot<F: Real>(a: &[F], b: &[F]) -> F {
+    let b = &b[..a.len()];
+    in_lanes(a.len(), F::zero(), |i| a[i] * b[i], |x, y| x + y)
+}
+
+#[inline(always)]
+fn weighted_square<F: Real>(y: &[F], weights: &[F]) -> F {
+    let weights = &weights[..y.len()];
+    in_lanes(y.len(), F::zero(), |i| y[i] * y[i] * weights[i], |x, y| x + y)
+}
+
+#[inline(always)]
+fn total<F: Real>(x: &[F]) -> F {
+    in_lanes(x.len(), F::zero(), |i| x[i], |x, y| x + y)
+}
+
+/// The largest entry; NaN if the last comparison met one, which the caller finds in the result.
+#[inline(always)]
+fn largest<F: Real>(x: &[F]) -> F {
+    in_lanes(x.len(), F::neg_infinity(), |i| x[i], |x, y| if x > y { x } else { y })
+}
