@@ -62,9 +62,19 @@ def projections(y):
     return np.stack([y[:, 0], y.sum(axis=1) / np.sqrt(DIM), y @ along / np.linalg.norm(along)], axis=1)
 
 
+def nearest_mean(y):
+    """Which of the 8 means each row is nearest to."""
+    return np.argmin(HALF_SQUARES - y @ MEANS.T, axis=1)
+
+
 def nearest(y):
     """How many rows are nearest to each of the 8 means."""
-    return np.bincount(np.argmin(HALF_SQUARES - y @ MEANS.T, axis=1), minlength=COMPONENTS)
+    return np.bincount(nearest_mean(y), minlength=COMPONENTS)
+
+
+def distances(y):
+    """The squared distance of each row to the nearest mean, over the dimension."""
+    return ((y - MEANS[nearest_mean(y)]) ** 2).mean(axis=1)
 
 
 def law(y):
@@ -74,6 +84,7 @@ def law(y):
     return {
         "projection_means": z.mean(axis=0).round(4).tolist(),
         "projection_variances": z.var(axis=0, ddof=1).round(4).tolist(),
+        "component_variance": round(float(distances(y).mean()), 5),
         "nearest_fractions": (nearest(y) / len(y)).round(4).tolist(),
     }
 

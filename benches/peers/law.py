@@ -1,9 +1,10 @@
 """Compares the outputs of W1 in law: `python law.py DIR` reads every .npy or .csv of shape (n, 32) in DIR.
 
 The law of 200 Euler-Maruyama steps has no closed form, so the outputs are compared with each other, two at a time: a
-two-sample Kolmogorov-Smirnov test on each of the 32 coordinates and the 3 projections of common.py, and a chi-squared
-test that the rows fall to the 8 means in equal proportions. With Bonferroni's correction over all tests of all pairs,
-the chance that equal laws fail anywhere is at most ALPHA. Exits with status 1 if one does.
+two-sample Kolmogorov-Smirnov test on each of the 32 coordinates, on the 3 projections of common.py and on the squared
+distance to the nearest mean (the coordinates, of variance 9, hardly see the width 0.25 of a component), and a
+chi-squared test that the rows fall to the 8 means in equal proportions. With Bonferroni's correction over all tests of
+all pairs, the chance that equal laws fail anywhere is at most ALPHA. Exits with status 1 if one does.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from scipy import stats
 import common
 
 ALPHA = 1e-3
-TESTS_PER_PAIR = common.DIM + 3 + 1
+TESTS_PER_PAIR = common.DIM + 3 + 2
 
 
 def load(path):
@@ -31,6 +32,7 @@ def p_values(x, y):
     columns = [np.hstack([sample, common.projections(sample)]).T for sample in (x, y)]
     labels = [f"x_{j}" for j in range(common.DIM)] + ["projection 0", "projection 1", "projection 2"]
     found = {label: stats.ks_2samp(a, b).pvalue for label, a, b in zip(labels, *columns, strict=True)}
+    found["distance"] = stats.ks_2samp(common.distances(x), common.distances(y)).pvalue
     found["nearest mean"] = stats.chi2_contingency([common.nearest(x), common.nearest(y)]).pvalue
     return found
 

@@ -89,7 +89,7 @@ def main():
     parser.add_argument("--criterion", type=Path, help="Criterion's directory (default benches/target/criterion)")
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS), help="default: all")
     parser.add_argument("--runs", type=int, default=7, help="timed runs of each (default 7)")
-    parser.add_argument("--isa", choices=["native", *CAPS], default="native", help="cap the instruction set of the peers")
+    parser.add_argument("--isa", choices=["native", *CAPS], default="native", help="cap the peers' instruction set")
     parser.add_argument("--dump", type=Path, metavar="DIR", help="save the outputs for law.py")
     parser.add_argument("--json", type=Path, metavar="FILE", help="save the peers' full reports")
     args = parser.parse_args()

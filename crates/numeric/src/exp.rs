@@ -1,8 +1,6 @@
 //! Exponentials of many numbers at once, for the weights of mixtures.
 
-use pulp::Arch;
-
-use crate::Real;
+use crate::{Real, vectorize};
 
 /// Replaces each `x ≤ 0` by `e^x`, and by exactly 0 where `x < −60`.
 ///
@@ -26,7 +24,7 @@ const CUT: f64 = -60.0;
 macro_rules! exp_weights {
     ($name:ident, $float:ty, $log2e:expr, $shift:literal, $magic:literal, $high:literal, $low:literal, $taylor:expr) => {
         pub(crate) fn $name(x: &mut [$float]) {
-            Arch::new().dispatch(
+            vectorize(
                 #[inline(always)]
                 || {
                     for x in x.iter_mut() {

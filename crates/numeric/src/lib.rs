@@ -10,7 +10,7 @@
 //! | running blocks of rows on all cores | [`run_blocks`], [`run_rows`], [`Control`], [`Scratch`] |
 //! | statistics that do not depend on how the rows were split | [`estimate`], [`Estimate`] |
 //! | logarithms, exponentials and φ-functions at their limits | [`special`] |
-//! | small matrix products whose rows do not depend on each other | [`Packed`] |
+//! | small matrix products whose rows do not depend on each other, loops at the width of the CPU | [`Packed`], [`vectorize`], [`exp_weights`] |
 //! | rows to a file, resumable to the bit | `output` (feature `output`) |
 //!
 //! # Conventions
@@ -39,6 +39,7 @@ mod real;
 mod run;
 pub mod special;
 mod time;
+mod vectorize;
 
 pub use abilities::{Divergence, FiniteDifference, JacobianProducts, LogDensity, PosteriorCovariance};
 pub use error::Error;
@@ -54,3 +55,4 @@ pub use noise::{Brownian, Node, Noise, RowStream};
 pub use real::Real;
 pub use run::{Control, check_finite, run_blocks, run_rows};
 pub use time::{Time, TimeGrid, Times};
+pub use vectorize::vectorize;

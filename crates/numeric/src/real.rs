@@ -54,7 +54,6 @@ impl Real for f32 {
     const NAME: &'static str = "f32";
 
     #[inline(always)]
-    
     fn of(value: f64) -> f32 {
         value as f32
     }

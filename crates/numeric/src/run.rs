@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 
-use crate::{Batching, Error, Real, Scratch};
+use crate::{Batching, Error, Real, Scratch, vectorize};
 
 /// How a run is watched and stopped from outside. `Control::default()` does neither.
 ///
@@ -155,7 +155,12 @@ pub fn check_finite<F: Real>(
     x: ArrayView2<'_, F>,
 ) -> Result<(), Error> {
     // Without a branch for each number, so that the pass runs as fast as the memory.
-    let clean = |row: &[F]| row.iter().fold(true, |clean, &x| clean & x.is_finite());
+    let clean = |row: &[F]| {
+        vectorize(
+            #[inline(always)]
+            || row.iter().fold(true, |clean, &x| clean & x.is_finite()),
+        )
+    };
     let slice = x.to_slice().expect("standard layout");
     if clean(slice) {
         return Ok(());

@@ -14,7 +14,6 @@ use numeric::{Error, Level, Schedule, Time};
 /// clock is time itself; `dX = −½βX dt + √β dB` of the diffusion literature has `r = β/2`.
 ///
 /// ```
-/// use numeric::Time;
 /// use sde_core::{CosineVp, LinearVp, Ou, VariancePreserving};
 /// # fn main() -> Result<(), numeric::Error> {
 /// for process in [&Ou as &dyn VariancePreserving, &LinearVp::new(0.1, 20.0)?, &CosineVp::new(0.008)?] {

@@ -6,7 +6,7 @@ use ndarray::ArrayRef2;
 use pulp::{Arch, Simd, WithSimd};
 
 use super::laws::Law;
-use super::philox::{RoundKeys, two_blocks};
+use super::philox::{RoundKeys, block};
 use crate::Real;
 
 /// Counters worked on together.
@@ -125,15 +125,12 @@ impl Cursor {
     }
 }
 
-#[repr(align(64))]
-struct Words([[[u32; CHUNK]; 4]; LANES / CHUNK]);
-
 struct Buffer<L: Law<K>, const K: usize> {
     keys: RoundKeys,
     step: u32,
     coordinates: Lanes<u32>,
     groups: Lanes<u64>,
-    words: Words,
+    words: [Lanes<u32>; 4],
     values: [Lanes<L::Value>; K],
 }
 
@@ -145,7 +142,7 @@ impl<L: Law<K>, const K: usize> Buffer<L, K> {
             step,
             coordinates: Lanes([0; LANES]),
             groups: Lanes([0; LANES]),
-            words: Words([[[0; CHUNK]; 4]; LANES / CHUNK]),
+            words: [const { Lanes([0; LANES]) }; 4],
             values: std::array::from_fn(|_| Lanes([L::Value::default(); LANES])),
         }
     }
@@ -153,23 +150,17 @@ impl<L: Law<K>, const K: usize> Buffer<L, K> {
     /// The values of the first `len` lanes. Two passes: one fused loop keeps too much alive and is slower.
     #[inline(always)]
     fn compute(&mut self, len: usize) {
-        let chunks = len.div_ceil(CHUNK);
-        for i in 0..chunks {
-            let (coordinates, groups, step) = (*self.coordinates.chunk(i), *self.groups.chunk(i), self.step);
-            let words = &mut self.words.0[i];
-            for j in 0..CHUNK / 2 {
-                let h = j + CHUNK / 2;
-                let a = [coordinates[j], step, groups[j] as u32, (groups[j] >> 32) as u32];
-                let b = [coordinates[h], step, groups[h] as u32, (groups[h] >> 32) as u32];
-                let [a, b] = two_blocks([a, b], &self.keys);
-                for k in 0..4 {
-                    words[k][j] = a[k];
-                    words[k][h] = b[k];
-                }
+        let len = (len.div_ceil(CHUNK) * CHUNK).min(LANES);
+        for j in 0..len {
+            let group = self.groups.0[j];
+            let counter = [self.coordinates.0[j], self.step, group as u32, (group >> 32) as u32];
+            let block = block(counter, &self.keys);
+            for k in 0..4 {
+                self.words[k].0[j] = block[k];
             }
         }
-        for i in 0..chunks {
-            let words = &self.words.0[i];
+        for i in 0..len / CHUNK {
+            let words = self.words.each_ref().map(|lanes| lanes.chunk(i));
             let values = self.values.each_mut().map(|lanes| lanes.chunk_mut(i));
             for j in 0..CHUNK {
                 let value = L::values([words[0][j], words[1][j], words[2][j], words[3][j]]);

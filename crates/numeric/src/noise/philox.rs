@@ -32,28 +32,10 @@ impl RoundKeys {
 pub(super) fn block(counter: [u32; 4], keys: &RoundKeys) -> [u32; 4] {
     let mut c = counter.map(u64::from);
     for k in &keys.0 {
-        c = round(c, k);
+        let p = [(c[0] & LOW) * MULTIPLIERS[0], (c[2] & LOW) * MULTIPLIERS[1]];
+        c = [(p[1] >> 32) ^ c[1] ^ k[0], p[1], (p[0] >> 32) ^ c[3] ^ k[1], p[0]];
     }
     c.map(|word| word as u32)
-}
-
-/// Two counters side by side: a round waits for the products of the one before, and the processor does not look far
-/// enough ahead to fill the gap with another counter.
-#[inline(always)]
-pub(super) fn two_blocks(counters: [[u32; 4]; 2], keys: &RoundKeys) -> [[u32; 4]; 2] {
-    let [a, b] = counters;
-    let (mut a, mut b) = (a.map(u64::from), b.map(u64::from));
-    for k in &keys.0 {
-        a = round(a, k);
-        b = round(b, k);
-    }
-    [a.map(|word| word as u32), b.map(|word| word as u32)]
-}
-
-#[inline(always)]
-fn round(c: [u64; 4], k: &[u64; 2]) -> [u64; 4] {
-    let p = [(c[0] & LOW) * MULTIPLIERS[0], (c[2] & LOW) * MULTIPLIERS[1]];
-    [(p[1] >> 32) ^ c[1] ^ k[0], p[1], (p[0] >> 32) ^ c[3] ^ k[1], p[0]]
 }
 
 const LOW: u64 = 0xFFFF_FFFF;

@@ -1,7 +1,7 @@
 //! The locally moment-matched step.
 
 use numeric::ndarray::{Array2, ArrayRef2};
-use numeric::{Batch, Error, Model, PosteriorCovariance, Prediction, Real, Scratch, Times};
+use numeric::{Batch, Error, Model, PosteriorCovariance, Prediction, Real, Scratch, Times, vectorize};
 
 use super::frozen::Clocks;
 use super::{GaussianStep, Method, Spread, Step, gaussian_step};
@@ -69,7 +69,7 @@ impl<F: Real, V: PosteriorCovariance<F>, S: VariancePreserving> GaussianStep<F, 
         let mut factors = covariance.into_raw_vec_and_offset().0;
         let (scale, bridge) = (F::of((b * b).as_f64()), F::of(clocks.bridge_variance()));
         for (row, matrix) in factors.chunks_exact_mut(d * d).enumerate() {
-            pulp::Arch::new().dispatch(
+            vectorize(
                 #[inline(always)]
                 || {
                     for entry in matrix.iter_mut() {

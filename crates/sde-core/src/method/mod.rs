@@ -6,7 +6,7 @@ mod ode;
 mod principal;
 
 use numeric::ndarray::{Array2, ArrayRef2};
-use numeric::{Batch, Error, Model, Noise, Prediction, Real, Schedule, Scratch, Time, Times, VectorField};
+use numeric::{Batch, Error, Model, Noise, Prediction, Real, Schedule, Scratch, Time, Times, VectorField, vectorize};
 
 pub use frozen::{EulerMaruyama, ExponentialIntegrator, FrozenDenoiser, FrozenScore};
 pub use local::LocallyMomentMatched;
@@ -124,9 +124,14 @@ pub fn add_noise<F: Real>(
     match spread {
         Spread::Isotropic(s) => {
             let s = F::of(*s);
-            for ((out, &mean), &z) in out.iter_mut().zip(mean).zip(z.iter()) {
-                *out = mean + s * z;
-            }
+            vectorize(
+                #[inline(always)]
+                || {
+                    for ((out, &mean), &z) in out.iter_mut().zip(mean).zip(z.iter()) {
+                        *out = mean + s * z;
+                    }
+                },
+            );
         }
         Spread::Principal(scales) => {
             let scales: Vec<F> = scales.iter().map(|&s| F::of(s)).collect();
@@ -150,6 +155,62 @@ pub fn add_noise<F: Real>(
     }
 }
 
+/// `log N(x; mean, factor · factorᵀ)` of each row, in nats: the log-density of what [`add_noise`] draws.
+///
+/// ```
+/// use numeric::ndarray::array;
+/// use sde_core::{Spread, ln_step_density};
+/// // One row in d = 2 with L = [[2, 0], [1, 1]]: the residual (2, 2) is L·(1, 1).
+/// let spread = Spread::PerRow(vec![2.0, f64::NAN, 1.0, 1.0]);     // above the diagonal nothing is read
+/// let ln = ln_step_density(&array![[0.0, 0.0]], &spread, None, &array![[2.0, 2.0]]);
+/// let exact = -0.5 * 2.0 - 2.0_f64.ln() - (2.0 * std::f64::consts::PI).ln();
+/// assert!((ln[0] - exact).abs() < 1e-15);
+/// ```
+#[must_use]
+pub fn ln_step_density<F: Real>(
+    mean: &ArrayRef2<F>,
+    spread: &Spread<F>,
+    directions: Option<&numeric::Packed<F>>,
+    x: &ArrayRef2<F>,
+) -> Vec<f64> {
+    let d = mean.ncols();
+    let constant = 0.5 * d as f64 * (2.0 * std::f64::consts::PI).ln();
+    let mut residual = vec![F::zero(); d];
+    let mut white = vec![F::zero(); d];
+    let rows = x.rows().into_iter().zip(mean.rows()).enumerate().map(|(i, (x, mean))| {
+        for (r, (&x, &m)) in residual.iter_mut().zip(x.iter().zip(&mean)) {
+            *r = x - m;
+        }
+        let ln_root: f64 = match spread {
+            Spread::Isotropic(s) => {
+                let inverse = F::of(1.0 / s);
+                white.iter_mut().zip(&residual).for_each(|(w, &r)| *w = inverse * r);
+                d as f64 * s.ln()
+            }
+            Spread::Principal(scales) => {
+                let directions = directions.expect("a principal spread has directions");
+                for (j, (w, &s)) in white.iter_mut().zip(scales).enumerate() {
+                    let along = directions.row(j).iter().zip(&residual).map(|(&p, &r)| p * r).sum::<F>();
+                    *w = along / F::of(s);
+                }
+                scales.iter().map(|s| s.ln()).sum()
+            }
+            Spread::PerRow(factors) => {
+                let factor = &factors[i * d * d..][..d * d];
+                for j in 0..d {
+                    let (row, pivot) = (&factor[j * d..j * d + j], factor[j * d + j]);
+                    let known = row.iter().zip(&white).map(|(&l, &w)| l * w).sum::<F>();
+                    white[j] = (residual[j] - known) / pivot;
+                }
+                (0..d).map(|j| factor[j * d + j].as_f64().ln()).sum()
+            }
+        };
+        let square = white.iter().map(|w| w.as_f64() * w.as_f64()).sum::<f64>();
+        -0.5 * square - ln_root - constant
+    });
+    rows.collect()
+}
+
 /// Writes `a x + b p` over `out`, with p the prediction `what` of the model, in one pass over its own.
 fn affine_into<F: Real, V: VectorField<F>, S: Schedule>(
     model: &Model<V, S>,
@@ -164,8 +225,13 @@ fn affine_into<F: Real, V: VectorField<F>, S: Schedule>(
     model.raw_into(batch, out, scratch)?;
     let (a, b) = (F::of(a + b * of_x), F::of(b * of_raw));
     let out = out.as_slice_mut().expect("steps work on standard layout");
-    for (out, &x) in out.iter_mut().zip(batch.x_slice()) {
-        *out = a * x + b * *out;
-    }
+    vectorize(
+        #[inline(always)]
+        || {
+            for (out, &x) in out.iter_mut().zip(batch.x_slice()) {
+                *out = a * x + b * *out;
+            }
+        },
+    );
     Ok(())
 }

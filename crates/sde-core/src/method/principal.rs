@@ -26,7 +26,7 @@ use crate::VariancePreserving;
 /// One model evaluation per step and one d×d product per row.
 ///
 /// ```
-/// use numeric::{Noise, ndarray::{Axis, array}};
+/// use numeric::{Noise, ndarray::array};
 /// use sde_core::{Covariance, Mixture, MomentMatched, Ou, Sampler, grid};
 /// # fn main() -> Result<(), numeric::Error> {
 /// let covariance = array![[2.0, 0.9], [0.9, 0.5]];

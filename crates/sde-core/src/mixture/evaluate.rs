@@ -12,8 +12,7 @@
 //!
 //! with the responsibilities `r`. Score and posterior mean are readouts with different (κ, ρ, γ).
 
-use numeric::{Error, Packed, Real, exp_weights};
-use pulp::Arch;
+use numeric::{Error, Packed, Real, exp_weights, vectorize};
 
 use super::Mixture;
 use super::spectrum::Directions;
@@ -202,7 +201,7 @@ impl<F: Real> Tables<F> {
         work.norms.clear();
         work.norms.resize(n, F::zero());
         let (weights, norms) = (&mut work.weights, &mut work.norms);
-        Arch::new().dispatch(
+        vectorize(
             #[inline(always)]
             || {
                 if with_norms {
@@ -254,7 +253,7 @@ impl<F: Real> Tables<F> {
             };
             let curvature = component.gains(at, Readout::Score);
             let weights = &mut work.weights;
-            Arch::new().dispatch(
+            vectorize(
                 #[inline(always)]
                 || {
                     for (row, y) in y.chunks_exact_mut(r).enumerate() {
@@ -282,7 +281,7 @@ impl<F: Real> Tables<F> {
         let shared = terms.iter().all(|t| t[0] == terms[0][0]);
         work.readout.resize(work.weights.len(), F::zero());
         let (readout, weights) = (&mut work.readout, &work.weights);
-        Arch::new().dispatch(
+        vectorize(
             #[inline(always)]
             || {
                 for (readout, weights) in readout.chunks_exact_mut(k).zip(weights.chunks_exact(k)) {
@@ -293,7 +292,7 @@ impl<F: Real> Tables<F> {
             },
         );
         self.means.left_multiply(&work.readout, out);
-        Arch::new().dispatch(
+        vectorize(
             #[inline(always)]
             || {
                 if shared {
@@ -365,7 +364,7 @@ impl<F: Real> Work<F> {
 /// Logits to weights that sum to 1 in each row; `log Σ e^logit + constant` if asked for.
 fn normalise<F: Real>(logits: &mut [F], k: usize, constant: f64, ln_density: Option<&mut Vec<f64>>) {
     let mut tops = vec![F::zero(); logits.len() / k];
-    Arch::new().dispatch(
+    vectorize(
         #[inline(always)]
         || {
             for (logits, top) in logits.chunks_exact_mut(k).zip(&mut tops) {
@@ -378,7 +377,7 @@ fn normalise<F: Real>(logits: &mut [F], k: usize, constant: f64, ln_density: Opt
     );
     exp_weights(logits);
     let mut sums = vec![F::zero(); tops.len()];
-    Arch::new().dispatch(
+    vectorize(
         #[inline(always)]
         || {
             for (weights, sum) in logits.chunks_exact_mut(k).zip(&mut sums) {

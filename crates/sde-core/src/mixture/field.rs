@@ -5,7 +5,7 @@ use std::sync::Arc;
 use numeric::ndarray::ArrayRef2;
 use numeric::{
     Batch, Divergence, Error, JacobianProducts, Level, PosteriorCovariance, Prediction, Real, Schedule,
-    Scratch, Times, VectorField,
+    Scratch, Times, VectorField, vectorize,
 };
 
 use super::evaluate::{AtLevel, Readout, Rotation, Tables, Work};
@@ -151,7 +151,7 @@ impl<F: Real, S: Schedule> MixtureField<F, S> {
                     deviation[j] = kappa * x[j] + rho * component.mean[j] + back[j] - mean[j];
                 }
                 let out = &mut out[row * d * d..][..d * d];
-                pulp::Arch::new().dispatch(
+                vectorize(
                     #[inline(always)]
                     || {
                         let rows = out.chunks_exact_mut(d).zip(within.chunks_exact(d));

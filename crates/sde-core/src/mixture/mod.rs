@@ -54,8 +54,8 @@ pub struct Component {
 /// own right.
 ///
 /// ```
-/// use numeric::{Batch, Level, Scratch, Time, Times, VectorField, ndarray::array};
-/// use sde_core::{Component, Covariance, Mixture, Ou};
+/// use numeric::{Batch, Scratch, Time, Times, VectorField, ndarray::array};
+/// use sde_core::{Mixture, Ou};
 /// # fn main() -> Result<(), numeric::Error> {
 /// // ±a with equal weights: the posterior mean is a tanh(α a x/σ²).
 /// let target = Mixture::atoms(&array![[-1.5], [1.5]], None)?;

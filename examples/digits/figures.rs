@@ -1,0 +1,178 @@
+//! The two pictures.
+
+use std::error::Error;
+use std::path::Path;
+use std::sync::Once;
+
+use girsanov::ndarray::{Array2, ArrayView1};
+use plotters::prelude::*;
+use plotters::style::{FontStyle, register_font};
+
+use crate::data::{Digits, PIXELS};
+use crate::report::{Floors, SamplerRow};
+
+const SIDE: i32 = 8;
+/// Screen pixels per pixel of a digit.
+const ZOOM: i32 = 5;
+const PER_ROW: usize = 24;
+const LABEL_WIDTH: i32 = 270;
+
+fn font() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let font = epaint_default_fonts::UBUNTU_LIGHT;
+        assert!(register_font("sans-serif", FontStyle::Normal, font).is_ok(), "the font is part of a crate");
+    });
+}
+
+/// Writes through a temporary name, so that no half a picture is ever seen.
+fn drawn(path: &Path, draw: impl FnOnce(&Path) -> Result<(), Box<dyn Error>>) -> Result<(), Box<dyn Error>> {
+    let partial = path.with_extension("part.png");
+    draw(&partial).map_err(|e| format!("cannot write {}: {e}", path.display()))?;
+    std::fs::rename(&partial, path).map_err(|e| format!("cannot write {}: {e}", path.display()))?;
+    Ok(())
+}
+
+/// Real digits, exact draws of the mixture, and the samples with fewest and most steps, a row each.
+pub(crate) fn digits(
+    path: &Path,
+    digits: &Digits,
+    exact: &Array2<f64>,
+    samples: &[(String, usize, Array2<f64>)],
+) -> Result<(), Box<dyn Error>> {
+    let fewest = samples.iter().map(|s| s.1).min().unwrap_or(0);
+    let most = samples.iter().map(|s| s.1).max().unwrap_or(0);
+    let mut rows = vec![
+        ("real digits, held out".to_owned(), &digits.heldout),
+        ("fitted mixture, exact".to_owned(), exact),
+    ];
+    for (name, steps, x) in samples {
+        if *steps == fewest || *steps == most {
+            rows.push((format!("{name}, {steps}"), x));
+        }
+    }
+    let (cell, margin) = (SIDE * ZOOM + 6, 10);
+    let width = LABEL_WIDTH + PER_ROW as i32 * cell + margin;
+    let height = rows.len() as i32 * cell + 2 * margin;
+    font();
+    drawn(path, |partial| {
+        let area = BitMapBackend::new(partial, (width as u32, height as u32)).into_drawing_area();
+        area.fill(&WHITE)?;
+        for (r, (label, x)) in rows.iter().enumerate() {
+            let top = margin + r as i32 * cell;
+            area.draw(&Text::new(label.as_str(), (margin, top + cell / 3), ("sans-serif", 16)))?;
+            for (i, row) in x.rows().into_iter().take(PER_ROW).enumerate() {
+                let left = LABEL_WIDTH + i as i32 * cell;
+                for pixel in 0..PIXELS as i32 {
+                    let shade = gray(digits, row, pixel as usize);
+                    let (px, py) = (left + pixel % SIDE * ZOOM, top + pixel / SIDE * ZOOM);
+                    let square = Rectangle::new([(px, py), (px + ZOOM, py + ZOOM)], shade.filled());
+                    area.draw(&square)?;
+                }
+            }
+        }
+        area.present()?;
+        Ok(())
+    })
+}
+
+/// Ink of a pixel, from white (0) to black (16); what a model put outside is shown at the end of the scale.
+fn gray(digits: &Digits, row: ArrayView1<'_, f64>, pixel: usize) -> RGBColor {
+    let ink = (row[pixel] * digits.scale + digits.centre[pixel]).clamp(0.0, 16.0);
+    let shade = (255.0 * (1.0 - ink / 16.0)).round() as u8;
+    RGBColor(shade, shade, shade)
+}
+
+const COLOURS: [RGBColor; 6] = [
+    RGBColor(153, 153, 153),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 114, 178),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 60, 120),
+    RGBColor(230, 159, 0),
+];
+
+/// Certificate and measured distance against the number of steps, on logarithmic axes.
+pub(crate) fn errors(path: &Path, rows: &[SamplerRow], floors: &Floors) -> Result<(), Box<dyn Error>> {
+    let mut names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
+    names.dedup();
+    let steps = |f: fn(f64, f64) -> f64| rows.iter().map(|r| r.steps as f64).reduce(f).unwrap_or(1.0);
+    let across = steps(f64::min) * 0.9..steps(f64::max) * 1.12;
+    font();
+    drawn(path, |partial| {
+        let area = BitMapBackend::new(partial, (1400, 640)).into_drawing_area();
+        area.fill(&WHITE)?;
+        let (left, right) = area.split_horizontally(700);
+        let certified = |row: &SamplerRow| row.kl_certificate.as_ref().map(|c| c.total);
+        let measured = |row: &SamplerRow| Some(row.sliced_w2_model);
+        let none: &[(&str, f64)] = &[];
+        let lines = [
+            ("exact draws, to other exact draws", floors.model.mean),
+            ("exact draws, to held-out digits", floors.heldout.mean),
+        ];
+        panel(&left, "Certified: KL(mixture at δ ‖ sampler) ≤ …, nats", &names, rows, &certified, none, &across)?;
+        panel(&right, "Measured: sliced W2 to the mixture at δ", &names, rows, &measured, &lines, &across)?;
+        area.present()?;
+        Ok(())
+    })
+}
+
+fn panel(
+    area: &DrawingArea<BitMapBackend<'_>, plotters::coord::Shift>,
+    title: &str,
+    names: &[&str],
+    rows: &[SamplerRow],
+    value: &dyn Fn(&SamplerRow) -> Option<f64>,
+    floors: &[(&str, f64)],
+    across: &std::ops::Range<f64>,
+) -> Result<(), Box<dyn Error>> {
+    let values = || rows.iter().filter_map(value).chain(floors.iter().map(|f| f.1)).filter(|v| *v > 0.0);
+    let (low, high) = values().fold((f64::INFINITY, 0.0_f64), |(l, h), v| (l.min(v), h.max(v)));
+    let mut chart = ChartBuilder::on(area)
+        .caption(title, ("sans-serif", 22))
+        .margin(14)
+        .x_label_area_size(46)
+        .y_label_area_size(74)
+        .build_cartesian_2d(across.clone().log_scale(), (low * 0.7..high * 1.5).log_scale())?;
+    let ticks: Vec<f64> = rows.iter().map(|r| r.steps as f64).collect();
+    chart
+        .configure_mesh()
+        .x_desc("steps")
+        .x_labels(ticks.len().max(4))
+        .x_label_formatter(&|x| format!("{x:.0}"))
+        .y_label_formatter(&|y| if *y >= 1.0 { format!("{y:.0}") } else { format!("{y}") })
+        .label_style(("sans-serif", 16))
+        .light_line_style(WHITE)
+        .draw()?;
+    for (i, name) in names.iter().enumerate() {
+        let colour = COLOURS[i % COLOURS.len()];
+        let points: Vec<(f64, f64)> = rows
+            .iter()
+            .filter(|row| row.name == *name)
+            .filter_map(|row| Some((row.steps as f64, value(row)?)))
+            .collect();
+        if points.is_empty() {
+            continue;
+        }
+        chart.draw_series(points.iter().map(|&p| Circle::new(p, 4, colour.filled())))?;
+        chart
+            .draw_series(LineSeries::new(points, colour.stroke_width(2)))?
+            .label(*name)
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 20, y)], colour.stroke_width(3)));
+    }
+    for (i, &(label, level)) in floors.iter().enumerate() {
+        let style = BLACK.mix(if i == 0 { 0.8 } else { 0.4 }).stroke_width(1);
+        chart
+            .draw_series(LineSeries::new([(across.start, level), (across.end, level)], style))?
+            .label(label)
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 20, y)], style));
+    }
+    chart
+        .configure_series_labels()
+        .position(if floors.is_empty() { SeriesLabelPosition::LowerLeft } else { SeriesLabelPosition::UpperRight })
+        .background_style(WHITE.mix(0.8))
+        .border_style(BLACK.mix(0.2))
+        .label_font(("sans-serif", 16))
+        .draw()?;
+    Ok(())
+}

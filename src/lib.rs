@@ -1,0 +1,11 @@
+#![doc = include_str!("../README.md")]
+#![doc(test(attr(deny(warnings))))]
+
+#[doc(no_inline)]
+pub use bounds;
+#[doc(no_inline)]
+pub use numeric;
+#[doc(no_inline)]
+pub use numeric::ndarray;
+#[doc(no_inline)]
+pub use sde_core as sde;
