@@ -25,9 +25,14 @@ pub(crate) fn load(path: &Path, noise: Noise) -> Result<Digits, String> {
     let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(GzDecoder::new(file));
     let mut pixels = Vec::new();
     for (line, record) in reader.records().enumerate() {
-        let record = record.map_err(|e| told(&format!("line {}: not a gzipped CSV, or cut off: {e}", line + 1)))?;
+        let record =
+            record.map_err(|e| told(&format!("line {}: not a gzipped CSV, or cut off: {e}", line + 1)))?;
         if record.len() != PIXELS + 1 {
-            return Err(told(&format!("line {}: {} fields, expected 64 pixels and a class", line + 1, record.len())));
+            return Err(told(&format!(
+                "line {}: {} fields, expected 64 pixels and a class",
+                line + 1,
+                record.len()
+            )));
         }
         for field in record.iter().take(PIXELS) {
             match field.parse::<f64>() {

@@ -110,7 +110,15 @@ pub(crate) fn errors(path: &Path, rows: &[SamplerRow], floors: &Floors) -> Resul
             ("exact draws, to other exact draws", floors.model.mean),
             ("exact draws, to held-out digits", floors.heldout.mean),
         ];
-        panel(&left, "Certified: KL(mixture at δ ‖ sampler) ≤ …, nats", &names, rows, &certified, none, &across)?;
+        panel(
+            &left,
+            "Certified: KL(mixture at δ ‖ sampler) ≤ …, nats",
+            &names,
+            rows,
+            &certified,
+            none,
+            &across,
+        )?;
         panel(&right, "Measured: sliced W2 to the mixture at δ", &names, rows, &measured, &lines, &across)?;
         area.present()?;
         Ok(())
@@ -169,7 +177,11 @@ fn panel(
     }
     chart
         .configure_series_labels()
-        .position(if floors.is_empty() { SeriesLabelPosition::LowerLeft } else { SeriesLabelPosition::UpperRight })
+        .position(if floors.is_empty() {
+            SeriesLabelPosition::LowerLeft
+        } else {
+            SeriesLabelPosition::UpperRight
+        })
         .background_style(WHITE.mix(0.8))
         .border_style(BLACK.mix(0.2))
         .label_font(("sans-serif", 16))

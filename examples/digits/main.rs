@@ -23,8 +23,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use numeric::{Control, Model, Noise, TimeGrid};
 use sde_core::fit::{FitOptions, fit_mixture};
 use sde_core::{
-    Component, Covariance, EulerMaruyama, ExponentialIntegrator, FrozenDenoiser, LocallyMomentMatched, Method,
-    Mixture, MixtureField, MomentMatched, Ou, ProbabilityFlowHeun, Sampler, grid,
+    Component, Covariance, EulerMaruyama, ExponentialIntegrator, FrozenDenoiser, LocallyMomentMatched,
+    Method, Mixture, MixtureField, MomentMatched, Ou, ProbabilityFlowHeun, Sampler, grid,
 };
 
 /// Draw handwritten digits by reverse diffusion, and certify how wrong they are.
@@ -99,7 +99,8 @@ struct Study<'a> {
 }
 
 fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
-    fs::create_dir_all(&options.out).map_err(|e| format!("cannot make the folder {}: {e}", options.out.display()))?;
+    fs::create_dir_all(&options.out)
+        .map_err(|e| format!("cannot make the folder {}: {e}", options.out.display()))?;
     if options.steps.is_empty() || options.steps.contains(&0) {
         return Err("--steps takes positive numbers".into());
     }
@@ -154,7 +155,8 @@ fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     study.bar.finish_and_clear();
 
     // How far exact draws are from held-out digits, and from other exact draws: nothing can be below these.
-    let fresh = study.target.sample(0..options.samples, level.alpha, level.sigma, study.noise.fork("floor"))?;
+    let fresh =
+        study.target.sample(0..options.samples, level.alpha, level.sigma, study.noise.fork("floor"))?;
     let floors = report::Floors {
         model: study.model_reference.w2(&fresh)?,
         heldout: study.heldout_reference.w2(&fresh)?,

@@ -30,7 +30,10 @@ impl Store {
         let steps: Vec<f64> = options.steps.iter().map(|&n| n as f64).collect();
         let bytes = fs::read(&options.data).map_err(|e| format!("{}: {e}", options.data.display()))?;
         let fingerprint = Fingerprint::new()
-            .text("data", &format!("{:032x}", Fingerprint::new().numbers("bytes", &as_numbers(&bytes)).digest()))
+            .text(
+                "data",
+                &format!("{:032x}", Fingerprint::new().numbers("bytes", &as_numbers(&bytes)).digest()),
+            )
             .number("components", options.components as f64)
             .number("floor", options.floor)
             .number("horizon", options.horizon)
@@ -67,7 +70,9 @@ impl Store {
 
 fn remove(path: &Path) -> Result<(), String> {
     match fs::remove_file(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(format!("cannot replace {}: {e}", path.display())),
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(format!("cannot replace {}: {e}", path.display()))
+        }
         _ => Ok(()),
     }
 }

@@ -142,6 +142,15 @@ impl Error {
         Err(Error::Shape { parameter, expected: expected.to_vec(), found: found.to_vec() })
     }
 
+    /// The absolute number of the row that failed, for errors that know it.
+    #[must_use]
+    pub fn row(&self) -> Option<u64> {
+        match *self {
+            Error::NotFinite { row, .. } | Error::Model { row, .. } => Some(row),
+            _ => None,
+        }
+    }
+
     /// [`Error::File`] from an input/output error.
     #[must_use]
     pub fn file(path: &std::path::Path, message: impl fmt::Display) -> Error {
@@ -167,7 +176,9 @@ impl fmt::Display for Error {
             Error::NotFinite { what, row, step, time } => {
                 write!(f, "{what} is not finite in row {row} at step {step}, time {time}")
             }
-            Error::Model { row, message } => write!(f, "the model failed in the batch of row {row}: {message}"),
+            Error::Model { row, message } => {
+                write!(f, "the model failed in the batch of row {row}: {message}")
+            }
             Error::NotConverged { routine, iterations, residual } => {
                 write!(f, "{routine} did not converge: residual {residual} after {iterations} iterations")
             }

@@ -37,7 +37,8 @@ macro_rules! exp_weights {
                         for &c in $taylor.iter() {
                             sum = sum * r + c;
                         }
-                        let scaled = <$float>::from_bits(sum.to_bits().wrapping_add(shifted.to_bits() << $shift));
+                        let scaled =
+                            <$float>::from_bits(sum.to_bits().wrapping_add(shifted.to_bits() << $shift));
                         *x = if *x < CUT as $float { 0.0 } else { scaled };
                     }
                 },
@@ -48,7 +49,16 @@ macro_rules! exp_weights {
 
 // ln 2 in two parts, the first with enough trailing zeros that its product with n is exact; Taylor coefficients of
 // e^r from the highest down, |r| ≤ ln 2 / 2: the first term left out is below 5·10⁻⁹ and 5·10⁻¹⁸.
-exp_weights!(f32s, f32, std::f32::consts::LOG2_E, 23, 12_582_912.0, 0.693_359_375, -2.121_944_4e-4, [1.0 / 5040.0, 1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 1.0 / 2.0, 1.0, 1.0]);
+exp_weights!(
+    f32s,
+    f32,
+    std::f32::consts::LOG2_E,
+    23,
+    12_582_912.0,
+    0.693_359_375,
+    -2.121_944_4e-4,
+    [1.0 / 5040.0, 1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 1.0 / 2.0, 1.0, 1.0]
+);
 exp_weights!(
     f64s,
     f64,
@@ -57,7 +67,22 @@ exp_weights!(
     6_755_399_441_055_744.0,
     0.693_147_180_369_123_8,
     1.908_214_929_270_587_7e-10,
-    [1.0 / 6227020800.0, 1.0 / 479001600.0, 1.0 / 39916800.0, 1.0 / 3628800.0, 1.0 / 362880.0, 1.0 / 40320.0, 1.0 / 5040.0, 1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 1.0 / 2.0, 1.0, 1.0]
+    [
+        1.0 / 6227020800.0,
+        1.0 / 479001600.0,
+        1.0 / 39916800.0,
+        1.0 / 3628800.0,
+        1.0 / 362880.0,
+        1.0 / 40320.0,
+        1.0 / 5040.0,
+        1.0 / 720.0,
+        1.0 / 120.0,
+        1.0 / 24.0,
+        1.0 / 6.0,
+        1.0 / 2.0,
+        1.0,
+        1.0
+    ]
 );
 
 #[cfg(test)]

@@ -139,8 +139,12 @@ pub trait VectorField<F: Real>: Send + Sync {
     ///
     /// # Errors
     /// Whatever the model reports, as [`Error::Model`] with the lowest failing row.
-    fn eval_into(&self, batch: &Batch<'_, F>, out: &mut ArrayRef2<F>, scratch: &mut Scratch)
-    -> Result<(), Error>;
+    fn eval_into(
+        &self,
+        batch: &Batch<'_, F>,
+        out: &mut ArrayRef2<F>,
+        scratch: &mut Scratch,
+    ) -> Result<(), Error>;
 
     /// How the field wants to be called.
     fn batching(&self) -> Batching {

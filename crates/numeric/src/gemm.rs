@@ -223,7 +223,9 @@ mod tests {
     /// Against the plain triple loop, at every height and width around the tile sizes.
     fn against_the_definition<F: Real>(tolerance: f64) {
         let entry = |i: usize, j: usize| ((i * 31 + j * 17) % 23) as f64 / 7.0 - 1.5;
-        for (m, k, n) in [(1, 1, 1), (3, 5, 7), (8, 32, 8), (13, 8, 32), (64, 64, 35), (65, 3, 100), (2, 0, 3)] {
+        for (m, k, n) in
+            [(1, 1, 1), (3, 5, 7), (8, 32, 8), (13, 8, 32), (64, 64, 35), (65, 3, 100), (2, 0, 3)]
+        {
             let a: Vec<F> = (0..m * k).map(|i| F::of(entry(i / k, i % k + 5))).collect();
             let b = Packed::<F>::new(k, n, entry);
             let mut out = vec![F::of(9.0); m * n];

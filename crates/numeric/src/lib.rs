@@ -27,8 +27,8 @@ pub use ndarray;
 
 mod abilities;
 mod error;
-mod exp;
 pub mod estimate;
+mod exp;
 mod field;
 mod gemm;
 mod model;
@@ -44,11 +44,11 @@ mod vectorize;
 pub use abilities::{Divergence, FiniteDifference, JacobianProducts, LogDensity, PosteriorCovariance};
 pub use error::Error;
 pub use estimate::Estimate;
+pub use exp::exp_weights;
 pub use field::{
     Batch, Batching, Combined, Scaled, Scratch, TimeReversed, VectorField, WithBatching, as_rows, combined,
     from_fn, from_row_fn, scaled, time_reversed, with_batching,
 };
-pub use exp::exp_weights;
 pub use gemm::Packed;
 pub use model::{Level, Model, Predicting, Prediction, Schedule};
 pub use noise::{Brownian, Node, Noise, RowStream};

@@ -78,7 +78,7 @@ pub fn run_blocks<T: Send>(
         let whole = number * size..(number + 1).saturating_mul(size);
         let asked = whole.start.max(rows.start)..whole.end.min(rows.end);
         let count = asked.end - asked.start;
-        let result = work(if batching.rowwise { asked } else { whole }, scratch);
+        let result = if batching.rowwise { lowest(asked, scratch, &work) } else { work(whole, scratch) };
         match &result {
             Ok(_) => {
                 let total = done.fetch_add(count, Ordering::Relaxed) + count;
@@ -99,6 +99,25 @@ pub fn run_blocks<T: Send>(
         (first..=last).into_par_iter().map_init(Scratch::new, block).collect()
     };
     results.into_iter().collect()
+}
+
+/// Runs `work` on the rows of a block; of several rows that fail at different steps, reports the lowest.
+fn lowest<T>(
+    rows: Range<u64>,
+    scratch: &mut Scratch,
+    work: &impl Fn(Range<u64>, &mut Scratch) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let mut result = work(rows.clone(), scratch);
+    // The row that failed first in time need not be the lowest: ask those below it.
+    while let Some(row) =
+        result.as_ref().err().and_then(Error::row).filter(|&row| row > rows.start && row < rows.end)
+    {
+        match work(rows.start..row, scratch) {
+            Err(lower) if lower.row().is_some_and(|lower| lower < row) => result = Err(lower),
+            _ => break,
+        }
+    }
+    result
 }
 
 /// Runs `work` on blocks of the rows and gathers the rows it yields into one `(rows.len(), d)` array.

@@ -4,8 +4,8 @@
 use nalgebra::{DMatrix, DVector};
 use numeric::ndarray::{Array1, Array2, ArrayView1, Axis, array};
 use numeric::{
-    Batch, Divergence, Error, FiniteDifference, JacobianProducts, Noise, PosteriorCovariance, Schedule, Scratch,
-    Time, Times, VectorField,
+    Batch, Divergence, Error, FiniteDifference, JacobianProducts, Noise, PosteriorCovariance, Schedule,
+    Scratch, Time, Times, VectorField,
 };
 use proptest::prelude::*;
 use sde_core::{Component, Covariance, Mixture, Ou};
@@ -32,11 +32,8 @@ fn components() -> Vec<Component> {
         Covariance::LowRank { diagonal: Array1::from_elem(D, 0.2), factor: v.clone() },
         Covariance::LowRank { diagonal: array![0.1, 0.2, 0.3, 0.4, 0.5], factor: v },
     ];
-    let component = |(i, covariance)| Component {
-        weight: 1.0 + i as f64,
-        mean: means.row(i).to_owned(),
-        covariance,
-    };
+    let component =
+        |(i, covariance)| Component { weight: 1.0 + i as f64, mean: means.row(i).to_owned(), covariance };
     covariances.into_iter().enumerate().map(component).collect()
 }
 
@@ -47,7 +44,8 @@ fn dense(covariance: &Covariance) -> DMatrix<f64> {
         Covariance::Diagonal(c) => DMatrix::from_diagonal(&DVector::from_vec(c.to_vec())),
         Covariance::Full(c) => of(c),
         Covariance::LowRank { diagonal, factor } => {
-            DMatrix::from_diagonal(&DVector::from_vec(diagonal.to_vec())) + of(factor) * of(factor).transpose()
+            DMatrix::from_diagonal(&DVector::from_vec(diagonal.to_vec()))
+                + of(factor) * of(factor).transpose()
         }
     }
 }
@@ -69,8 +67,7 @@ fn by_definition(
             let inverse = lambda.clone().try_inverse().expect("positive definite");
             let z = &x - &m * alpha;
             let quadratic = (z.transpose() * &inverse * &z)[0];
-            let density = c.weight / total
-                * (-0.5 * quadratic).exp()
+            let density = c.weight / total * (-0.5 * quadratic).exp()
                 / ((2.0 * std::f64::consts::PI).powi(D as i32) * lambda.determinant()).sqrt();
             let mean = &m + &c0 * &inverse * &z * alpha;
             let covariance = &c0 - &c0 * &inverse * &c0 * (alpha * alpha);

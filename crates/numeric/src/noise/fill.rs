@@ -16,21 +16,6 @@ const CHUNK: usize = 16;
 /// Widths below this take the path for narrow rows.
 const NARROW: usize = 16;
 
-#[repr(align(64))]
-struct Lanes<T>([T; LANES]);
-
-impl<T> Lanes<T> {
-    #[inline(always)]
-    fn chunk(&self, i: usize) -> &[T; CHUNK] {
-        &self.0.as_chunks().0[i]
-    }
-
-    #[inline(always)]
-    fn chunk_mut(&mut self, i: usize) -> &mut [T; CHUNK] {
-        &mut self.0.as_chunks_mut().0[i]
-    }
-}
-
 /// Writes `apply(out[i, j], value(rows[i], step, j))` for the law `L` under `key`.
 ///
 /// The counter is (coordinate, step, group) with `K` neighbouring rows to a group, so that every word of a counter is
@@ -125,50 +110,69 @@ impl Cursor {
     }
 }
 
+/// One block of lanes in its three stages.
+#[repr(align(64))]
 struct Buffer<L: Law<K>, const K: usize> {
+    coordinates: [u32; LANES],
+    groups: [u64; LANES],
+    words: [[u32; LANES]; 4],
+    values: [[L::Value; LANES]; K],
     keys: RoundKeys,
     step: u32,
-    coordinates: Lanes<u32>,
-    groups: Lanes<u64>,
-    words: [Lanes<u32>; 4],
-    values: [Lanes<L::Value>; K],
+}
+
+/// The words of the first `len` counters.
+#[inline(always)]
+fn all_words(
+    coordinates: &[u32; LANES],
+    groups: &[u64; LANES],
+    step: u32,
+    keys: &RoundKeys,
+    words: &mut [[u32; LANES]; 4],
+    len: usize,
+) {
+    for j in 0..len.min(LANES) {
+        let block = block([coordinates[j], step, groups[j] as u32, (groups[j] >> 32) as u32], keys);
+        for k in 0..4 {
+            words[k][j] = block[k];
+        }
+    }
+}
+
+/// The values of the first `len` blocks of words.
+#[inline(always)]
+fn all_values<L: Law<K>, const K: usize>(
+    words: &[[u32; LANES]; 4],
+    values: &mut [[L::Value; LANES]; K],
+    len: usize,
+) {
+    for j in 0..len.min(LANES) {
+        let value = L::values([words[0][j], words[1][j], words[2][j], words[3][j]]);
+        for k in 0..K {
+            values[k][j] = value[k];
+        }
+    }
 }
 
 impl<L: Law<K>, const K: usize> Buffer<L, K> {
     #[inline(always)]
     fn new(key: u64, step: u32) -> Buffer<L, K> {
         Buffer {
+            coordinates: [0; LANES],
+            groups: [0; LANES],
+            words: [[0; LANES]; 4],
+            values: [[L::Value::default(); LANES]; K],
             keys: RoundKeys::new(key),
             step,
-            coordinates: Lanes([0; LANES]),
-            groups: Lanes([0; LANES]),
-            words: [const { Lanes([0; LANES]) }; 4],
-            values: std::array::from_fn(|_| Lanes([L::Value::default(); LANES])),
         }
     }
 
     /// The values of the first `len` lanes. Two passes: one fused loop keeps too much alive and is slower.
     #[inline(always)]
     fn compute(&mut self, len: usize) {
-        let len = (len.div_ceil(CHUNK) * CHUNK).min(LANES);
-        for j in 0..len {
-            let group = self.groups.0[j];
-            let counter = [self.coordinates.0[j], self.step, group as u32, (group >> 32) as u32];
-            let block = block(counter, &self.keys);
-            for k in 0..4 {
-                self.words[k].0[j] = block[k];
-            }
-        }
-        for i in 0..len / CHUNK {
-            let words = self.words.each_ref().map(|lanes| lanes.chunk(i));
-            let values = self.values.each_mut().map(|lanes| lanes.chunk_mut(i));
-            for j in 0..CHUNK {
-                let value = L::values([words[0][j], words[1][j], words[2][j], words[3][j]]);
-                for k in 0..K {
-                    values[k][j] = value[k];
-                }
-            }
-        }
+        let len = len.next_multiple_of(CHUNK);
+        all_words(&self.coordinates, &self.groups, self.step, &self.keys, &mut self.words, len);
+        all_values::<L, K>(&self.words, &mut self.values, len);
     }
 
     /// Any rows, any width: whole stretches of coordinates.
@@ -180,8 +184,8 @@ impl<L: Law<K>, const K: usize> Buffer<L, K> {
             let mut used = 0;
             while let Some(segment) = ahead.next::<K>(rows, width, LANES - used) {
                 let lanes = used..used + segment.len;
-                self.groups.0[lanes.clone()].fill(segment.group);
-                for (lane, coordinate) in self.coordinates.0[lanes].iter_mut().zip(segment.from as u32..) {
+                self.groups[lanes.clone()].fill(segment.group);
+                for (lane, coordinate) in self.coordinates[lanes].iter_mut().zip(segment.from as u32..) {
                     *lane = coordinate;
                 }
                 used += segment.len;
@@ -191,9 +195,11 @@ impl<L: Law<K>, const K: usize> Buffer<L, K> {
             }
             self.compute(used);
             let mut lane = 0;
-            while let Some(Segment { at, members, from, len, .. }) = behind.next::<K>(rows, width, used - lane) {
+            while let Some(Segment { at, members, from, len, .. }) =
+                behind.next::<K>(rows, width, used - lane)
+            {
                 for i in at..at + members {
-                    let values = &self.values[(rows[i] % K as u64) as usize].0[lane..lane + len];
+                    let values = &self.values[(rows[i] % K as u64) as usize][lane..lane + len];
                     for (x, &value) in out[i * width + from..][..len].iter_mut().zip(values) {
                         apply(x, F::of(value.as_f64()));
                     }
@@ -209,22 +215,25 @@ impl<L: Law<K>, const K: usize> Buffer<L, K> {
     fn narrow<F: Real>(&mut self, group: u64, width: usize, out: &mut [F], apply: &impl Fn(&mut F, F)) {
         let fit = LANES / width;
         let mut offsets = [0; LANES];
-        let mut places = [0; LANES];
-        for i in 0..fit * width {
-            offsets[i] = (i / width) as u64;
-            self.coordinates.0[i] = (i % width) as u32;
-            places[i] = i / width * K * width + i % width;
+        for (group, lanes) in offsets.chunks_exact_mut(width).enumerate() {
+            lanes.fill(group as u64);
+        }
+        for lanes in self.coordinates.chunks_exact_mut(width) {
+            for (lane, coordinate) in lanes.iter_mut().zip(0..) {
+                *lane = coordinate;
+            }
         }
         for (i, part) in out.chunks_mut(fit * K * width).enumerate() {
             let first = group + (i * fit) as u64;
-            for (lane, offset) in self.groups.0.iter_mut().zip(offsets) {
+            for (lane, offset) in self.groups.iter_mut().zip(offsets) {
                 *lane = first.wrapping_add(offset);
             }
-            let used = part.len() / K;
-            self.compute(used);
-            for (lane, place) in places[..used].iter().enumerate() {
-                for k in 0..K {
-                    apply(&mut part[place + k * width], F::of(self.values[k].0[lane].as_f64()));
+            self.compute(part.len() / K);
+            for (j, rows) in part.chunks_exact_mut(K * width).enumerate() {
+                for c in 0..width {
+                    for k in 0..K {
+                        apply(&mut rows[k * width + c], F::of(self.values[k][j * width + c].as_f64()));
+                    }
                 }
             }
         }

@@ -97,7 +97,8 @@ fn normal_pair_32(a: u32, b: u32) -> [f32; 2] {
         0.286_150_038_242_340_1,
         -0.174_695_625_901_222_23,
     ];
-    const SIN: [f32; 3] = [-0.166_666_552_424_430_85, 0.008_332_161_232_829_094, -0.000_195_152_853_848_412_63];
+    const SIN: [f32; 3] =
+        [-0.166_666_552_424_430_85, 0.008_332_161_232_829_094, -0.000_195_152_853_848_412_63];
     const COS: [f32; 3] = [-0.499_998_837_709_426_9, 0.041_655_778_884_887_695, -0.001_359_185_436_740_517_6];
 
     let below = a < (SQRT_HALF as f64 * 4_294_967_296.0) as u32;
@@ -116,10 +117,7 @@ fn normal_pair_32(a: u32, b: u32) -> [f32; 2] {
     let swap = b & 0x2000_0000 != 0;
     let x = r * if swap { sin } else { cos };
     let y = r * if swap { cos } else { sin };
-    [
-        f32::from_bits(x.to_bits() ^ (b & 0x8000_0000)),
-        f32::from_bits(y.to_bits() ^ (b << 1 & 0x8000_0000)),
-    ]
+    [f32::from_bits(x.to_bits() ^ (b & 0x8000_0000)), f32::from_bits(y.to_bits() ^ (b << 1 & 0x8000_0000))]
 }
 
 /// As [`normal_pair_32`], with 64 bits for the radius and 61 + 3 for the angle; the logarithm is
