@@ -2,44 +2,66 @@
 
 use crate::{Real, vectorize};
 
-/// Replaces each `x ≤ 0` by `e^x`, and by exactly 0 where `x < −60`.
+/// Replaces the logits `(k, n)` by weights relative to the largest of each column: `w = e^{l − top}`.
 ///
-/// Made for weights relative to their maximum, where `e^{−60} < 10⁻²⁶` is far below the rounding of any sum
-/// they enter; without the cut, subnormal numbers would slow the sums eightfold. Relative error at most 2 units
-/// in the last place; the same bits on every CPU. NaN stays NaN.
+/// Writes the largest logit of each of the n columns over `tops` and the sum of its weights over `sums`: the
+/// logarithm of `Σ e^l` is `top + ln sum`, and `w/sum` are the softmax. Weights below `e^{−60}` are exactly 0:
+/// that is below 10⁻²⁶, far below the rounding of the sum, while subnormal numbers would slow everything that
+/// uses the weights eightfold. Relative error of a weight at most 2 units in the last place (of `F`) beyond
+/// that of the difference; the same bits on every CPU; each column from itself alone. A NaN makes its column's
+/// sum NaN.
 ///
 /// ```
-/// let mut x = [0.0, -1.0, -59.0, -61.0];
-/// numeric::exp_weights(&mut x);
-/// assert_eq!((x[0], x[3]), (1.0, 0.0));
-/// assert!((x[1] * 1.0_f64.exp() - 1.0).abs() < 1e-15 && (x[2] * 59.0_f64.exp() - 1.0).abs() < 1e-15);
+/// let mut logits = [0.0, 5.0, 0.0, 6.0, -100.0, 5.0_f64];             // three components, two columns
+/// let (mut tops, mut sums) = ([0.0; 2], [0.0; 2]);
+/// numeric::softmax_columns(&mut logits, &mut tops, &mut sums);
+/// assert_eq!((tops, sums[0]), ([0.0, 6.0], 2.0));
+/// assert_eq!(logits[4], 0.0);
+/// assert!((tops[1] + sums[1].ln() - (2.0 * 5.0_f64.exp() + 6.0_f64.exp()).ln()).abs() < 1e-15);
 /// ```
-pub fn exp_weights<F: Real>(x: &mut [F]) {
-    F::exp_weights(x);
+///
+/// # Panics
+/// If the lengths do not fit each other.
+pub fn softmax_columns<F: Real>(logits: &mut [F], tops: &mut [F], sums: &mut [F]) {
+    let n = tops.len();
+    assert!(sums.len() == n && n > 0 && logits.len() % n == 0, "k rows of n logits");
+    F::softmax_columns(logits, tops, sums);
 }
 
 /// Smallest exponent that is not cut to zero.
 const CUT: f64 = -60.0;
 
-macro_rules! exp_weights {
+macro_rules! softmax_columns {
     ($name:ident, $float:ty, $log2e:expr, $shift:literal, $magic:literal, $high:literal, $low:literal, $taylor:expr) => {
-        pub(crate) fn $name(x: &mut [$float]) {
+        pub(crate) fn $name(logits: &mut [$float], tops: &mut [$float], sums: &mut [$float]) {
+            let n = tops.len();
             vectorize(
                 #[inline(always)]
                 || {
-                    for x in x.iter_mut() {
-                        // x = n ln 2 + r; adding 1.5·2^mantissa rounds to an integer and leaves it in the low bits.
-                        let y = if *x < CUT as $float { CUT as $float } else { *x };
-                        let shifted = y * $log2e + $magic;
-                        let n = shifted - $magic;
-                        let r = (y - n * $high) - n * $low;
-                        let mut sum: $float = 0.0;
-                        for &c in $taylor.iter() {
-                            sum = sum * r + c;
+                    tops.fill(<$float>::NEG_INFINITY);
+                    for logits in logits.chunks_exact(n) {
+                        for (top, &logit) in tops.iter_mut().zip(logits) {
+                            *top = if *top > logit { *top } else { logit };
                         }
-                        let scaled =
-                            <$float>::from_bits(sum.to_bits().wrapping_add(shifted.to_bits() << $shift));
-                        *x = if *x < CUT as $float { 0.0 } else { scaled };
+                    }
+                    sums.fill(0.0);
+                    for logits in logits.chunks_exact_mut(n) {
+                        for ((x, &top), sum) in logits.iter_mut().zip(tops.iter()).zip(sums.iter_mut()) {
+                            // x = n ln 2 + r; adding 1.5·2^mantissa rounds to an integer and leaves it in the
+                            // low bits.
+                            let d = *x - top;
+                            let y = if d < CUT as $float { CUT as $float } else { d };
+                            let shifted = y * $log2e + $magic;
+                            let n = shifted - $magic;
+                            let r = (y - n * $high) - n * $low;
+                            let mut e: $float = 0.0;
+                            for &c in $taylor.iter() {
+                                e = e * r + c;
+                            }
+                            let e = <$float>::from_bits(e.to_bits().wrapping_add(shifted.to_bits() << $shift));
+                            *x = if d < CUT as $float { 0.0 } else { e };
+                            *sum += *x;
+                        }
                     }
                 },
             );
@@ -49,7 +71,7 @@ macro_rules! exp_weights {
 
 // ln 2 in two parts, the first with enough trailing zeros that its product with n is exact; Taylor coefficients of
 // e^r from the highest down, |r| ≤ ln 2 / 2: the first term left out is below 5·10⁻⁹ and 5·10⁻¹⁸.
-exp_weights!(
+softmax_columns!(
     f32s,
     f32,
     std::f32::consts::LOG2_E,
@@ -59,7 +81,7 @@ exp_weights!(
     -2.121_944_4e-4,
     [1.0 / 5040.0, 1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 1.0 / 2.0, 1.0, 1.0]
 );
-exp_weights!(
+softmax_columns!(
     f64s,
     f64,
     std::f64::consts::LOG2_E,
@@ -87,22 +109,33 @@ exp_weights!(
 
 #[cfg(test)]
 mod tests {
-    use super::exp_weights;
+    use super::softmax_columns;
 
     #[test]
-    fn agrees_with_the_standard_library_to_two_units() {
-        let xs = (0..100_000).map(|i| -60.0 * f64::from(i) / 100_000.0);
-        let (mut x64, mut x32): (Vec<f64>, Vec<f32>) = xs.map(|x| (x, x as f32)).unzip();
-        let (exact64, exact32): (Vec<f64>, Vec<f64>) =
-            x64.iter().zip(&x32).map(|(a, b)| (a.exp(), f64::from(*b).exp())).unzip();
-        exp_weights(&mut x64);
-        exp_weights(&mut x32);
-        for i in 0..x64.len() {
-            assert!((x64[i] / exact64[i] - 1.0).abs() <= 2.0 * f64::EPSILON, "{} {}", x64[i], exact64[i]);
-            assert!((f64::from(x32[i]) / exact32[i] - 1.0).abs() <= 2.0 * f64::from(f32::EPSILON));
+    fn weights_agree_with_the_standard_library_to_two_units() {
+        // One column for each exponent, beside a top of 0.
+        let n = 100_000;
+        let xs: Vec<f64> = (0..n).map(|i| -60.0 * f64::from(i) / f64::from(n)).collect();
+        let mut logits: Vec<f64> = xs.iter().copied().chain(xs.iter().map(|_| 0.0)).collect();
+        let mut singles: Vec<f32> = logits.iter().map(|&x| x as f32).collect();
+        let rounded: Vec<f64> = singles.iter().map(|&x| f64::from(x)).collect();
+        let (mut tops, mut sums) = (vec![1.0; xs.len()], vec![1.0; xs.len()]);
+        softmax_columns(&mut logits, &mut tops, &mut sums);
+        let (mut tops32, mut sums32) = (vec![1.0_f32; xs.len()], vec![1.0_f32; xs.len()]);
+        softmax_columns(&mut singles, &mut tops32, &mut sums32);
+        for (i, x) in xs.iter().enumerate() {
+            assert!((logits[i] / x.exp() - 1.0).abs() <= 2.0 * f64::EPSILON, "{x}");
+            assert!((f64::from(singles[i]) / rounded[i].exp() - 1.0).abs() <= 2.0 * f64::from(f32::EPSILON), "{x}");
+            assert_eq!((tops[i], sums[i]), (0.0, 1.0 + logits[i]));
         }
-        let mut edge = [f64::NAN, f64::NEG_INFINITY, -0.0];
-        exp_weights(&mut edge);
-        assert!(edge[0].is_nan() && edge[1] == 0.0 && edge[2] == 1.0);
+    }
+
+    #[test]
+    fn columns_are_computed_from_themselves_and_nan_shows() {
+        let mut logits = [1.0, f64::NAN, f64::NEG_INFINITY, 3.0, 0.0, 0.0];
+        let (mut tops, mut sums) = ([0.0; 3], [0.0; 3]);
+        softmax_columns(&mut logits, &mut tops, &mut sums);
+        assert_eq!((logits[2], sums[2], tops[0]), (0.0, 1.0, 3.0));
+        assert!(sums[1].is_nan() && !sums[0].is_nan());
     }
 }

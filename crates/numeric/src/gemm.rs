@@ -70,7 +70,25 @@ impl<F: Real> Packed<F> {
     /// If the lengths do not fit each other.
     #[track_caller]
     pub fn left_multiply(&self, a: &[F], out: &mut [F]) {
-        self.product(a, out, false);
+        self.product(a, out, false, Output::Rows);
+    }
+
+    /// `out = Aᵀ B`, with A of shape (k, m) and `out` of shape (m, n), both row-major.
+    ///
+    /// # Panics
+    /// If the lengths do not fit each other.
+    #[track_caller]
+    pub fn left_multiply_transposed(&self, a: &[F], out: &mut [F]) {
+        self.product(a, out, true, Output::Rows);
+    }
+
+    /// `out = (A B)ᵀ`, with A of shape (m, k) and `out` of shape (n, m), both row-major.
+    ///
+    /// # Panics
+    /// If the lengths do not fit each other.
+    #[track_caller]
+    pub fn left_multiply_to_columns(&self, a: &[F], out: &mut [F]) {
+        self.product(a, out, false, Output::Columns);
     }
 
     /// `out += A B`.
@@ -79,133 +97,185 @@ impl<F: Real> Packed<F> {
     /// If the lengths do not fit each other.
     #[track_caller]
     pub fn add_left_multiply(&self, a: &[F], out: &mut [F]) {
-        self.product(a, out, true);
+        self.product(a, out, false, Output::AddedRows);
     }
 
     #[track_caller]
-    fn product(&self, a: &[F], out: &mut [F], accumulate: bool) {
+    fn product(&self, a: &[F], out: &mut [F], transposed: bool, output: Output) {
         if self.n == 0 {
             return assert!(out.is_empty(), "a product without columns");
         }
         assert_eq!(out.len() % self.n, 0, "out has whole rows");
-        assert_eq!(a.len(), out.len() / self.n * self.k, "A has k columns and as many rows as out");
+        let m = out.len() / self.n;
+        assert_eq!(a.len(), m * self.k, "A has k columns and as many rows as out");
         if self.k == 0 {
-            if !accumulate {
+            if output != Output::AddedRows {
                 out.fill(F::zero());
             }
             return;
         }
-        F::product(Product {
+        F::product(&mut Product {
             a,
             b: &self.padded,
             out,
+            m,
             k: self.k,
             n: self.n,
             stride: self.stride,
-            accumulate,
+            transposed,
+            output,
         });
     }
 }
 
-/// One product `out (+)= A B`, with B in rows of `stride`.
+/// One product `out (+)= A B` of shapes (m, k) and (k, n), with B in rows of `stride`.
 #[derive(Debug)]
 #[expect(unnameable_types, reason = "only the seal of `Real` speaks of it")]
 pub struct Product<'a, F> {
     a: &'a [F],
     b: &'a [F],
     out: &'a mut [F],
+    m: usize,
     k: usize,
     n: usize,
     stride: usize,
-    accumulate: bool,
+    transposed: bool,
+    output: Output,
+}
+
+/// What is done with the product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Output {
+    Rows,
+    AddedRows,
+    Columns,
 }
 
 macro_rules! products {
-    ($float:ty, $exp:ident, $lanes:ident, $as_simd:ident, $as_mut_simd:ident, $splat:ident, $mul_add:ident, $add:ident) => {
+    ($float:ty, $exp:ident, $lanes:ident, $vectors:ident, $as_simd:ident, $as_mut_simd:ident, $splat:ident, $mul_add:ident, $add:ident) => {
         impl Products for $float {
-            fn product(product: Product<'_, $float>) {
+            fn product(product: &mut Product<'_, $float>) {
                 Arch::new().dispatch(product);
             }
 
-            fn exp_weights(x: &mut [$float]) {
-                crate::exp::$exp(x);
+            fn softmax_columns(logits: &mut [$float], tops: &mut [$float], sums: &mut [$float]) {
+                crate::exp::$exp(logits, tops, sums);
             }
         }
 
-        impl WithSimd for Product<'_, $float> {
+        impl WithSimd for &mut Product<'_, $float> {
             type Output = ();
 
             #[inline(always)]
-            fn with_simd<S: Simd>(mut self, simd: S) {
-                let rows = self.out.len() / self.n;
+            fn with_simd<S: Simd>(self, simd: S) {
+                if self.transposed {
+                    self.all_rows::<S, true>(simd);
+                } else {
+                    self.all_rows::<S, false>(simd);
+                }
+            }
+        }
+
+        impl<'a> Product<'a, $float> {
+            #[inline(always)]
+            fn all_rows<S: Simd, const T: bool>(&mut self, simd: S) {
+                let rows = self.m;
                 let mut row = 0;
                 // Registers for rows × vectors of accumulators: 16 of 32, or 8 of 16; enough in flight to
                 // hide the latency of the multiply-add.
                 if S::REGISTER_COUNT >= 32 {
                     while row + 8 <= rows {
-                        self.tiles::<S, 8, 2>(simd, row);
+                        self.tiles::<S, 8, 2, T>(simd, row);
                         row += 8;
                     }
                 }
                 while row + 4 <= rows {
-                    self.tiles::<S, 4, 2>(simd, row);
+                    self.tiles::<S, 4, 2, T>(simd, row);
                     row += 4;
                 }
                 while row < rows {
-                    self.tiles::<S, 1, 8>(simd, row);
+                    self.tiles::<S, 1, 8, T>(simd, row);
                     row += 1;
                 }
             }
-        }
 
-        impl Product<'_, $float> {
             /// ROWS rows of the product from `row` on, in tiles of VECTORS vectors and what is left by one.
             #[inline(always)]
-            fn tiles<S: Simd, const ROWS: usize, const VECTORS: usize>(&mut self, simd: S, row: usize) {
+            fn tiles<S: Simd, const ROWS: usize, const VECTORS: usize, const T: bool>(
+                &mut self,
+                simd: S,
+                row: usize,
+            ) {
                 let vectors = self.n.div_ceil(S::$lanes);
                 let mut first = 0;
                 while first + VECTORS <= vectors {
-                    self.tile::<S, ROWS, VECTORS>(simd, row, first);
+                    self.tile::<S, ROWS, VECTORS, T>(simd, row, first);
                     first += VECTORS;
                 }
                 while first < vectors {
-                    self.tile::<S, ROWS, 1>(simd, row, first);
+                    self.tile::<S, ROWS, 1, T>(simd, row, first);
                     first += 1;
                 }
             }
 
             #[inline(always)]
-            fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
+            fn tile<S: Simd, const ROWS: usize, const VECTORS: usize, const T: bool>(
                 &mut self,
                 simd: S,
                 row: usize,
                 first: usize,
             ) {
-                let a: [&[$float]; ROWS] =
-                    std::array::from_fn(|r| &self.a[(row + r) * self.k..(row + r + 1) * self.k]);
+                let (a, m, depth) = (self.a, self.m, self.k);
                 let (b, _) = S::$as_simd(self.b);
+                let width = self.stride / S::$lanes;
+                // Slices of exactly `depth`, so that the loop over it needs no checks.
+                let rows: [&[$float]; ROWS] =
+                    std::array::from_fn(|r| if T { a } else { &a[(row + r) * depth..][..depth] });
                 let mut sums = [[simd.$splat(0.0); VECTORS]; ROWS];
-                for (k, b) in b.chunks_exact(self.stride / S::$lanes).enumerate() {
-                    let b: &[_; VECTORS] = b[first..first + VECTORS].try_into().expect("VECTORS of them");
-                    for (sums, a) in sums.iter_mut().zip(&a) {
-                        let a = simd.$splat(a[k]);
+                for k in 0..depth {
+                    let b: &[_; VECTORS] = b[k * width + first..].first_chunk().expect("VECTORS of them");
+                    let column: &[$float] = if T { &a[k * m + row..][..ROWS] } else { a };
+                    for (r, sums) in sums.iter_mut().enumerate() {
+                        let a = simd.$splat(if T { column[r] } else { rows[r][k] });
                         for (sum, &b) in sums.iter_mut().zip(b) {
                             *sum = simd.$mul_add(a, b, *sum);
                         }
                     }
                 }
+                self.store::<S, ROWS, VECTORS>(simd, row, first, &sums);
+            }
+
+            /// Writes or adds a tile of sums.
+            #[inline(always)]
+            fn store<S: Simd, const ROWS: usize, const VECTORS: usize>(
+                &mut self,
+                simd: S,
+                row: usize,
+                first: usize,
+                sums: &[[S::$vectors; VECTORS]; ROWS],
+            ) {
                 let columns = first * S::$lanes..self.n.min((first + VECTORS) * S::$lanes);
+                if self.output == Output::Columns {
+                    let sums: [&[$float]; ROWS] = std::array::from_fn(|r| pulp::bytemuck::cast_slice(&sums[r]));
+                    for c in 0..columns.len() {
+                        let out = &mut self.out[(columns.start + c) * self.m + row..][..ROWS];
+                        for r in 0..ROWS {
+                            out[r] = sums[r][c];
+                        }
+                    }
+                    return;
+                }
                 for (r, sums) in sums.iter().enumerate() {
                     let out = &mut self.out[(row + r) * self.n..][columns.clone()];
                     let (whole, tail) = S::$as_mut_simd(out);
                     for (out, &sum) in whole.iter_mut().zip(sums) {
-                        *out = if self.accumulate { simd.$add(*out, sum) } else { sum };
+                        *out = if self.output == Output::AddedRows { simd.$add(*out, sum) } else { sum };
                     }
                     if !tail.is_empty() {
                         let last = [sums[whole.len()]];
                         let last: &[$float] = pulp::bytemuck::cast_slice(&last);
                         for (out, &sum) in tail.iter_mut().zip(last) {
-                            *out = if self.accumulate { *out + sum } else { sum };
+                            *out = if self.output == Output::AddedRows { *out + sum } else { sum };
                         }
                     }
                 }
@@ -213,8 +283,8 @@ macro_rules! products {
         }
     };
 }
-products!(f32, f32s, F32_LANES, as_simd_f32s, as_mut_simd_f32s, splat_f32s, mul_add_e_f32s, add_f32s);
-products!(f64, f64s, F64_LANES, as_simd_f64s, as_mut_simd_f64s, splat_f64s, mul_add_e_f64s, add_f64s);
+products!(f32, f32s, F32_LANES, f32s, as_simd_f32s, as_mut_simd_f32s, splat_f32s, mul_add_e_f32s, add_f32s);
+products!(f64, f64s, F64_LANES, f64s, as_simd_f64s, as_mut_simd_f64s, splat_f64s, mul_add_e_f64s, add_f64s);
 
 #[cfg(test)]
 mod tests {
@@ -241,6 +311,13 @@ mod tests {
                 b.left_multiply(&a[i * k..(i + 1) * k], &mut one);
                 assert_eq!(one, out[i * n..(i + 1) * n], "row {i} alone");
             }
+            let transposed: Vec<F> = (0..m * k).map(|i| a[i % m * k + i / m]).collect();
+            let mut again = vec![F::zero(); m * n];
+            b.left_multiply_transposed(&transposed, &mut again);
+            assert_eq!(again, out, "from the transpose");
+            b.left_multiply_to_columns(&a, &mut again);
+            let columns: Vec<F> = (0..m * n).map(|i| out[i % m * n + i / m]).collect();
+            assert_eq!(again, columns, "to columns");
         }
     }
 

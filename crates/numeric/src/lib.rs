@@ -10,7 +10,7 @@
 //! | running blocks of rows on all cores | [`run_blocks`], [`run_rows`], [`Control`], [`Scratch`] |
 //! | statistics that do not depend on how the rows were split | [`estimate`], [`Estimate`] |
 //! | logarithms, exponentials and φ-functions at their limits | [`special`] |
-//! | small matrix products whose rows do not depend on each other, loops at the width of the CPU | [`Packed`], [`vectorize`], [`exp_weights`] |
+//! | small matrix products whose rows do not depend on each other, loops at the width of the CPU | [`Packed`], [`vectorize`], [`softmax_columns`] |
 //! | rows to a file, resumable to the bit | `output` (feature `output`) |
 //!
 //! # Conventions
@@ -44,7 +44,7 @@ mod vectorize;
 pub use abilities::{Divergence, FiniteDifference, JacobianProducts, LogDensity, PosteriorCovariance};
 pub use error::Error;
 pub use estimate::Estimate;
-pub use exp::exp_weights;
+pub use exp::softmax_columns;
 pub use field::{
     Batch, Batching, Combined, Scaled, Scratch, TimeReversed, VectorField, WithBatching, as_rows, combined,
     from_fn, from_row_fn, scaled, time_reversed, with_batching,

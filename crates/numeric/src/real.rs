@@ -8,8 +8,8 @@ pub(crate) mod private {
     /// that it seals `Real`.
     #[expect(unnameable_types, reason = "a trait that nobody can name seals `Real`")]
     pub trait Products: Sized {
-        fn product(product: crate::gemm::Product<'_, Self>);
-        fn exp_weights(x: &mut [Self]);
+        fn product(product: &mut crate::gemm::Product<'_, Self>);
+        fn softmax_columns(logits: &mut [Self], tops: &mut [Self], sums: &mut [Self]);
     }
 }
 

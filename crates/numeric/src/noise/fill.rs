@@ -1,13 +1,10 @@
 //! Fills a block of rows: counters, Philox, law, and out to the rows that were asked for.
 
-use std::marker::PhantomData;
-
 use ndarray::ArrayRef2;
-use pulp::{Arch, Simd, WithSimd};
 
 use super::laws::Law;
 use super::philox::{RoundKeys, block};
-use crate::Real;
+use crate::{Real, vectorize};
 
 /// Counters worked on together.
 const LANES: usize = 64;
@@ -32,46 +29,29 @@ pub(super) fn fill<L: Law<K>, const K: usize, F: Real>(
     let (n, width) = out.dim();
     assert_eq!(n, rows.len(), "`out` has {n} rows for {} row numbers", rows.len());
     assert!(u32::try_from(width.saturating_sub(1)).is_ok(), "`out` has {width} columns, more than 2^32");
-    assert!(rows.windows(2).all(|pair| pair[0] < pair[1]), "`rows` must be strictly increasing");
+    assert!(rows.windows(2).fold(true, |so_far, pair| so_far & (pair[0] < pair[1])), "`rows` must be strictly increasing");
     let out = out.as_slice_mut().expect("`out` must be in standard layout");
     if out.is_empty() {
         return;
     }
-    Arch::new().dispatch(Fill::<L, K, F, _> { key, rows, step, width, out, apply, law: PhantomData });
-}
-
-struct Fill<'a, L, const K: usize, F, A> {
-    key: u64,
-    rows: &'a [u64],
-    step: u32,
-    width: usize,
-    out: &'a mut [F],
-    apply: A,
-    law: PhantomData<L>,
-}
-
-impl<L: Law<K>, const K: usize, F: Real, A: Fn(&mut F, F)> WithSimd for Fill<'_, L, K, F, A> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let Fill { key, rows, step, width, out, apply, .. } = self;
-        let mut buffer = Buffer::<L, K>::new(key, step);
-        let last = rows.len() - 1;
-        if width < NARROW && rows[last] - rows[0] == last as u64 {
-            let head = ((K as u64 - rows[0] % K as u64) % K as u64).min(rows.len() as u64) as usize;
-            let whole = (rows.len() - head) / K * K;
-            let (first, rest) = out.split_at_mut(head * width);
-            let (middle, end) = rest.split_at_mut(whole * width);
-            buffer.scattered(&rows[..head], width, first, &apply);
-            if whole > 0 {
-                buffer.narrow(rows[head] / K as u64, width, middle, &apply);
+    // Narrow rows without gaps: whole groups in the middle, and what is broken of a group before and after them.
+    let narrow = width < NARROW && rows[n - 1] - rows[0] == n as u64 - 1;
+    let head = (rows[0].wrapping_neg() % K as u64).min(n as u64) as usize;
+    let (head, whole) = if narrow { (head, (n - head) / K * K) } else { (0, 0) };
+    vectorize(
+        #[inline(always)]
+        || {
+            let mut buffer = Buffer::<L, K>::new(key, step);
+            for (from, to) in [(0, head), (head, head + whole), (head + whole, n)] {
+                let (rows, out) = (&rows[from..to], &mut out[from * width..to * width]);
+                if to == head + whole && from < to {
+                    buffer.narrow(rows[0] / K as u64, width, out, &apply);
+                } else {
+                    buffer.scattered(rows, width, out, &apply);
+                }
             }
-            buffer.scattered(&rows[head + whole..], width, end, &apply);
-        } else {
-            buffer.scattered(rows, width, out, &apply);
-        }
-    }
+        },
+    );
 }
 
 /// The rows of `rows[at..at + members]` share the group; `len` coordinates from `from` on.

@@ -81,32 +81,33 @@ pub(super) fn uniform_64(word: u64) -> f64 {
 /// Two independent normals by Box and Muller (1958): radius $`\sqrt{-2 \ln u}`$ with $`u = (a + 1/2) 2^{-32}`$, and
 /// an angle uniform on the circle from `b`.
 ///
-/// Below $`\sqrt{1/2}`$, $`u = 2^e (1 + f)`$; above, $`u = 1 + f`$ with $`-f = (\bar a + 1/2) 2^{-32}`$ from the complement of
-/// `a`. Both are exact to rounding, so the radius keeps its relative precision at either end.
+/// If $`u < 3/4`$ it is $`2^e (1 + f)`$ with $`1 + f \in [3/4, 3/2)`$; else it is $`1 + f`$ with
+/// $`-f = (\bar a + 1/2) 2^{-32}`$ from the complement of `a`. Both are exact to rounding, so the radius keeps its relative
+/// precision at either end.
 /// Two bits of `b` are the signs, one exchanges cosine and sine, 29 are the angle within its octant.
 #[inline(always)]
 fn normal_pair_32(a: u32, b: u32) -> [f32; 2] {
-    const SQRT_HALF: f32 = std::f32::consts::FRAC_1_SQRT_2;
     const LOG: [f32; 8] = [
-        0.999_999_821_186_065_7,
-        -0.666_679_024_696_350_1,
-        0.500_035_107_135_772_7,
-        -0.399_241_417_646_408_1,
-        0.331_410_259_008_407_2,
-        -0.298_359_781_503_677_37,
-        0.286_150_038_242_340_1,
-        -0.174_695_625_901_222_23,
+        1.000_001_192_092_895_5,
+        -0.666_670_978_069_305_4,
+        0.499_868_839_979_171_75,
+        -0.399_541_616_439_819_34,
+        0.336_456_507_444_381_7,
+        -0.299_677_968_025_207_5,
+        0.241_344_973_444_938_66,
+        -0.108_262_620_866_298_68,
     ];
     const SIN: [f32; 3] =
         [-0.166_666_552_424_430_85, 0.008_332_161_232_829_094, -0.000_195_152_853_848_412_63];
     const COS: [f32; 3] = [-0.499_998_837_709_426_9, 0.041_655_778_884_887_695, -0.001_359_185_436_740_517_6];
 
-    let below = a < (SQRT_HALF as f64 * 4_294_967_296.0) as u32;
-    let v = ((if below { a } else { !a }) as f32 + 0.5) * (1.0 / 4_294_967_296.0);
-    let bits = v.to_bits().wrapping_sub(SQRT_HALF.to_bits());
-    let m = f32::from_bits((bits & 0x007F_FFFF).wrapping_add(SQRT_HALF.to_bits()));
-    let f = if below { m - 1.0 } else { -v };
-    let e = if below { (bits as i32 >> 23) as f32 } else { 0.0 };
+    // All ones if u >= 3/4, that is, if both upper bits of `a` are set.
+    let high = (a & a << 1) as i32 >> 31;
+    let v = ((a ^ high as u32) as f32 + 0.5) * (1.0 / 4_294_967_296.0);
+    let bits = v.to_bits().wrapping_sub(0.75_f32.to_bits());
+    let m = f32::from_bits((bits & 0x007F_FFFF) + 0.75_f32.to_bits());
+    let f = if high == 0 { m - 1.0 } else { -v };
+    let e = if high == 0 { (bits as i32 >> 23) as f32 } else { 0.0 };
     // -2 ln u = -2 e ln 2 - 2 f + f^2 LOG(f)
     let r = (e * (-2.0 * LN_2 as f32) + f * f * degree_7(f, LOG) - 2.0 * f).sqrt();
 
@@ -124,16 +125,15 @@ fn normal_pair_32(a: u32, b: u32) -> [f32; 2] {
 /// $`\ln(1 + f) = 2 \operatorname{artanh}(s)`$ with $`s = f / (2 + f)`$.
 #[inline(always)]
 pub(super) fn normal_pair_64(a: u64, b: u64) -> [f64; 2] {
-    const SQRT_HALF: f64 = std::f64::consts::FRAC_1_SQRT_2;
     const TWO_64: f64 = 18_446_744_073_709_551_616.0;
     const LOG: [f64; 7] = [
-        0.666_666_666_666_673_4,
-        0.399_999_999_994_163_86,
-        0.285_714_287_420_144_4,
-        0.222_221_986_107_847_27,
-        0.181_835_624_093_688_42,
-        0.153_140_986_340_809_75,
-        0.147_954_780_005_303_13,
+        0.666_666_666_666_726_8,
+        0.399_999_999_961_770_5,
+        0.285_714_293_928_11,
+        0.222_221_386_855_209_78,
+        0.181_863_491_653_091_77,
+        0.152_503_160_410_674_88,
+        0.153_672_708_243_506_82,
     ];
     const SIN: [f64; 6] = [
         -0.166_666_666_666_666_3,
@@ -153,20 +153,20 @@ pub(super) fn normal_pair_64(a: u64, b: u64) -> [f64; 2] {
         -1.135_328_085_119_649_4e-11,
     ];
 
-    let below = a < (SQRT_HALF * TWO_64) as u64;
-    let v = (unsigned(if below { a } else { !a }) + 0.5) * (1.0 / TWO_64);
-    let bits = v.to_bits().wrapping_sub(SQRT_HALF.to_bits()).wrapping_add(1023 << 52);
-    let m = f64::from_bits((bits & 0x000F_FFFF_FFFF_FFFF).wrapping_add(SQRT_HALF.to_bits()));
-    let f = if below { m - 1.0 } else { -v };
+    let high = (a & a << 1) as i64 >> 63;
+    let v = ((a ^ high as u64) as f64 + 0.5) * (1.0 / TWO_64);
+    let bits = v.to_bits().wrapping_sub(0.75_f64.to_bits()).wrapping_add(1023 << 52);
+    let m = f64::from_bits((bits & 0x000F_FFFF_FFFF_FFFF) + 0.75_f64.to_bits());
+    let f = if high == 0 { m - 1.0 } else { -v };
     // The exponent lies in 0..2^52: its bits below those of 2^52 are the sum.
     let e = f64::from_bits(0x4330_0000_0000_0000 | bits >> 52) - (4_503_599_627_370_496.0 + 1023.0);
-    let e = if below { e } else { 0.0 };
+    let e = if high == 0 { e } else { 0.0 };
     let s = f / (2.0 + f);
     let z = s * s;
     // -2 ln u = -2 e ln 2 - 2 (f - s (f - z LOG(z)))
     let r = (e * (-2.0 * LN_2) + 2.0 * (s * (f - z * degree_6(z, LOG)) - f)).sqrt();
 
-    let t = (unsigned(b & 0x1FFF_FFFF_FFFF_FFFF) + 0.5) * (FRAC_PI_4 * 8.0 / TWO_64);
+    let t = ((b & 0x1FFF_FFFF_FFFF_FFFF) as f64 + 0.5) * (FRAC_PI_4 * 8.0 / TWO_64);
     let z = t * t;
     let sin = t + t * z * degree_5(z, SIN);
     let cos = 1.0 + z * degree_6(z, COS);
@@ -177,12 +177,6 @@ pub(super) fn normal_pair_64(a: u64, b: u64) -> [f64; 2] {
         f64::from_bits(x.to_bits() ^ (b & 0x8000_0000_0000_0000)),
         f64::from_bits(y.to_bits() ^ (b << 1 & 0x8000_0000_0000_0000)),
     ]
-}
-
-/// `x as f64` (to nearest), spelled so that it is vector code where the machine lacks the instruction.
-#[inline(always)]
-fn unsigned(x: u64) -> f64 {
-    x as f64
 }
 
 /// $`\sum_{i<8} c_i x^i`$ by Estrin's scheme, in which the sums of neighbours do not wait for each other.

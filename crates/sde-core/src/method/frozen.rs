@@ -1,9 +1,9 @@
 //! Methods that freeze one prediction over the step: isotropic Gaussian steps.
 
 use numeric::ndarray::ArrayRef2;
-use numeric::{Batch, Error, Model, Prediction, Real, Scratch, Times, VectorField};
+use numeric::{Batch, Error, Model, Prediction, Real, Scratch, Times, VectorField, vectorize};
 
-use super::{GaussianStep, Method, Spread, Step, affine_into, gaussian_step};
+use super::{GaussianStep, Method, Spread, Step, affine_into, affine_of_raw, take_like};
 use crate::VariancePreserving;
 
 /// The clock at both ends of a step: τ, τ' < τ, and the gap g = τ − τ'.
@@ -44,6 +44,39 @@ impl Clocks {
     }
 }
 
+/// The mean as (a, b) of `a x + b · prediction`, and the variance, of a step.
+type Rule<S> = fn(&S, Step<'_>) -> Result<((f64, f64), f64), Error>;
+
+/// What [`gaussian_step`](super::gaussian_step) does, with mean and noise added in one pass.
+fn frozen_step<F: Real, V: VectorField<F>, S: VariancePreserving>(
+    model: &Model<V, S>,
+    what: Prediction,
+    (coefficients, variance): ((f64, f64), f64),
+    step: Step<'_>,
+    x: &mut ArrayRef2<F>,
+    scratch: &mut Scratch,
+) -> Result<(), Error> {
+    let [mut raw, mut z] = take_like(x, scratch);
+    let batch = Batch::new(step.rows, Times::Same(step.from), x);
+    let (a, b): (F, F) = affine_of_raw(model, what, coefficients, step.from)?;
+    model.raw_into(&batch, &mut raw, scratch)?;
+    step.noise.normals_into(step.rows, step.index, &mut z);
+    let s = F::of(variance.sqrt());
+    let slices = "steps work on standard layout";
+    let (p, z_values) = (raw.as_slice().expect(slices), z.as_slice().expect(slices));
+    let x = x.as_slice_mut().expect(slices);
+    vectorize(
+        #[inline(always)]
+        || {
+            for ((x, &p), &z) in x.iter_mut().zip(p).zip(z_values) {
+                *x = (a * *x + b * p) + s * z;
+            }
+        },
+    );
+    scratch.put([raw, z]);
+    Ok(())
+}
+
 macro_rules! frozen {
     ($(#[$doc:meta])* $name:ident, $label:literal, $what:ident, $rule:expr) => {
         $(#[$doc])*
@@ -62,7 +95,8 @@ macro_rules! frozen {
                 x: &mut ArrayRef2<F>,
                 scratch: &mut Scratch,
             ) -> Result<(), Error> {
-                gaussian_step(self, model, step, x, scratch)
+                let rule: Rule<S> = $rule;
+                frozen_step(model, Prediction::$what, rule(&model.schedule, step)?, step, x, scratch)
             }
         }
 
@@ -75,7 +109,7 @@ macro_rules! frozen {
                 mean: &mut ArrayRef2<F>,
                 scratch: &mut Scratch,
             ) -> Result<Spread<F>, Error> {
-                let rule: fn(&S, Step<'_>) -> Result<((f64, f64), f64), Error> = $rule;
+                let rule: Rule<S> = $rule;
                 let (coefficients, variance) = rule(&model.schedule, step)?;
                 let batch = Batch::new(step.rows, Times::Same(step.from), x);
                 affine_into(model, Prediction::$what, coefficients, &batch, mean, scratch)?;

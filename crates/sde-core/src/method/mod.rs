@@ -211,6 +211,17 @@ pub fn ln_step_density<F: Real>(
     rows.collect()
 }
 
+/// `a x + b p` for the prediction `what` as (a, b) of the model's own.
+fn affine_of_raw<F: Real, V, S: Schedule>(
+    model: &Model<V, S>,
+    what: Prediction,
+    (a, b): (f64, f64),
+    time: Time,
+) -> Result<(F, F), Error> {
+    let (of_x, of_raw) = model.prediction.conversion(what, model.schedule.level(time))?;
+    Ok((F::of(a + b * of_x), F::of(b * of_raw)))
+}
+
 /// Writes `a x + b p` over `out`, with p the prediction `what` of the model, in one pass over its own.
 fn affine_into<F: Real, V: VectorField<F>, S: Schedule>(
     model: &Model<V, S>,
@@ -221,9 +232,8 @@ fn affine_into<F: Real, V: VectorField<F>, S: Schedule>(
     scratch: &mut Scratch,
 ) -> Result<(), Error> {
     let Times::Same(time) = batch.times() else { unreachable!("steps share a time") };
-    let (of_x, of_raw) = model.prediction.conversion(what, model.schedule.level(time))?;
+    let (a, b): (F, F) = affine_of_raw(model, what, (a, b), time)?;
     model.raw_into(batch, out, scratch)?;
-    let (a, b) = (F::of(a + b * of_x), F::of(b * of_raw));
     let out = out.as_slice_mut().expect("steps work on standard layout");
     vectorize(
         #[inline(always)]

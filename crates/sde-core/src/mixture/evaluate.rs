@@ -12,7 +12,7 @@
 //!
 //! with the responsibilities `r`. Score and posterior mean are readouts with different (κ, ρ, γ).
 
-use numeric::{Error, Packed, Real, exp_weights, vectorize};
+use numeric::{Error, Packed, Real, softmax_columns, vectorize};
 
 use super::Mixture;
 use super::spectrum::Directions;
@@ -59,14 +59,18 @@ pub(super) enum Readout {
 /// Buffers of one worker.
 #[derive(Debug, Default)]
 pub(super) struct Work<F> {
-    /// Responsibilities `(n, k)`.
+    /// Weights `(k, n)`, relative to the largest of each row: a component's rows are contiguous, so that everything
+    /// runs along rows. Times `scales` they are the responsibilities.
     pub(super) weights: Vec<F>,
+    /// One over the sum of each row's weights.
+    pub(super) scales: Vec<F>,
     /// Coordinates of all components, one after the other, each `(n, r)`.
     pub(super) coordinates: Vec<F>,
     /// Where the coordinates of each component start.
     pub(super) starts: Vec<usize>,
     /// `log q` of each row.
     ln_density: Vec<f64>,
+    sums: Vec<F>,
     norms: Vec<F>,
     readout: Vec<F>,
     active: Vec<usize>,
@@ -197,9 +201,9 @@ impl<F: Real> Tables<F> {
         // |x|² is the same for all components, and drops out, if their bends are equal.
         let with_norms = with_density || terms.iter().any(|t| t[2] != terms[0][2]);
         work.weights.resize(n * k, F::zero());
-        self.means_t.left_multiply(x, &mut work.weights);
         work.norms.clear();
         work.norms.resize(n, F::zero());
+        self.means_t.left_multiply_to_columns(x, &mut work.weights);
         let (weights, norms) = (&mut work.weights, &mut work.norms);
         vectorize(
             #[inline(always)]
@@ -209,8 +213,8 @@ impl<F: Real> Tables<F> {
                         *norm = dot(x, x);
                     }
                 }
-                for (logits, &norm) in weights.chunks_exact_mut(k).zip(norms.iter()) {
-                    for (logit, term) in logits.iter_mut().zip(&terms) {
+                for (logits, term) in weights.chunks_exact_mut(n).zip(&terms) {
+                    for (logit, &norm) in logits.iter_mut().zip(norms.iter()) {
                         *logit = term[0] + *logit * term[1] + norm * term[2];
                     }
                 }
@@ -219,14 +223,13 @@ impl<F: Real> Tables<F> {
         self.add_directions(at, x, work);
         work.ln_density.clear();
         let constant = base - 0.5 * d as f64 * (2.0 * std::f64::consts::PI).ln();
-        normalise(&mut work.weights, k, constant, with_density.then_some(&mut work.ln_density));
+        normalise(work, n, with_density.then_some(constant));
         Ok(())
     }
 
     /// Adds `½ Σ_j (1/λ_0 − 1/λ_j) y_j²` to the logits and keeps the coordinates y.
     fn add_directions(&self, at: AtLevel, x: &[F], work: &mut Work<F>) {
-        let (d, k) = (self.dim, self.components.len());
-        let n = x.len() / d;
+        let n = x.len() / self.dim;
         work.starts.clear();
         let mut end = 0;
         for component in &self.components {
@@ -252,15 +255,15 @@ impl<F: Real> Tables<F> {
                 }
             };
             let curvature = component.gains(at, Readout::Score);
-            let weights = &mut work.weights;
+            let weights = &mut work.weights[i * n..][..n];
             vectorize(
                 #[inline(always)]
                 || {
-                    for (row, y) in y.chunks_exact_mut(r).enumerate() {
+                    for (weight, y) in weights.iter_mut().zip(y.chunks_exact_mut(r)) {
                         for (y, &m) in y.iter_mut().zip(mean) {
                             *y -= alpha * m;
                         }
-                        weights[row * k + i] += F::of(0.5) * weighted_square(y, &curvature);
+                        *weight += F::of(0.5) * weighted_square(y, &curvature);
                     }
                 },
             );
@@ -269,7 +272,8 @@ impl<F: Real> Tables<F> {
 
     /// Writes a readout of the weighed rows over `out`, `(n, d)`.
     pub(super) fn read(&self, at: AtLevel, what: Readout, x: &[F], work: &mut Work<F>, out: &mut [F]) {
-        let (d, k) = (self.dim, self.components.len());
+        let d = self.dim;
+        let n = x.len() / d;
         let terms: Vec<[F; 2]> = self
             .components
             .iter()
@@ -278,35 +282,43 @@ impl<F: Real> Tables<F> {
                 [F::of(kappa), F::of(rho - at.alpha * kappa)]
             })
             .collect();
-        let shared = terms.iter().all(|t| t[0] == terms[0][0]);
-        work.readout.resize(work.weights.len(), F::zero());
-        let (readout, weights) = (&mut work.readout, &work.weights);
+        let shared = terms.iter().all(|term| *term == terms[0]);
+        work.norms.clear();
+        if shared {
+            // κ Σ r = κ, and the other factor waits until the products are made.
+            work.norms.resize(n, terms[0][0]);
+            self.means.left_multiply_transposed(&work.weights, out);
+        } else {
+            work.norms.resize(n, F::zero());
+            work.readout.resize(work.weights.len(), F::zero());
+            let (readout, weights, kappas) = (&mut work.readout, &work.weights, &mut work.norms);
+            vectorize(
+                #[inline(always)]
+                || {
+                    let components = readout.chunks_exact_mut(n).zip(weights.chunks_exact(n)).zip(&terms);
+                    for ((readout, weights), term) in components {
+                        for ((to, &weight), kappa) in readout.iter_mut().zip(weights).zip(kappas.iter_mut()) {
+                            *to = weight * term[1];
+                            *kappa += weight * term[0];
+                        }
+                    }
+                    for (kappa, &scale) in kappas.iter_mut().zip(&work.scales) {
+                        *kappa *= scale;
+                    }
+                },
+            );
+            self.means.left_multiply_transposed(&work.readout, out);
+        }
+        let factor = if shared { terms[0][1] } else { F::one() };
+        let (kappas, scales) = (&work.norms, &work.scales);
         vectorize(
             #[inline(always)]
             || {
-                for (readout, weights) in readout.chunks_exact_mut(k).zip(weights.chunks_exact(k)) {
-                    for ((to, &weight), term) in readout.iter_mut().zip(weights).zip(&terms) {
-                        *to = weight * term[1];
-                    }
-                }
-            },
-        );
-        self.means.left_multiply(&work.readout, out);
-        vectorize(
-            #[inline(always)]
-            || {
-                if shared {
+                let rows = out.chunks_exact_mut(d).zip(x.chunks_exact(d)).zip(kappas).zip(scales);
+                for (((out, x), &kappa), &scale) in rows {
+                    let scale = scale * factor;
                     for (out, &x) in out.iter_mut().zip(x) {
-                        *out += terms[0][0] * x;
-                    }
-                    return;
-                }
-                for ((out, x), weights) in
-                    out.chunks_exact_mut(d).zip(x.chunks_exact(d)).zip(weights.chunks_exact(k))
-                {
-                    let kappa = weights.iter().zip(&terms).fold(F::zero(), |sum, (&w, t)| sum + w * t[0]);
-                    for (out, &x) in out.iter_mut().zip(x) {
-                        *out += kappa * x;
+                        *out = scale * *out + kappa * x;
                     }
                 }
             },
@@ -329,11 +341,12 @@ impl<F: Real> Tables<F> {
     pub(super) fn back_of(&self, i: usize, gains: &[F], work: &mut Work<F>, scale: impl Fn(F) -> F) {
         let (d, k, r) = (self.dim, self.components.len(), gains.len());
         let n = work.weights.len() / k;
+        let weights = &work.weights[i * n..][..n];
         work.active.clear();
-        work.active.extend((0..n).filter(|row| work.weights[row * k + i] > F::zero()));
+        work.active.extend((0..n).filter(|&row| weights[row] > F::zero()));
         work.compact.clear();
         for &row in &work.active {
-            let scale = scale(work.weights[row * k + i]);
+            let scale = scale(weights[row] * work.scales[row]);
             let y = &work.coordinates[work.starts[i] + row * r..][..r];
             work.compact.extend(y.iter().zip(gains).map(|(&y, &gain)| scale * gain * y));
         }
@@ -361,58 +374,40 @@ impl<F: Real> Work<F> {
     }
 }
 
-/// Logits to weights that sum to 1 in each row; `log Σ e^logit + constant` if asked for.
-fn normalise<F: Real>(logits: &mut [F], k: usize, constant: f64, ln_density: Option<&mut Vec<f64>>) {
-    let mut tops = vec![F::zero(); logits.len() / k];
-    vectorize(
-        #[inline(always)]
-        || {
-            for (logits, top) in logits.chunks_exact_mut(k).zip(&mut tops) {
-                *top = largest(logits);
-                for logit in logits {
-                    *logit -= *top;
-                }
-            }
-        },
-    );
-    exp_weights(logits);
-    let mut sums = vec![F::zero(); tops.len()];
-    vectorize(
-        #[inline(always)]
-        || {
-            for (weights, sum) in logits.chunks_exact_mut(k).zip(&mut sums) {
-                *sum = total(weights);
-                let scale = F::one() / *sum;
-                for weight in weights {
-                    *weight *= scale;
-                }
-            }
-        },
-    );
-    if let Some(out) = ln_density {
-        out.extend(tops.iter().zip(&sums).map(|(top, sum)| constant + top.as_f64() + sum.as_f64().ln()));
+/// Logits `(k, n)` to weights relative to the largest, and their scales; `log Σ e^logit + constant` if asked for.
+fn normalise<F: Real>(work: &mut Work<F>, n: usize, constant: Option<f64>) {
+    let Work { weights, norms: tops, sums, scales, ln_density, .. } = work;
+    tops.resize(n, F::zero());
+    sums.resize(n, F::zero());
+    softmax_columns(weights, tops, sums);
+    if let Some(constant) = constant {
+        let logs = tops.iter().zip(sums.iter());
+        ln_density.extend(logs.map(|(top, sum)| constant + top.as_f64() + sum.as_f64().ln()));
     }
+    // One division for each row.
+    scales.clear();
+    scales.extend(sums.iter().map(|&sum| F::one() / sum));
 }
 
 /// Lanes in which horizontal sums run, so that they vectorise; the same for every instruction set.
 const LANES: usize = 16;
 
 #[inline(always)]
-fn in_lanes<F: Real>(len: usize, start: F, term: impl Fn(usize) -> F, combine: impl Fn(F, F) -> F) -> F {
-    let mut lanes = [start; LANES];
+fn sum_in_lanes<F: Real>(len: usize, term: impl Fn(usize) -> F) -> F {
+    let mut lanes = [F::zero(); LANES];
     let whole = len / LANES * LANES;
     for first in (0..whole).step_by(LANES) {
         for (l, lane) in lanes.iter_mut().enumerate() {
-            *lane = combine(*lane, term(first + l));
+            *lane += term(first + l);
         }
     }
     for i in whole..len {
-        lanes[i - whole] = combine(lanes[i - whole], term(i));
+        lanes[i - whole] += term(i);
     }
     let mut width = LANES / 2;
     while width > 0 {
         for l in 0..width {
-            lanes[l] = combine(lanes[l], lanes[l + width]);
+            lanes[l] = lanes[l] + lanes[l + width];
         }
         width /= 2;
     }
@@ -422,22 +417,11 @@ fn in_lanes<F: Real>(len: usize, start: F, term: impl Fn(usize) -> F, combine: i
 #[inline(always)]
 fn dot<F: Real>(a: &[F], b: &[F]) -> F {
     let b = &b[..a.len()];
-    in_lanes(a.len(), F::zero(), |i| a[i] * b[i], |x, y| x + y)
+    sum_in_lanes(a.len(), |i| a[i] * b[i])
 }
 
 #[inline(always)]
 fn weighted_square<F: Real>(y: &[F], weights: &[F]) -> F {
     let weights = &weights[..y.len()];
-    in_lanes(y.len(), F::zero(), |i| y[i] * y[i] * weights[i], |x, y| x + y)
-}
-
-#[inline(always)]
-fn total<F: Real>(x: &[F]) -> F {
-    in_lanes(x.len(), F::zero(), |i| x[i], |x, y| x + y)
-}
-
-/// The largest entry; NaN if the last comparison met one, which the caller finds in the result.
-#[inline(always)]
-fn largest<F: Real>(x: &[F]) -> F {
-    in_lanes(x.len(), F::neg_infinity(), |i| x[i], |x, y| if x > y { x } else { y })
+    sum_in_lanes(y.len(), |i| y[i] * y[i] * weights[i])
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use numeric::ndarray::ArrayRef2;
 use numeric::{
-    Batch, Divergence, Error, JacobianProducts, Level, PosteriorCovariance, Prediction, Real, Schedule,
+    Batch, Batching, Divergence, Error, JacobianProducts, Level, PosteriorCovariance, Prediction, Real, Schedule,
     Scratch, Times, VectorField, vectorize,
 };
 
@@ -99,6 +99,12 @@ impl<F: Real, S: Schedule> VectorField<F> for MixtureField<F, S> {
             _ => self.read_into(Readout::Mean, batch, out, s),
         }
     }
+
+    /// Blocks whose rows take about 16 kB, so that a step's buffers stay in the first-level cache together.
+    fn batching(&self) -> Batching {
+        let rows = 16_384 / (self.tables.dim * size_of::<F>());
+        Batching { rows: rows.clamp(16, 512).next_multiple_of(16), ..Batching::default() }
+    }
 }
 
 impl<F: Real, S: Schedule> PosteriorCovariance<F> for MixtureField<F, S> {
@@ -133,7 +139,8 @@ impl<F: Real, S: Schedule> PosteriorCovariance<F> for MixtureField<F, S> {
 
 impl<F: Real, S: Schedule> MixtureField<F, S> {
     fn add_covariances(&self, at: AtLevel, x: &[F], mean: &[F], work: &mut Work<F>, out: &mut [F]) {
-        let (d, k) = (self.tables.dim, self.tables.components.len());
+        let d = self.tables.dim;
+        let n = x.len() / d;
         let (mut within, mut deviation) = (Vec::new(), vec![F::zero(); d]);
         for (i, component) in self.tables.components.iter().enumerate() {
             let gains = component.gains(at, Readout::Mean);
@@ -145,7 +152,7 @@ impl<F: Real, S: Schedule> MixtureField<F, S> {
             let (kappa, rho) = component.readout(at, Readout::Mean);
             let (kappa, rho) = (F::of(kappa), F::of(rho - at.alpha * kappa));
             for (&row, back) in work.active().iter().zip(work.back().chunks_exact(d)) {
-                let weight = work.weights[row * k + i];
+                let weight = work.weights[i * n + row] * work.scales[row];
                 let (x, mean) = (&x[row * d..][..d], &mean[row * d..][..d]);
                 for j in 0..d {
                     deviation[j] = kappa * x[j] + rho * component.mean[j] + back[j] - mean[j];
