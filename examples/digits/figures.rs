@@ -25,11 +25,26 @@ fn font() {
     });
 }
 
-/// Writes through a temporary name, so that no half a picture is ever seen.
-fn drawn(path: &Path, draw: impl FnOnce(&Path) -> Result<(), Box<dyn Error>>) -> Result<(), Box<dyn Error>> {
+type Area<'a> = DrawingArea<BitMapBackend<'a>, plotters::coord::Shift>;
+
+/// Draws on white and writes through a temporary name, so that no half a picture is ever seen.
+fn drawn(
+    path: &Path,
+    (width, height): (u32, u32),
+    draw: impl FnOnce(&Area<'_>) -> Result<(), Box<dyn Error>>,
+) -> Result<(), Box<dyn Error>> {
+    font();
+    let mut pixels = vec![0; 3 * (width * height) as usize];
+    {
+        let area = BitMapBackend::with_buffer(&mut pixels, (width, height)).into_drawing_area();
+        area.fill(&WHITE)?;
+        draw(&area)?;
+        area.present()?;
+    }
+    let told = |e: &dyn std::fmt::Display| format!("cannot write {}: {e}", path.display());
     let partial = path.with_extension("part.png");
-    draw(&partial).map_err(|e| format!("cannot write {}: {e}", path.display()))?;
-    std::fs::rename(&partial, path).map_err(|e| format!("cannot write {}: {e}", path.display()))?;
+    image::save_buffer(&partial, &pixels, width, height, image::ColorType::Rgb8).map_err(|e| told(&e))?;
+    std::fs::rename(&partial, path).map_err(|e| told(&e))?;
     Ok(())
 }
 
@@ -54,10 +69,7 @@ pub(crate) fn digits(
     let (cell, margin) = (SIDE * ZOOM + 6, 10);
     let width = LABEL_WIDTH + PER_ROW as i32 * cell + margin;
     let height = rows.len() as i32 * cell + 2 * margin;
-    font();
-    drawn(path, |partial| {
-        let area = BitMapBackend::new(partial, (width as u32, height as u32)).into_drawing_area();
-        area.fill(&WHITE)?;
+    drawn(path, (width as u32, height as u32), |area| {
         for (r, (label, x)) in rows.iter().enumerate() {
             let top = margin + r as i32 * cell;
             area.draw(&Text::new(label.as_str(), (margin, top + cell / 3), ("sans-serif", 16)))?;
@@ -71,7 +83,6 @@ pub(crate) fn digits(
                 }
             }
         }
-        area.present()?;
         Ok(())
     })
 }
@@ -98,10 +109,7 @@ pub(crate) fn errors(path: &Path, rows: &[SamplerRow], floors: &Floors) -> Resul
     names.dedup();
     let steps = |f: fn(f64, f64) -> f64| rows.iter().map(|r| r.steps as f64).reduce(f).unwrap_or(1.0);
     let across = steps(f64::min) * 0.9..steps(f64::max) * 1.12;
-    font();
-    drawn(path, |partial| {
-        let area = BitMapBackend::new(partial, (1400, 640)).into_drawing_area();
-        area.fill(&WHITE)?;
+    drawn(path, (1400, 640), |area| {
         let (left, right) = area.split_horizontally(700);
         let certified = |row: &SamplerRow| row.kl_certificate.as_ref().map(|c| c.total);
         let measured = |row: &SamplerRow| Some(row.sliced_w2_model);
@@ -120,13 +128,12 @@ pub(crate) fn errors(path: &Path, rows: &[SamplerRow], floors: &Floors) -> Resul
             &across,
         )?;
         panel(&right, "Measured: sliced W2 to the mixture at δ", &names, rows, &measured, &lines, &across)?;
-        area.present()?;
         Ok(())
     })
 }
 
 fn panel(
-    area: &DrawingArea<BitMapBackend<'_>, plotters::coord::Shift>,
+    area: &Area<'_>,
     title: &str,
     names: &[&str],
     rows: &[SamplerRow],

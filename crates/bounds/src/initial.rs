@@ -50,8 +50,9 @@ pub fn gaussian_initial(eigenvalues: &[f64], squared_mean: f64, horizon: f64) ->
 /// # Returns
 /// Equality for a point mass, loose by a factor $`e^{2T}`$ for centred data near unit covariance; ∞ as T → 0.
 ///
-/// *Derivation.* KL is convex, so $`\mathrm{KL}(q_T \,\|\, γ) \le \mathbb{E}\,\mathrm{KL}(\mathrm{Law}(X_T | X_0) \,\|\, γ)`$,
-/// and $`X_T`$ given $`X_0`$ is $`N(e^{-T} X_0, (1 - x) I)`$. The last step is
+/// *Derivation.* KL is convex, so
+/// $`\mathrm{KL}(q_T \,\|\, γ) \le \mathbb{E}\,\mathrm{KL}(\mathrm{Law}(X_T | X_0) \,\|\, γ)`$, and $`X_T`$
+/// given $`X_0`$ is $`N(e^{-T} X_0, (1 - x) I)`$. The last step is
 /// $`-x - \log(1 - x) = \sum_{n \ge 2} x^n/n \le \frac12 \sum_{n \ge 2} x^n`$.
 ///
 /// # Errors
@@ -67,8 +68,9 @@ pub fn gaussian_initial(eigenvalues: &[f64], squared_mean: f64, horizon: f64) ->
 /// ```
 ///
 /// # References
-/// Used with constants left out in Benton, De Bortoli, Doucet, Deligiannidis (2024), *Nearly d-linear convergence
-/// bounds for diffusion models via stochastic localization*, Proposition 4, which takes $`M_2 = O(d)`$.
+/// Used with constants left out in Benton, De Bortoli, Doucet, Deligiannidis (2024), *Nearly d-linear
+/// convergence bounds for diffusion models via stochastic localization*, Proposition 4, which takes
+/// $`M_2 = O(d)`$.
 pub fn moment_initial_bound(dim: usize, second_moment: f64, horizon: f64) -> Result<f64, Error> {
     Error::domain(dim > 0, "dim", dim as f64, "at least 1")?;
     let ok = second_moment >= 0.0 && second_moment.is_finite();
@@ -104,8 +106,8 @@ pub fn moment_initial_bound(dim: usize, second_moment: f64, horizon: f64) -> Res
 /// ```
 ///
 /// # References
-/// Gross (1975), *Logarithmic Sobolev inequalities*, Amer. J. Math. 97; Bakry, Gentil, Ledoux (2014), *Analysis and
-/// Geometry of Markov Diffusion Operators*, theorem 5.2.1.
+/// Gross (1975), *Logarithmic Sobolev inequalities*, Amer. J. Math. 97; Bakry, Gentil, Ledoux (2014),
+/// *Analysis and Geometry of Markov Diffusion Operators*, theorem 5.2.1.
 pub fn log_sobolev_decay(relative_entropy: f64, elapsed: f64) -> Result<f64, Error> {
     for (name, value) in [("relative_entropy", relative_entropy), ("elapsed", elapsed)] {
         Error::domain(value >= 0.0 && value.is_finite(), name, value, "a finite number of at least 0")?;
@@ -119,7 +121,8 @@ pub fn log_sobolev_decay(relative_entropy: f64, elapsed: f64) -> Result<f64, Err
 /// For $`q_0 = \sum_i w_i N(m_i, C_i)`$, `weights` $`w_i`$, `squared_mean_norms` $`\lvert m_i\rvert^2`$ and
 /// `eigenvalues` those of each $`C_i`$,
 /// ```math
-/// \mathrm{KL}(q_T \,\|\, γ) \le \sum_i w_i\, \mathrm{KL}\bigl(N(e^{-T} m_i,\ e^{-2T} C_i + (1 - e^{-2T}) I) \,\|\, γ\bigr) .
+/// \mathrm{KL}(q_T \,\|\, γ) \le \sum_i w_i\,
+///   \mathrm{KL}\bigl(N(e^{-T} m_i,\ e^{-2T} C_i + (1 - e^{-2T}) I) \,\|\, γ\bigr) .
 /// ```
 ///
 /// # Returns
@@ -128,9 +131,9 @@ pub fn log_sobolev_decay(relative_entropy: f64, elapsed: f64) -> Result<f64, Err
 /// *Derivation.* Joint convexity of KL, and [`gaussian_initial`] for each component.
 ///
 /// # Errors
-/// [`Error::Shape`] for no components, different numbers of them or different dimensions; [`Error::Entry`] for a
-/// negative or non-finite weight; [`Error::Domain`] if the weights do not sum to 1 within 1e-12; those of
-/// [`gaussian_initial`].
+/// [`Error::Shape`] for no components, different numbers of them or different dimensions; [`Error::Entry`]
+/// for a negative or non-finite weight; [`Error::Domain`] if the weights do not sum to 1 within 1e-12; those
+/// of [`gaussian_initial`].
 ///
 /// ```
 /// use bounds::initial::{mixture_initial_bound, moment_initial_bound};

@@ -2,8 +2,8 @@
 
 use numeric::{Error, TimeGrid};
 
-/// Beyond it $`e^{2τ}`$ nears the end of the floating-point numbers, and the data are below $`10^{-130}`$ of the
-/// noise.
+/// Beyond it $`e^{2τ}`$ nears the end of the floating-point numbers, and the data are below $`10^{-130}`$ of
+/// the noise.
 const LONGEST: f64 = 300.0;
 
 /// $`v = e^{2τ} - 1`$.

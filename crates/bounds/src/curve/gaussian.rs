@@ -5,8 +5,8 @@ use numeric::special::x_minus_ln_1p;
 
 use super::{ErrorCurve, Step, noise_per_signal};
 
-/// The curve of $`N(μ, C)`$ from the eigenvalues $`c_i`$ of $`C`$ and $`\lvert μ\rvert^2`$; eigenvalues of 0 are
-/// allowed.
+/// The curve of $`N(μ, C)`$ from the eigenvalues $`c_i`$ of $`C`$ and $`\lvert μ\rvert^2`$; eigenvalues of 0
+/// are allowed.
 ///
 /// With $`λ_i = 1 + e^{-2τ}(c_i - 1)`$ the eigenvalues of $`X_τ`$'s covariance,
 ///
@@ -38,8 +38,8 @@ impl GaussianCurve {
     /// From the eigenvalues of the covariance and the squared norm of the mean.
     ///
     /// # Errors
-    /// [`Error::Shape`] without eigenvalues; [`Error::Entry`] or [`Error::Domain`] for one that is negative or not
-    /// finite.
+    /// [`Error::Shape`] without eigenvalues; [`Error::Entry`] or [`Error::Domain`] for one that is negative
+    /// or not finite.
     pub fn new(eigenvalues: Vec<f64>, squared_mean: f64) -> Result<GaussianCurve, Error> {
         if eigenvalues.is_empty() {
             return Err(Error::Shape { parameter: "eigenvalues", expected: vec![1], found: vec![0] });

@@ -8,15 +8,16 @@ use super::{ErrorCurve, noise_per_signal, quadrature};
 
 /// The curve of $`\sum_i w_i N(m_i, c_i)`$ on the line; components with $`c_i = 0`$ are atoms.
 ///
-/// With $`r_i(u)`$ the posterior weight of component i given $`U_v = u`$ and $`μ_i(u)`$ the posterior mean under it,
+/// With $`r_i(u)`$ the posterior weight of component i given $`U_v = u`$ and $`μ_i(u)`$ the posterior mean
+/// under it,
 ///
 /// ```math
 /// Σ(u) = \sum_i r_i \frac{c_i v}{c_i + v} + \mathrm{Var}_r(μ_i), \qquad
 /// s(u) = -\sum_i r_i \frac{u - m_i}{c_i + v} .
 /// ```
-/// Expectations are Gauss–Legendre sums on panels of half the least standard deviation of the components near by:
-/// all of the curve to about 1e-13 of itself, for atoms at any noise. The cost of a value is about 600 K² exponentials
-/// for K components of which no two overlap.
+/// Expectations are Gauss–Legendre sums on panels of half the least standard deviation of the components near
+/// by: all of the curve to about 1e-13 of itself, for atoms at any noise. The cost of a value is about 600 K²
+/// exponentials for K components of which no two overlap.
 ///
 /// ```
 /// use bounds::curve::{ErrorCurve, ScalarMixtureCurve};
@@ -45,8 +46,8 @@ impl ScalarMixtureCurve {
     ///
     /// # Errors
     /// [`Error::Shape`] for no components or different lengths; [`Error::Entry`] for a negative or non-finite
-    /// weight or variance and a mean that is not finite; [`Error::Domain`] if the weights do not sum to 1 within
-    /// 1e-12.
+    /// weight or variance and a mean that is not finite; [`Error::Domain`] if the weights do not sum to 1
+    /// within 1e-12.
     pub fn new(weights: &[f64], means: &[f64], variances: &[f64]) -> Result<ScalarMixtureCurve, Error> {
         let k = weights.len();
         Error::shape("weights", &[k.max(1)], &[k])?;
@@ -230,7 +231,8 @@ mod tests {
         ScalarMixtureCurve::new(&weights, &means, &variances).expect("a curve")
     }
 
-    /// Laws that no one mesh suits: wide beside narrow, atoms, components that nearly coincide, a rare one far out.
+    /// Laws that no one mesh suits: wide beside narrow, atoms, components that nearly coincide, a rare one
+    /// far out.
     fn laws() -> [ScalarMixtureCurve; 4] {
         [
             curve([(0.5, 0.0, 1.0), (0.3, 0.3, 1e-6), (0.2, -4.0, 1e-3)]),
@@ -281,7 +283,8 @@ mod tests {
 
     #[test]
     fn equilibrium_is_approached_without_rounding() {
-        // For two atoms ±1 the KL is far below the rounding of h: to leading order the fourth cumulant's χ²/2.
+        // For two atoms ±1 the KL is far below the rounding of h: to leading order the fourth cumulant's
+        // χ²/2.
         let coin = ScalarMixtureCurve::new(&[0.5, 0.5], &[-1.0, 1.0], &[0.0, 0.0]).expect("a curve");
         let kept = (-2f64 * 5.0).exp();
         // κ₄ = -2 e^{-4τ}, KL ≈ κ₄²/(2 · 4!).

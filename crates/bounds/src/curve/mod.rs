@@ -31,8 +31,8 @@
 //!
 //! # References
 //! Guo, Shamai, Verdú (2005), *Mutual information and minimum mean-square error in Gaussian channels*, IEEE
-//! Trans. Inf. Theory 51: I-MMSE. Palomar, Verdú (2006), *Gradient of mutual information in linear vector Gaussian
-//! channels*, for the matrix form. Efron (2011), *Tweedie's formula and selection bias*.
+//! Trans. Inf. Theory 51: I-MMSE. Palomar, Verdú (2006), *Gradient of mutual information in linear vector
+//! Gaussian channels*, for the matrix form. Efron (2011), *Tweedie's formula and selection bias*.
 
 mod clock;
 mod copies;
@@ -49,9 +49,9 @@ use std::f64::consts::PI;
 
 /// A data law of which the error curve is known. The notation is that of the [module](self).
 ///
-/// `tau` is the Ornstein–Uhlenbeck clock, from 0 (the data) to 300. At `tau` = 0 the limits are returned where
-/// they exist; they need a law with a density, and NaN or ∞ is returned for others. Arguments outside are
-/// the caller's error and give NaN or a meaningless number; the functions of [`terms`](crate::terms) and
+/// `tau` is the Ornstein–Uhlenbeck clock, from 0 (the data) to 300. At `tau` = 0 the limits are returned
+/// where they exist; they need a law with a density, and NaN or ∞ is returned for others. Arguments outside
+/// are the caller's error and give NaN or a meaningless number; the functions of [`terms`](crate::terms) and
 /// [`theorem`](crate::theorem) check theirs.
 pub trait ErrorCurve: Send + Sync {
     /// Dimension d of the data.
@@ -89,9 +89,9 @@ pub trait ErrorCurve: Send + Sync {
     /// relative to itself.
     fn log_det_defect(&self, tau: f64, eta_rise: f64) -> f64;
 
-    /// The chain KL of one step, from clock `from` to `to` < `from`, of the sampler that takes each coordinate
-    /// as if the data were Gaussian with that coordinate's entry of `prior` as variance, in $`[0, ∞]`$. It has
-    /// [`dim`](Self::dim) entries, in the curve's own orthonormal basis.
+    /// The chain KL of one step, from clock `from` to `to` < `from`, of the sampler that takes each
+    /// coordinate as if the data were Gaussian with that coordinate's entry of `prior` as variance, in
+    /// $`[0, ∞]`$. It has [`dim`](Self::dim) entries, in the curve's own orthonormal basis.
     ///
     /// It is the sum over the coordinates of what [`prior_step`](Self::prior_step) is for d = 1.
     ///
@@ -108,12 +108,12 @@ pub trait ErrorCurve: Send + Sync {
     /// ```
     ///
     /// *Derivation.* True and model reverse kernels have equal bridges, so the step costs
-    /// $`\frac d2(\log a - 1 + \frac1a) + \frac{(a-1)\,\mathrm{mmse}}{2 a \hat σ} - \frac12\int_η^{η'}\mathrm{mmse}`$ with
-    /// $`\hatσ = \frac{c}{1+cη}`$ and $`a = \frac{1+cη'}{1+cη}`$. It vanishes at $`η' = η`$; with
+    /// $`\frac d2(\log a - 1 + \frac1a) + \frac{(a-1)\,\mathrm{mmse}}{2 a \hat σ} - \frac12\int_η^{η'}\mathrm{mmse}`$
+    /// with $`\hatσ = \frac{c}{1+cη}`$ and $`a = \frac{1+cη'}{1+cη}`$. It vanishes at $`η' = η`$; with
     /// $`w(s) = (1 + cs)^2`$ and $`δ = \mathrm{mmse} - \frac{dc}{1+cs}`$, its derivative in $`η'`$ is
     /// $`\frac{1}{2w(η')}[w δ]^{η}_{η'}`$, and $`(wδ)' = -w\,\mathbb{E}\lVertΣ - \frac{c}{1+cs}I\rVert^2`$
-    /// because $`\mathrm{mmse}' = -\mathbb{E}\,\mathrm{tr}\,Σ^2`$. Integrate twice. No term cancels another, so
-    /// the smallest step keeps its digits.
+    /// because $`\mathrm{mmse}' = -\mathbb{E}\,\mathrm{tr}\,Σ^2`$. Integrate twice. No term cancels another,
+    /// so the smallest step keeps its digits.
     fn prior_step(&self, from: f64, to: f64, prior: f64) -> f64 {
         let (v_to, span) = (noise_per_signal(to), Step::new(from, to).log_ratio());
         // In l = log(v/v'): (η' - s) Σ²-terms ds = (v/v' - 1) · weight · gap · dl.
@@ -125,19 +125,20 @@ pub trait ErrorCurve: Send + Sync {
         })
     }
 
-    /// The chain KL of one step, from clock `from` to `to` < `from`, of the sampler whose kernel has the exact
-    /// posterior mean and covariance at each point.
+    /// The chain KL of one step, from clock `from` to `to` < `from`, of the sampler whose kernel has the
+    /// exact posterior mean and covariance at each point.
     ///
     /// By the chain rule and I-MMSE it is
     /// $`\frac12 \mathbb{E}\log\det(I + Δη\,Σ) - \frac12\int_η^{η'}\mathrm{mmse}`$; computed as the frozen
-    /// denoiser's step less half of [`log_det_defect`](Self::log_det_defect), where $`\frac12Δη\,\mathrm{mmse}`$ has
-    /// cancelled on paper. It is of third order in the step and what it is computed from is of second.
+    /// denoiser's step less half of [`log_det_defect`](Self::log_det_defect), where
+    /// $`\frac12Δη\,\mathrm{mmse}`$ has cancelled on paper. It is of third order in the step and what it is
+    /// computed from is of second.
     fn moment_matched_step(&self, from: f64, to: f64) -> f64 {
         self.prior_step(from, to, 0.0) - 0.5 * self.log_det_defect(from, Step::new(from, to).eta_rise())
     }
 
-    /// $`\mathbb{E}\log\det(I + Δη\,Σ_τ)`$: twice the mutual information that a Gaussian channel of the posterior's
-    /// covariance would gain.
+    /// $`\mathbb{E}\log\det(I + Δη\,Σ_τ)`$: twice the mutual information that a Gaussian channel of the
+    /// posterior's covariance would gain.
     fn expected_log_det(&self, tau: f64, eta_rise: f64) -> f64 {
         eta_rise * self.mmse(tau) - self.log_det_defect(tau, eta_rise)
     }

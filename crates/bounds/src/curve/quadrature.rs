@@ -25,12 +25,13 @@ pub(super) fn composite(a: f64, b: f64, longest: f64, mut f: impl FnMut(f64) -> 
     (0..panels as u64).map(|k| panel(edge(k as f64), edge(k as f64 + 1.0), &mut f)).sum()
 }
 
-/// Edges of the panels for an integral against a mixture of Gaussians with the given (mean, standard deviation).
+/// Edges of the panels for an integral against a mixture of Gaussians with the given (mean, standard
+/// deviation).
 ///
 /// Where the integrand is a smooth function of the components' densities, its nearest poles are where two of
-/// them cancel: at a distance of about π/(2|x|) standard deviations from a point x standard deviations out, where
-/// the density has fallen by exp(-x²/2). Panels of about half the least standard deviation of the components within
-/// 10 of theirs leave, with 16 points, less than 1e-15.
+/// them cancel: at a distance of about π/(2|x|) standard deviations from a point x standard deviations out,
+/// where the density has fallen by exp(-x²/2). Panels of about half the least standard deviation of the
+/// components within 10 of theirs leave, with 16 points, less than 1e-15.
 pub(super) fn edges(components: &[(f64, f64)]) -> Vec<f64> {
     const REACH: i32 = 20;
     let mut candidates: Vec<(f64, f64)> = components
@@ -38,7 +39,8 @@ pub(super) fn edges(components: &[(f64, f64)]) -> Vec<f64> {
         .flat_map(|&(mean, sd)| (-REACH..=REACH).map(move |k| (mean + 0.5 * f64::from(k) * sd, 0.5 * sd)))
         .collect();
     candidates.sort_by(|a, b| a.0.total_cmp(&b.0));
-    // A candidate is passed over while the panel up to the next one stays within 1.1 of every width on its way.
+    // A candidate is passed over while the panel up to the next one stays within 1.1 of every width on its
+    // way.
     let mut edges = vec![candidates[0].0];
     let (mut last, mut width) = candidates[0];
     for pair in candidates.windows(2) {

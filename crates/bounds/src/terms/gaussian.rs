@@ -25,7 +25,8 @@ pub struct GaussianSampler {
 /// In the eigenbasis of $`C`$, with `means` $`μ_i`$, `eigenvalues` $`c_i`$,
 /// $`λ = 1 + e^{-2τ}(c_i - 1)`$ and $`g = τ_k - τ_{k+1}`$, each coordinate is an autoregression
 /// ```math
-/// y_{k+1} = α y_k + β s_k(y_k) + \sqrt{S} z_k, \qquad s_k(y) = -(y - e^{-τ_k} μ_i)/λ_k, \qquad y_0 \sim N(0, 1),
+/// y_{k+1} = α y_k + β s_k(y_k) + \sqrt{S} z_k, \qquad s_k(y) = -(y - e^{-τ_k} μ_i)/λ_k,
+/// \qquad y_0 \sim N(0, 1),
 /// ```
 ///
 /// | scheme | $`α`$ | $`β`$ | $`S`$ |
@@ -43,8 +44,8 @@ pub struct GaussianSampler {
 /// [discretisation term](super::discretization) and for S, R and EM is below it.
 ///
 /// # Errors
-/// [`Error::Shape`] for different lengths or none, [`Error::Entry`] for a mean or eigenvalue that is not finite, or an
-/// eigenvalue that is negative; those of [`discretization`](super::discretization).
+/// [`Error::Shape`] for different lengths or none, [`Error::Entry`] for a mean or eigenvalue that is not
+/// finite, or an eigenvalue that is negative; those of [`discretization`](super::discretization).
 ///
 /// ```
 /// use bounds::terms::{Scheme, gaussian_sampler};

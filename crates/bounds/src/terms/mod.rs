@@ -1,25 +1,26 @@
 //! Exact discretisation terms: what a grid costs a sampler that knows the true score.
 //!
 //! Let $`Q`$ be the law of the true reverse process on a grid $`T = τ_0 > … > τ_N = δ > 0`$ of the
-//! Ornstein–Uhlenbeck clock and $`P`$ that of a sampler that starts from $`γ = N(0, I)`$. By data processing, the
-//! chain rule and Girsanov's theorem,
+//! Ornstein–Uhlenbeck clock and $`P`$ that of a sampler that starts from $`γ = N(0, I)`$. By data processing,
+//! the chain rule and Girsanov's theorem,
 //!
 //! ```math
 //! \mathrm{KL}(q_δ \,\|\, p_N) \le \mathrm{KL}(Q \,\|\, P)
-//!   = \mathrm{KL}(q_T \,\|\, γ) + \underbrace{\mathbb{E}_Q \int \lvertΔ\rvert^2\, dτ}_{\text{discretisation}},
+//!   = \mathrm{KL}(q_T \,\|\, γ)
+//!   + \underbrace{\mathbb{E}_Q \int \lvertΔ\rvert^2\, dτ}_{\text{discretisation}},
 //! ```
-//! $`2Δ`$ being the difference of the drifts. For the samplers of [`Scheme`] the last term is a closed function of the
-//! data's error curve: [`discretization`]. For Gaussian data even the sampler's own law is known:
-//! [`gaussian_sampler`].
+//! $`2Δ`$ being the difference of the drifts. For the samplers of [`Scheme`] the last term is a closed
+//! function of the data's error curve: [`discretization`]. For Gaussian data even the sampler's own law is
+//! known: [`gaussian_sampler`].
 //!
-//! Path bounds are loose by nature: the sampler's law errs by $`O(1/N^2)`$ in KL where the path errs by $`O(1/N)`$,
-//! some hundredfold at N = 40.
+//! Path bounds are loose by nature: the sampler's law errs by $`O(1/N^2)`$ in KL where the path errs by
+//! $`O(1/N)`$, some hundredfold at N = 40.
 //!
 //! # References
-//! The bound by data processing without Novikov's condition: Chen, Chewi, Li, Li, Salim, Zhang (2023), *Sampling is
-//! as easy as learning the score*, ICLR, section 5.2; Léonard (2012), *Girsanov theory under a finite entropy
-//! condition*. Scheme S: Benton, De Bortoli, Doucet, Deligiannidis (2024), *Nearly d-linear convergence bounds for
-//! diffusion models via stochastic localization*, ICLR, arXiv 2308.03686.
+//! The bound by data processing without Novikov's condition: Chen, Chewi, Li, Li, Salim, Zhang (2023),
+//! *Sampling is as easy as learning the score*, ICLR, section 5.2; Léonard (2012), *Girsanov theory under a
+//! finite entropy condition*. Scheme S: Benton, De Bortoli, Doucet, Deligiannidis (2024), *Nearly d-linear
+//! convergence bounds for diffusion models via stochastic localization*, ICLR, arXiv 2308.03686.
 
 mod gaussian;
 mod score;
@@ -32,8 +33,8 @@ use numeric::{Error, TimeGrid};
 
 use crate::curve::{Clock, ErrorCurve, Step};
 
-/// A sampler of the reverse process, with the drift of its steps; `y` is the state, $`y_k`$ that at the step's
-/// start, $`s_k`$ the score there and $`m_k = \mathbb{E}[X_0 | y_k]`$.
+/// A sampler of the reverse process, with the drift of its steps; `y` is the state, $`y_k`$ that at the
+/// step's start, $`s_k`$ the score there and $`m_k = \mathbb{E}[X_0 | y_k]`$.
 ///
 /// The letters are those of the tables in the book.
 #[non_exhaustive]
@@ -48,11 +49,11 @@ pub enum Scheme {
     FrozenRelativeScore,
     /// D: drift $`y + 2 (e^{-τ} m_k - y)/(1 - e^{-2τ})`$, the Gaussian posterior step of DDPM.
     FrozenDenoiser,
-    /// $`G_c`$: the posterior step of the prior $`N(\cdot, cI)`$ that has the score $`s_k`$ at $`y_k`$; exact for
-    /// $`N(\cdot, cI)`$. 0 gives D, the limit ∞ gives V.
+    /// $`G_c`$: the posterior step of the prior $`N(\cdot, cI)`$ that has the score $`s_k`$ at $`y_k`$; exact
+    /// for $`N(\cdot, cI)`$. 0 gives D, the limit ∞ gives V.
     GaussianPrior(f64),
-    /// $`G_C`$: the same with a variance for each coordinate of the curve's own basis; exact for Gaussian data of
-    /// that covariance.
+    /// $`G_C`$: the same with a variance for each coordinate of the curve's own basis; exact for Gaussian
+    /// data of that covariance.
     MomentMatched(Vec<f64>),
     /// EM: drift $`y_k + 2 s_k`$, Euler–Maruyama in this clock, in which the noise is constant.
     EulerMaruyama,
@@ -78,8 +79,9 @@ impl Scheme {
 /// The discretisation term of a sampler on a grid, exactly.
 ///
 /// # Statement
-/// With $`g_k = τ_k - τ_{k+1}`$, $`v = e^{2τ} - 1`$, $`η = 1/v`$, $`c(g) = \int_0^g (1 - e^{-u})^2 du`$ and the curve's
-/// $`I, J, F, M, \mathrm{mmse}`$ (see [`curve`](crate::curve)) at $`τ_k`$ where they have an index,
+/// With $`g_k = τ_k - τ_{k+1}`$, $`v = e^{2τ} - 1`$, $`η = 1/v`$, $`c(g) = \int_0^g (1 - e^{-u})^2 du`$ and
+/// the curve's $`I, J, F, M, \mathrm{mmse}`$ (see [`curve`](crate::curve)) at $`τ_k`$ where they have an
+/// index,
 /// ```math
 /// \begin{aligned}
 /// \mathrm{Disc}_V &= \tfrac12 \sum_k \int_{v_{k+1}}^{v_k} (J - J_k)\, dv &
@@ -100,27 +102,30 @@ impl Scheme {
 /// The score is exact and the second moment finite.
 ///
 /// # Returns
-/// The path KL beyond the initialisation term, in nats, exactly; for V, D, G and L it is also the KL of the chains
-/// of nodes, for S, R and EM the chains' is a little smaller. It vanishes for $`G_c`$ and R if the data are
-/// $`N(\cdot, cI)`$ and $`N(0, I)`$, for D if they are a point, for L if they are Gaussian. To leading order
-/// it is $`\sum_k g_k^2\, \mathbb{E}\lVert ∇^2 \log q_τ + b\,\mathrm{Id}\rVert^2_F`$ with $`b = 0`$ (S, V), $`\frac12`$
-/// (EM), $`1`$ (R), $`(1 - e^{-2τ})^{-1}`$ (D): EM costs less than S wherever $`I > d/4`$. L is of third order in the
-/// steps, hence $`O(1/N^2)`$.
+/// The path KL beyond the initialisation term, in nats, exactly. For V, D and G it is also the KL of the
+/// chains of nodes, for S, R and EM the chains' is a little smaller; L is defined at the nodes only, and its
+/// term is that of the chains. It vanishes for $`G_c`$ and R if the
+/// data are $`N(\cdot, cI)`$ and $`N(0, I)`$, for D if they are a point, for L if they are Gaussian. To
+/// leading order it is $`\sum_k g_k^2\, \mathbb{E}\lVert ∇^2 \log q_τ + b\,\mathrm{Id}\rVert^2_F`$ with
+/// $`b = 0`$ (S, V), $`\frac12`$ (EM), $`1`$ (R), $`(1 - e^{-2τ})^{-1}`$ (D): EM costs less than S wherever
+/// $`I > d/4`$. L is of third order in the steps, hence $`O(1/N^2)`$.
 ///
 /// *Derivation.* With respect to the reverse filtration $`e^{-τ} s_τ(X_τ)`$, $`m_τ(X_τ)`$ and
 /// $`e^{τ}(s_τ + X_τ)`$ are martingales, so mean squares of increments are differences of mean squares, e.g.
 /// $`\mathbb{E}\lvert m_τ - m_{τ'}\rvert^2 = \mathrm{mmse}(τ') - \mathrm{mmse}(τ)`$ and
-/// $`\mathbb{E}\lvert s_τ - e^{-u} s_{τ+u}\rvert^2 = I(τ) - e^{-2u} I(τ + u)`$; insert the drifts and integrate. EM adds the
-/// drift $`\frac12(y_k - y)`$, whence $`B_k = \int \mathbb{E}\langle s_τ - s_k, y - y_k\rangle`$ and
+/// $`\mathbb{E}\lvert s_τ - e^{-u} s_{τ+u}\rvert^2 = I(τ) - e^{-2u} I(τ + u)`$; insert the drifts and
+/// integrate. EM adds the drift $`\frac12(y_k - y)`$, whence
+/// $`B_k = \int \mathbb{E}\langle s_τ - s_k, y - y_k\rangle`$ and
 /// $`C_k = \int \mathbb{E}\lvert y - y_k\rvert^2`$. L is the chain rule with I-MMSE.
 ///
 /// # Numerical notes
-/// Every step is a sum of terms that do not cancel in the limit of short steps (for L, and where EM happens to be
-/// better than second order, terms one order larger), so that small terms keep their digits.
+/// Every step is a sum of terms that do not cancel in the limit of short steps (for L, and where EM happens
+/// to be better than second order, terms one order larger), so that small terms keep their digits.
 ///
 /// # Errors
-/// [`Error::Domain`] or [`Error::Entry`] for a grid that does not decrease strictly from at most 300 to a positive
-/// clock, and for a prior variance that is negative or not finite; [`Error::Shape`] for a wrong number of them.
+/// [`Error::Domain`] or [`Error::Entry`] for a grid that does not decrease strictly from at most 300 to a
+/// positive clock, and for a prior variance that is negative or not finite; [`Error::Shape`] for a wrong
+/// number of them.
 ///
 /// ```
 /// use bounds::curve::GaussianCurve;
@@ -136,8 +141,8 @@ impl Scheme {
 ///
 /// # References
 /// Benton et al. (2024), section 3, for S as an inequality: the identities above replace its
-/// $`\frac{d}{dτ}`$-estimate and Lemma 1 ($`\frac{d}{dη}\mathbb{E}Σ = -\mathbb{E}Σ^2`$ in these variables). L:
-/// optimal-covariance steps, Bao, Li, Zhu, Zhang (2022), *Analytic-DPM*, ICLR.
+/// $`\frac{d}{dτ}`$-estimate and Lemma 1 ($`\frac{d}{dη}\mathbb{E}Σ = -\mathbb{E}Σ^2`$ in these variables).
+/// L: optimal-covariance steps, Bao, Li, Zhu, Zhang (2022), *Analytic-DPM*, ICLR.
 pub fn discretization(scheme: &Scheme, curve: &dyn ErrorCurve, grid: &TimeGrid) -> Result<f64, Error> {
     Ok(discretization_steps(scheme, curve, grid)?.iter().sum())
 }

@@ -27,8 +27,9 @@ impl ScoreTerm {
 /// The score term from the mean square errors of the score at the nodes.
 ///
 /// # Statement
-/// `errors[k]` is $`ε_k^2 = \mathbb{E}_{q_{τ_k}}\lvert e_k\rvert^2`$ at the start of step k, and $`g = g_k`$. The path KL
-/// exceeds the [discretisation term](super::discretization) by $`\sum_k w_k ε_k^2`$ and a cross term:
+/// `errors[k]` is $`ε_k^2 = \mathbb{E}_{q_{τ_k}}\lvert e_k\rvert^2`$ at the start of step k, and $`g = g_k`$.
+/// The path KL exceeds the [discretisation term](super::discretization) by $`\sum_k w_k ε_k^2`$ and a cross
+/// term:
 ///
 /// | scheme | $`w_k`$ | cross term at most $`\sum_k`$ |
 /// |---|---|---|
@@ -37,13 +38,14 @@ impl ScoreTerm {
 /// | EM | $`g`$ | $`2 \sqrt{a^2 I_k - 2abd + b^2 M_k}\, ε_k`$, $`a = \cosh g - e^{-g} - g`$, $`2b = e^g - 1 - g`$ |
 /// | V, D, $`G_c`$, $`G_C`$, L | $`\frac{(v - v')(v + c)}{2 (v' + c)} e^{-2τ_k}`$, for V $`\frac12(1 - e^{-2g})`$ | 0 |
 ///
-/// For $`G_C`$ the least of the variances is taken for $`c`$, for L 0: their weights are upper bounds (L with the exact
-/// covariance), the others equalities.
+/// For $`G_C`$ the least of the variances is taken for $`c`$, for L 0: their weights are upper bounds (L with
+/// the exact covariance), the others equalities.
 ///
 /// *Derivation.* The error of the drift is $`Δ - e_k`$ times a factor known at $`τ_k`$, so the cross term is
-/// $`\mathbb{E}\langle \mathbb{E}[Δ \mid y_k], e_k\rangle`$. For V, D, G and L the mean of $`Δ`$ given $`y_k`$ is 0 (their steps have the
-/// exact conditional mean). For S it is $`(e^{-u} - 1) s_k`$, for R $`(e^u - 1)(s_k + y_k)`$, for EM
-/// $`(e^{-u} - 1 + \sinh u) s_k + \frac12 (e^u - 1) y_k`$ with $`\mathbb{E}\langle s_k, y_k\rangle = -d`$; Cauchy–Schwarz.
+/// $`\mathbb{E}\langle \mathbb{E}[Δ \mid y_k], e_k\rangle`$. For V, D, G and L the mean of $`Δ`$ given
+/// $`y_k`$ is 0 (their steps have the exact conditional mean). For S it is $`(e^{-u} - 1) s_k`$, for R
+/// $`(e^u - 1)(s_k + y_k)`$, for EM $`(e^{-u} - 1 + \sinh u) s_k + \frac12 (e^u - 1) y_k`$ with
+/// $`\mathbb{E}\langle s_k, y_k\rangle = -d`$; Cauchy–Schwarz.
 ///
 /// # Returns
 /// Nats. The total is at least the true excess, with equality of `square` where the cross term is 0.

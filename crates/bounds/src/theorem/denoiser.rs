@@ -28,17 +28,20 @@ impl DenoiserBound {
 /// # Statement
 /// With [ρ](super::rho) of the grid and $`η = 1/v`$,
 /// ```math
-/// \mathrm{Disc}_D \le \frac ρ2 (η_0\,\mathrm{mmse}_0 - η_N\,\mathrm{mmse}_N) + ρ\,\bigl(\mathrm{MI}(δ) - \mathrm{MI}(T)\bigr) .
+/// \mathrm{Disc}_D \le \frac ρ2 (η_0\,\mathrm{mmse}_0 - η_N\,\mathrm{mmse}_N)
+///   + ρ\,\bigl(\mathrm{MI}(δ) - \mathrm{MI}(T)\bigr) .
 /// ```
 ///
 /// # Assumptions
 /// A finite second moment; exact denoiser.
 ///
 /// # Returns
-/// Nats. Tends to twice the exact term on fine grids with constant $`v_k/v_{k+1}`$. The first term may be negative.
+/// Nats. Tends to twice the exact term on fine grids with constant $`v_k/v_{k+1}`$. The first term may be
+/// negative.
 ///
-/// *Derivation.* $`\mathrm{Disc}_D \le \frac12 \sum_k (η_{k+1} - η_k)(\mathrm{mmse}_k - \mathrm{mmse}_{k+1})`$, as mmse decreases with η;
-/// $`η_{k+1} - η_k \le ρ η_k`$; by parts
+/// *Derivation.*
+/// $`\mathrm{Disc}_D \le \frac12 \sum_k (η_{k+1} - η_k)(\mathrm{mmse}_k - \mathrm{mmse}_{k+1})`$, as mmse
+/// decreases with η; $`η_{k+1} - η_k \le ρ η_k`$; by parts
 /// $`\sum_k η_k (\mathrm{mmse}_k - \mathrm{mmse}_{k+1}) = η_0\,\mathrm{mmse}_0 - η_N\,\mathrm{mmse}_N + \sum_k (η_{k+1} - η_k)\,\mathrm{mmse}_{k+1}`$,
 /// where the sum is at most $`\int \mathrm{mmse}\,dη = 2(\mathrm{MI}(δ) - \mathrm{MI}(T))`$.
 ///
@@ -56,8 +59,9 @@ impl DenoiserBound {
 /// ```
 ///
 /// # References
-/// Derived here; in the spirit of Reeves, Pfister (2025), arXiv 2502.02305, and of Benton, De Bortoli, Doucet,
-/// Deligiannidis (2024), *Nearly d-linear convergence bounds for diffusion models via stochastic localization*.
+/// Derived here; in the spirit of Reeves, Pfister (2025), arXiv 2502.02305, and of Benton, De Bortoli,
+/// Doucet, Deligiannidis (2024), *Nearly d-linear convergence bounds for diffusion models via stochastic
+/// localization*.
 pub fn denoiser_bound(curve: &dyn ErrorCurve, grid: &TimeGrid) -> Result<DenoiserBound, Error> {
     let clock = Clock::new(grid)?;
     let rho = rho_of(clock.steps());
@@ -71,7 +75,8 @@ pub fn denoiser_bound(curve: &dyn ErrorCurve, grid: &TimeGrid) -> Result<Denoise
 /// Entropy bound of the frozen denoiser, for discrete data: free of the dimension and of early stopping.
 ///
 /// # Statement
-/// For data with the discrete `entropy` $`H(X_0) < ∞`$ and $`\mathrm{tr}\,\mathrm{Cov}(X_0)`$ = `total_variance`,
+/// For data with the discrete `entropy` $`H(X_0) < ∞`$ and $`\mathrm{tr}\,\mathrm{Cov}(X_0)`$ =
+/// `total_variance`,
 /// ```math
 /// \mathrm{Disc}_D \le \frac ρ2 η_0\, \mathrm{tr}\,\mathrm{Cov}(X_0) + ρ\, H(X_0) .
 /// ```

@@ -1,4 +1,5 @@
-//! Bounds of the [discretisation terms](crate::terms::discretization), from the steps of the grid and little else.
+//! Bounds of the [discretisation terms](crate::terms::discretization), from the steps of the grid and little
+//! else.
 //!
 //! | bound | of the scheme | needs |
 //! |---|---|---|
@@ -12,14 +13,14 @@
 //! | [`denoiser_bound`], [`discrete_denoiser_bound`] | D | the curve at the ends; or variance and entropy |
 //! | [`relative_score_bound`], [`conforti_bound`] | R | the curve at the nodes; or two numbers of the data |
 //!
-//! All are in nats, from above, and exclude the [initialisation term](crate::initial) unless they say otherwise. Where the
-//! exact term is known, it is smaller than each; among each other they are ordered only where a chain of ≤ is
-//! printed: take the least.
+//! All are in nats, from above, and exclude the [initialisation term](crate::initial) unless they say
+//! otherwise. Where the exact term is known, it is smaller than each; among each other they are ordered only
+//! where a chain of ≤ is printed: take the least.
 //!
 //! The grid $`T = τ_0 > … > τ_N = δ`$ decreases in the Ornstein–Uhlenbeck clock; $`g_k = τ_k - τ_{k+1}`$,
-//! $`v_k = e^{2τ_k} - 1`$, $`c(g) = \int_0^g (1 - e^{-u})^2 du \le g^3/3`$, and $`J, I, F, \mathrm{mmse}, \mathrm{MI}`$ are those of
-//! [`curve`](crate::curve), at $`τ_k`$ where they have an index. Three numbers of a grid recur: [`kappa`], [`rho`] and
-//! [`log_ratio`].
+//! $`v_k = e^{2τ_k} - 1`$, $`c(g) = \int_0^g (1 - e^{-u})^2 du \le g^3/3`$, and
+//! $`J, I, F, \mathrm{mmse}, \mathrm{MI}`$ are those of [`curve`](crate::curve), at $`τ_k`$ where they have
+//! an index. Three numbers of a grid recur: [`kappa`], [`rho`] and [`log_ratio`].
 
 mod denoiser;
 mod frozen_score;
@@ -40,8 +41,8 @@ use crate::curve::{Clock, Step};
 /// $`κ = \max_k g_k / \min(1, τ_{k+1})`$: the least with $`g_k \le κ \min(1, τ_{k+1})`$ for all k.
 ///
 /// # Errors
-/// [`Error::Domain`] or [`Error::Entry`] for a grid that does not decrease strictly from at most 300 to a positive
-/// clock.
+/// [`Error::Domain`] or [`Error::Entry`] for a grid that does not decrease strictly from at most 300 to a
+/// positive clock.
 ///
 /// ```
 /// let grid = numeric::TimeGrid::from_nodes(vec![2.0, 1.5, 0.5, 0.25])?;
@@ -52,7 +53,8 @@ pub fn kappa(grid: &TimeGrid) -> Result<f64, Error> {
     Ok(kappa_of(&Clock::new(grid)?))
 }
 
-/// $`ρ = \max_k (v_k - v_{k+1})/v_{k+1}`$, the greatest relative growth of the signal-to-noise ratio in a step.
+/// $`ρ = \max_k (v_k - v_{k+1})/v_{k+1}`$, the greatest relative growth of the signal-to-noise ratio in a
+/// step.
 ///
 /// # Errors
 /// Those of [`kappa`].

@@ -33,25 +33,26 @@ fn noise_at_one() -> f64 {
 /// Nearly d-linear bound, with explicit constants.
 ///
 /// # Statement
-/// With [κ](super::kappa) and [Λ](super::log_ratio) of the grid, $`ρ(κ) = (e^{2κ} - 1)/(1 - e^{-2})`$ and ε = `score_error`,
-/// the root of a bound of $`\sum_k g_k\, \mathbb{E}\lvert \hat s_k - s_k\rvert^2`$,
+/// With [κ](super::kappa) and [Λ](super::log_ratio) of the grid, $`ρ(κ) = (e^{2κ} - 1)/(1 - e^{-2})`$ and ε =
+/// `score_error`, the root of a bound of $`\sum_k g_k\, \mathbb{E}\lvert \hat s_k - s_k\rvert^2`$,
 /// ```math
 /// \mathrm{KL}(q_δ \,\|\, p_N) \le \mathrm{KL}(q_T \,\|\, γ) + \frac d2 ρ(κ)(1 + Λ)
 ///   + \frac{d κ^2 (T - δ)}{3 (1 - e^{-2})} + ε^2 + ε κ \sqrt{\frac{d (T - δ)}{1 - e^{-2}}} .
 /// ```
 ///
 /// # Assumptions
-/// A finite second moment, and ε. The paper's T ≥ 1 and unit covariance are not needed; its initialisation term
-/// needs a second moment of order d, see [`moment_initial_bound`](crate::initial::moment_initial_bound).
+/// A finite second moment, and ε. The paper's T ≥ 1 and unit covariance are not needed; its initialisation
+/// term needs a second moment of order d, see [`moment_initial_bound`](crate::initial::moment_initial_bound).
 ///
 /// # Returns
 /// All but the initialisation term, in nats. Exponential in κ: for steps longer than the noise take the
 /// [grid bound](super::grid_bound), which is never greater.
 ///
-/// *Derivation.* $`v_k/v_{k+1} - 1 = (e^{2g_k} - 1)/(1 - e^{-2τ_{k+1}}) \le ρ(κ)`$, since $`(e^{2κm} - 1)/m`$ increases with
-/// $`m = \min(1, τ_{k+1}) \le 1`$; insert into the grid bound, with $`c(g) \le g^3/3`$. Score: the cross term is at most
-/// $`ε \sqrt{\sum_k g_k^3 I_k}`$, as $`2(g - 1 + e^{-g}) \le g^2`$. Because $`Λ \le N \log(1 + ρ) \le Nρ`$ this implies, for κ ≤ 1,
-/// the paper's order $`ε^2 + κ^2 d N + κ d T`$ for exact scores, with $`T + \log\frac1δ`$ for $`T`$.
+/// *Derivation.* $`v_k/v_{k+1} - 1 = (e^{2g_k} - 1)/(1 - e^{-2τ_{k+1}}) \le ρ(κ)`$, since $`(e^{2κm} - 1)/m`$
+/// increases with $`m = \min(1, τ_{k+1}) \le 1`$; insert into the grid bound, with $`c(g) \le g^3/3`$. Score:
+/// the cross term is at most $`ε \sqrt{\sum_k g_k^3 I_k}`$, as $`2(g - 1 + e^{-g}) \le g^2`$. Because
+/// $`Λ \le N \log(1 + ρ) \le Nρ`$ this implies, for κ ≤ 1, the paper's order $`ε^2 + κ^2 d N + κ d T`$ for
+/// exact scores, with $`T + \log\frac1δ`$ for $`T`$.
 ///
 /// # Errors
 /// [`Error::Domain`] for `dim` = 0 and a `score_error` that is negative or not finite; those of
@@ -67,9 +68,9 @@ fn noise_at_one() -> f64 {
 /// ```
 ///
 /// # References
-/// Benton, De Bortoli, Doucet, Deligiannidis (2024), *Nearly d-linear convergence bounds for diffusion models via
-/// stochastic localization*, ICLR, arXiv 2308.03686, Theorem 1. The paper states the order without constants; these
-/// are derived here, by another route.
+/// Benton, De Bortoli, Doucet, Deligiannidis (2024), *Nearly d-linear convergence bounds for diffusion models
+/// via stochastic localization*, ICLR, arXiv 2308.03686, Theorem 1. The paper states the order without
+/// constants; these are derived here, by another route.
 pub fn kappa_bound(dim: usize, score_error: f64, grid: &TimeGrid) -> Result<KappaBound, Error> {
     let (d, clock) = (dimension(dim)?, Clock::new(grid)?);
     nonnegative("score_error", score_error)?;
@@ -105,8 +106,8 @@ impl PaperRouteBound {
 /// # Statement
 /// With $`P(v) = \frac12(\log v - \frac1v)`$ and $`a_k = \mathrm{mmse}_k/(1 - e^{-2τ_k})^2`$,
 /// ```math
-/// \mathrm{Disc}_S \le \sum_k \Bigl\{ \frac{g_k^2 d}{2 (1 - e^{-2τ_k})} + 2 g_k d \bigl[P(v_k) - P(v_{k+1})\bigr]
-///   + g_k (a_k - a_{k+1}) \Bigr\} .
+/// \mathrm{Disc}_S \le \sum_k \Bigl\{ \frac{g_k^2 d}{2 (1 - e^{-2τ_k})}
+///   + 2 g_k d \bigl[P(v_k) - P(v_{k+1})\bigr] + g_k (a_k - a_{k+1}) \Bigr\} .
 /// ```
 ///
 /// # Assumptions
@@ -117,8 +118,9 @@ impl PaperRouteBound {
 ///
 /// *Derivation.* $`E(u) = \mathbb{E}\lvert s_τ - s_{τ_k}\rvert^2`$, $`u = τ_k - τ`$, has
 /// $`E' \le I_k + 2\,\mathbb{E}\lVert ∇^2\log q_τ\rVert_F^2`$, and
-/// $`\mathbb{E}\lVert ∇^2\log q_τ\rVert_F^2 \le d\,σ^{-4} + \frac12 \frac{d}{dτ}(σ^{-4}\,\mathrm{mmse})`$ with $`σ^2 = 1 - e^{-2τ}`$, by
-/// $`\frac{d}{dτ}\mathbb{E}Σ = 2 e^{-2τ} σ^{-4}\,\mathbb{E}Σ^2`$ (Lemma 1). $`\int σ^{-4} dτ = P`$, $`\int_0^g E \le g \int_0^g E'`$.
+/// $`\mathbb{E}\lVert ∇^2\log q_τ\rVert_F^2 \le d\,σ^{-4} + \frac12 \frac{d}{dτ}(σ^{-4}\,\mathrm{mmse})`$
+/// with $`σ^2 = 1 - e^{-2τ}`$, by $`\frac{d}{dτ}\mathbb{E}Σ = 2 e^{-2τ} σ^{-4}\,\mathbb{E}Σ^2`$ (Lemma 1).
+/// $`\int σ^{-4} dτ = P`$, $`\int_0^g E \le g \int_0^g E'`$.
 ///
 /// # Errors
 /// Those of [`discretization`](crate::terms::discretization).
@@ -153,23 +155,25 @@ pub fn paper_route_bound(curve: &dyn ErrorCurve, grid: &TimeGrid) -> Result<Pape
 /// The paper's Theorem 1 with its constants: $`κ^2 d N`$ and a multiple of the total variance.
 ///
 /// # Statement
-/// With [κ](super::kappa) of the grid, $`b = 1/(1 - e^{-2}) = 1.1565…`$ and `total_variance` = $`\mathrm{tr}\,\mathrm{Cov}(X_0)`$,
+/// With [κ](super::kappa) of the grid, $`b = 1/(1 - e^{-2}) = 1.1565…`$ and `total_variance` =
+/// $`\mathrm{tr}\,\mathrm{Cov}(X_0)`$,
 /// ```math
 /// \mathrm{Disc}_S \le \Bigl(\frac b2 + 2 b^2\Bigr) κ^2 d N
 ///   + \mathrm{tr}\,\mathrm{Cov}(X_0) \Bigl[ \frac{g_0}{(1 - e^{-2T})^2}
 ///   + \sum_{k \ge 1} \frac{(g_k - g_{k-1})_+}{(1 - e^{-2τ_k})^2} \Bigr] .
 /// ```
-/// If T ≥ 1 and the steps do not increase but once, at a clock ≥ 1, as on the paper's grid, the bracket is at most
-/// $`2 b^2 κ`$: $`\mathrm{Disc}_S \le 3.2534\, κ^2 d N + 2.6751\, κ\, \mathrm{tr}\,\mathrm{Cov}(X_0)`$.
+/// If T ≥ 1 and the steps do not increase but once, at a clock ≥ 1, as on the paper's grid, the bracket is at
+/// most $`2 b^2 κ`$: $`\mathrm{Disc}_S \le 3.2534\, κ^2 d N + 2.6751\, κ\, \mathrm{tr}\,\mathrm{Cov}(X_0)`$.
 ///
 /// # Assumptions
 /// A finite second moment; exact score. None on the grid.
 ///
 /// # Returns
-/// Nats. Loose: an order of magnitude above the [grid bound](super::grid_bound); for comparison with the literature.
+/// Nats. Loose: an order of magnitude above the [grid bound](super::grid_bound); for comparison with the
+/// literature.
 ///
-/// *Derivation.* In [`paper_route_bound`] $`1 - e^{-2τ} \ge \min(1, τ)/b`$ and $`g_k \le κ \min(1, τ_{k+1})`$ make the first two summands
-/// $`\le (\frac b2 + 2b^2) κ^2 d`$. By parts the third is
+/// *Derivation.* In [`paper_route_bound`] $`1 - e^{-2τ} \ge \min(1, τ)/b`$ and $`g_k \le κ \min(1, τ_{k+1})`$
+/// make the first two summands $`\le (\frac b2 + 2b^2) κ^2 d`$. By parts the third is
 /// $`g_0 a_0 + \sum_{k \ge 1} (g_k - g_{k-1}) a_k - g_{N-1} a_N`$, and
 /// $`0 \le a_k \le \mathrm{tr}\,\mathrm{Cov}(X_0)/(1 - e^{-2τ_k})^2`$.
 ///

@@ -36,11 +36,12 @@ impl RelativeScoreBound {
 /// A finite second moment; exact score; $`F(δ) < ∞`$, which δ > 0 implies. δ = 0 is allowed.
 ///
 /// # Returns
-/// Nats; ∞ or NaN at δ = 0 for data without finite Fisher information. Tends to twice the exact term on fine grids
-/// (of Gaussian data near $`γ`$ where $`F`$ is small: equal steps).
+/// Nats; ∞ or NaN at δ = 0 for data without finite Fisher information. Tends to twice the exact term on fine
+/// grids (of Gaussian data near $`γ`$ where $`F`$ is small: equal steps).
 ///
-/// *Derivation.* $`R_τ = s_τ + X_τ`$ makes $`e^{τ} R_τ`$ a martingale of the reverse filtration, so for τ < τ' = τ + u
-/// $`\mathbb{E}\lvert R_τ - R_{τ'}\rvert^2 = F(τ) + F(τ') - 2 e^u F(τ') \le F(τ) - F(τ')`$, and F decreases in τ.
+/// *Derivation.* $`R_τ = s_τ + X_τ`$ makes $`e^{τ} R_τ`$ a martingale of the reverse filtration, so for τ <
+/// τ' = τ + u $`\mathbb{E}\lvert R_τ - R_{τ'}\rvert^2 = F(τ) + F(τ') - 2 e^u F(τ') \le F(τ) - F(τ')`$, and F
+/// decreases in τ.
 ///
 /// # Errors
 /// Those of [`kappa`](super::kappa), but the last clock may be 0.
@@ -55,8 +56,8 @@ impl RelativeScoreBound {
 /// ```
 ///
 /// # References
-/// Conforti, Durmus, Gentiloni Silveri (2024), *KL convergence guarantees for score diffusion models under minimal data
-/// assumptions*, arXiv 2308.12240: the form of the bound; constants derived here.
+/// Conforti, Durmus, Gentiloni Silveri (2024), *KL convergence guarantees for score diffusion models under
+/// minimal data assumptions*, arXiv 2308.12240: the form of the bound; constants derived here.
 pub fn relative_score_bound(curve: &dyn ErrorCurve, grid: &TimeGrid) -> Result<RelativeScoreBound, Error> {
     let clock = Clock::to_data(grid)?;
     let start = curve.relative_score_square(clock.start());
@@ -88,11 +89,12 @@ impl ConfortiBound {
     }
 }
 
-/// Frozen relative score without early stopping: initialisation and discretisation from two numbers of the data.
+/// Frozen relative score without early stopping: initialisation and discretisation from two numbers of the
+/// data.
 ///
 /// # Statement
-/// With $`\mathrm{FI} = \mathbb{E}\lvert ∇\log(q_0/γ)\rvert^2`$ = `relative_fisher`, $`\mathrm{KL}(q_0 \,\|\, γ)`$ =
-/// `relative_entropy` and h the longest step,
+/// With $`\mathrm{FI} = \mathbb{E}\lvert ∇\log(q_0/γ)\rvert^2`$ = `relative_fisher`,
+/// $`\mathrm{KL}(q_0 \,\|\, γ)`$ = `relative_entropy` and h the longest step,
 /// ```math
 /// \mathrm{KL}(q_δ \,\|\, p_N) \le e^{-2T}\, \mathrm{KL}(q_0 \,\|\, γ) + h\, \mathrm{FI}(q_0 \,|\, γ) .
 /// ```
@@ -103,7 +105,8 @@ impl ConfortiBound {
 /// # Returns
 /// Nats, initialisation included.
 ///
-/// *Derivation.* [`log_sobolev_decay`] from $`τ = 0`$, and [`relative_score_bound`] with $`F(δ) \le F(0) = \mathrm{FI}`$.
+/// *Derivation.* [`log_sobolev_decay`] from $`τ = 0`$, and [`relative_score_bound`] with
+/// $`F(δ) \le F(0) = \mathrm{FI}`$.
 ///
 /// # Errors
 /// [`Error::Domain`] for numbers that are negative or not finite; those of [`relative_score_bound`].
