@@ -120,7 +120,7 @@ pub(crate) fn errors(path: &Path, rows: &[SamplerRow], floors: &Floors) -> Resul
         ];
         panel(
             &left,
-            "Certified: KL(mixture at δ ‖ sampler) ≤ …, nats",
+            "Certified: KL from the mixture at δ to the sampler is at most …, nats",
             &names,
             rows,
             &certified,
@@ -143,17 +143,22 @@ fn panel(
 ) -> Result<(), Box<dyn Error>> {
     let values = || rows.iter().filter_map(value).chain(floors.iter().map(|f| f.1)).filter(|v| *v > 0.0);
     let (low, high) = values().fold((f64::INFINITY, 0.0_f64), |(l, h), v| (l.min(v), h.max(v)));
+    let mut ticks: Vec<f64> = rows.iter().map(|r| r.steps as f64).collect();
+    ticks.sort_by(f64::total_cmp);
+    ticks.dedup();
     let mut chart = ChartBuilder::on(area)
         .caption(title, ("sans-serif", 22))
         .margin(14)
         .x_label_area_size(46)
         .y_label_area_size(74)
-        .build_cartesian_2d(across.clone().log_scale(), (low * 0.7..high * 1.5).log_scale())?;
-    let ticks: Vec<f64> = rows.iter().map(|r| r.steps as f64).collect();
+        .build_cartesian_2d(
+            across.clone().log_scale().with_key_points(ticks),
+            // Room for the legend below or above the lines.
+            (if floors.is_empty() { low * 0.03..high * 1.6 } else { low * 0.8..high * 2.2 }).log_scale(),
+        )?;
     chart
         .configure_mesh()
         .x_desc("steps")
-        .x_labels(ticks.len().max(4))
         .x_label_formatter(&|x| format!("{x:.0}"))
         .y_label_formatter(&|y| if *y >= 1.0 { format!("{y:.0}") } else { format!("{y}") })
         .label_style(("sans-serif", 16))

@@ -4,7 +4,7 @@ use std::fmt;
 
 use numeric::estimate::{MeanAccumulator, Moments};
 use numeric::ndarray::Array2;
-use numeric::{Control, Error, Estimate, Model, Noise, Scratch, TimeGrid, run_blocks};
+use numeric::{Control, Error, Estimate, Model, Noise, Scratch, TimeGrid, VectorField, run_blocks};
 use sde_core::{
     EulerMaruyama, ExponentialIntegrator, FrozenDenoiser, FrozenScore, GaussianStep, LocallyMomentMatched,
     Mixture, MixtureField, MomentMatched, ProbabilityFlowHeun, Step, VariancePreserving, add_noise,
@@ -264,7 +264,7 @@ where
     M: Sync,
 {
     Error::domain(paths.count >= 2, "paths.count", paths.count as f64, "at least 2, for a standard error")?;
-    let batching = numeric::Batching::default();
+    let batching = target.denoiser::<f64, S>(process.clone()).field.batching();
     let blocks = run_blocks(0..paths.count, batching, control, |rows, scratch| {
         let first = rows.start;
         let per_path = chain_of_block(target, process, model, method, grid, rows.collect(), paths.noise, scratch)?;

@@ -5,7 +5,7 @@ use super::ErrorCurve;
 /// The curve of k independent copies of a law: every term is k times that of one.
 ///
 /// ```
-/// use bounds::curve::{Copies, ErrorCurve, GaussianCurve, ScalarMixtureCurve};
+/// use bounds::curve::{Copies, ErrorCurve, ScalarMixtureCurve};
 /// let one = ScalarMixtureCurve::new(&[0.5, 0.5], &[-1.0, 1.0], &[0.0, 0.0])?;
 /// let cube = Copies { curve: one, copies: 3 };                         // the 8 corners of a cube
 /// assert_eq!(cube.dim(), 3);

@@ -195,12 +195,12 @@ impl<L: Law<K>, const K: usize> Buffer<L, K> {
     fn narrow<F: Real>(&mut self, group: u64, width: usize, out: &mut [F], apply: &impl Fn(&mut F, F)) {
         let fit = LANES / width;
         let mut offsets = [0; LANES];
-        for (group, lanes) in offsets.chunks_exact_mut(width).enumerate() {
-            lanes.fill(group as u64);
-        }
-        for lanes in self.coordinates.chunks_exact_mut(width) {
-            for (lane, coordinate) in lanes.iter_mut().zip(0..) {
-                *lane = coordinate;
+        let (mut offset, mut coordinate) = (0, 0);
+        for i in 0..LANES.min(out.len() / K) {
+            (offsets[i], self.coordinates[i]) = (offset, coordinate);
+            coordinate += 1;
+            if coordinate as usize == width {
+                (offset, coordinate) = (offset + 1, 0);
             }
         }
         for (i, part) in out.chunks_mut(fit * K * width).enumerate() {

@@ -107,7 +107,10 @@ fn cholesky<F: Real>(a: &mut [F], d: usize) -> bool {
         for (i, row) in below.chunks_exact_mut(d).enumerate() {
             let i = k + 1 + i;
             let factor = pivot_row[i];
-            for (x, &p) in row[i..].iter_mut().zip(&pivot_row[i..]) {
+            // From a multiple of 8 on, so that most rows are whole vectors; what stands left of the diagonal is
+            // not used again.
+            let start = i / 8 * 8;
+            for (x, &p) in row[start..].iter_mut().zip(&pivot_row[start..]) {
                 *x -= factor * p;
             }
         }

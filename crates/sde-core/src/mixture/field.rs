@@ -100,9 +100,11 @@ impl<F: Real, S: Schedule> VectorField<F> for MixtureField<F, S> {
         }
     }
 
-    /// Blocks whose rows take about 16 kB, so that a step's buffers stay in the first-level cache together.
+    /// Blocks whose rows take 16 kB, so that a step's buffers stay in the first-level cache together; or 64 kB
+    /// with directions, so that many rows share each component's matrices.
     fn batching(&self) -> Batching {
-        let rows = 16_384 / (self.tables.dim * size_of::<F>());
+        let bytes = if self.tables.components.iter().any(|c| !c.variances.is_empty()) { 65_536 } else { 16_384 };
+        let rows = bytes / (self.tables.dim * size_of::<F>());
         Batching { rows: rows.clamp(16, 512).next_multiple_of(16), ..Batching::default() }
     }
 }
