@@ -267,8 +267,12 @@ where
     let batching = target.denoiser::<f64, S>(process.clone()).field.batching();
     let blocks = run_blocks(0..paths.count, batching, control, |rows, scratch| {
         let first = rows.start;
-        let per_path = chain_of_block(target, process, model, method, grid, rows.collect(), paths.noise, scratch)?;
-        MeanAccumulator::from_rows(first, per_path.into_iter().map(Moments::of).collect::<Result<Vec<_>, _>>()?)
+        let per_path =
+            chain_of_block(target, process, model, method, grid, rows.collect(), paths.noise, scratch)?;
+        MeanAccumulator::from_rows(
+            first,
+            per_path.into_iter().map(Moments::of).collect::<Result<Vec<_>, _>>()?,
+        )
     })?;
     let mut all = MeanAccumulator::new();
     for block in blocks {

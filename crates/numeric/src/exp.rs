@@ -58,7 +58,8 @@ macro_rules! softmax_columns {
                             for &c in $taylor.iter() {
                                 e = e * r + c;
                             }
-                            let e = <$float>::from_bits(e.to_bits().wrapping_add(shifted.to_bits() << $shift));
+                            let e =
+                                <$float>::from_bits(e.to_bits().wrapping_add(shifted.to_bits() << $shift));
                             *x = if d < CUT as $float { 0.0 } else { e };
                             *sum += *x;
                         }
@@ -125,7 +126,10 @@ mod tests {
         softmax_columns(&mut singles, &mut tops32, &mut sums32);
         for (i, x) in xs.iter().enumerate() {
             assert!((logits[i] / x.exp() - 1.0).abs() <= 2.0 * f64::EPSILON, "{x}");
-            assert!((f64::from(singles[i]) / rounded[i].exp() - 1.0).abs() <= 2.0 * f64::from(f32::EPSILON), "{x}");
+            assert!(
+                (f64::from(singles[i]) / rounded[i].exp() - 1.0).abs() <= 2.0 * f64::from(f32::EPSILON),
+                "{x}"
+            );
             assert_eq!((tops[i], sums[i]), (0.0, 1.0 + logits[i]));
         }
     }

@@ -256,7 +256,8 @@ macro_rules! products {
             ) {
                 let columns = first * S::$lanes..self.n.min((first + VECTORS) * S::$lanes);
                 if self.output == Output::Columns {
-                    let sums: [&[$float]; ROWS] = std::array::from_fn(|r| pulp::bytemuck::cast_slice(&sums[r]));
+                    let sums: [&[$float]; ROWS] =
+                        std::array::from_fn(|r| pulp::bytemuck::cast_slice(&sums[r]));
                     for c in 0..columns.len() {
                         let out = &mut self.out[(columns.start + c) * self.m + row..][..ROWS];
                         for r in 0..ROWS {

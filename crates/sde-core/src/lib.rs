@@ -33,8 +33,7 @@ mod schedule;
 
 pub use method::{
     EulerMaruyama, ExponentialIntegrator, FrozenDenoiser, FrozenScore, GaussianStep, LocallyMomentMatched,
-    Method, MomentMatched, ProbabilityFlowHeun, Spread, Step, add_noise,
-    gaussian_step, ln_step_density,
+    Method, MomentMatched, ProbabilityFlowHeun, Spread, Step, add_noise, gaussian_step, ln_step_density,
 };
 pub use mixture::{Component, Covariance, Mixture, MixtureField};
 pub use numeric;

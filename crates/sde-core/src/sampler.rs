@@ -5,8 +5,8 @@ use std::ops::Range;
 use numeric::ndarray::{Array2, ArrayViewMut2};
 use numeric::{Batching, Control, Error, Model, Noise, Real, TimeGrid, VectorField, check_finite, run_rows};
 
-use crate::method::{Method, Step};
 use crate::VariancePreserving;
+use crate::method::{Method, Step};
 
 /// Reverse-time sampler: from N(0, I) at the first node of the grid to the data at its last.
 ///

@@ -73,11 +73,7 @@ fn level(clock: f64, rate: f64) -> Level {
 ///
 /// # Errors
 /// [`Error::Domain`] if the clock does not advance from `from` to `to` (equal clocks give the identity).
-pub fn transition(
-    process: &impl VariancePreserving,
-    from: Time,
-    to: Time,
-) -> Result<(f64, f64), Error> {
+pub fn transition(process: &impl VariancePreserving, from: Time, to: Time) -> Result<(f64, f64), Error> {
     let gap = process.clock(to) - process.clock(from);
     Error::domain(gap >= 0.0, "to", to.t, "a time not before `from`")?;
     Ok(((-gap).exp(), (-(-2.0 * gap).exp_m1()).sqrt()))

@@ -80,7 +80,9 @@ impl<'g> Brownian<'g> {
     /// [`Error::Entry`] if a length is not a finite number greater than 0.
     pub fn new(noise: Noise, cell_lengths: &'g [f64]) -> Result<Brownian<'g>, Error> {
         let lengths = cell_lengths.iter().copied();
-        Error::entries("cell_lengths", lengths, "a finite number greater than 0", |h| h > 0.0 && h.is_finite())?;
+        Error::entries("cell_lengths", lengths, "a finite number greater than 0", |h| {
+            h > 0.0 && h.is_finite()
+        })?;
         Ok(Brownian { noise, cell_lengths })
     }
 

@@ -29,7 +29,10 @@ pub(super) fn fill<L: Law<K>, const K: usize, F: Real>(
     let (n, width) = out.dim();
     assert_eq!(n, rows.len(), "`out` has {n} rows for {} row numbers", rows.len());
     assert!(u32::try_from(width.saturating_sub(1)).is_ok(), "`out` has {width} columns, more than 2^32");
-    assert!(rows.windows(2).fold(true, |so_far, pair| so_far & (pair[0] < pair[1])), "`rows` must be strictly increasing");
+    assert!(
+        rows.windows(2).fold(true, |so_far, pair| so_far & (pair[0] < pair[1])),
+        "`rows` must be strictly increasing"
+    );
     let out = out.as_slice_mut().expect("`out` must be in standard layout");
     if out.is_empty() {
         return;

@@ -18,7 +18,12 @@ impl Clocks {
     pub(super) fn of(process: &impl VariancePreserving, step: Step<'_>) -> Result<Clocks, Error> {
         let (from, to) = (process.clock(step.from), process.clock(step.to));
         let gap = from - to;
-        Error::domain(gap > 0.0 && to >= 0.0, "step", gap, "a step towards the data, to a clock of at least 0")?;
+        Error::domain(
+            gap > 0.0 && to >= 0.0,
+            "step",
+            gap,
+            "a step towards the data, to a clock of at least 0",
+        )?;
         Ok(Clocks { from, to, gap })
     }
 
@@ -125,9 +130,10 @@ frozen! {
     /// ```math
     /// x' = x + h r \,\big(x + 2 s(t, x)\big) + \sqrt{2 r h}\; z, \qquad r = \beta(t)/2,\ h = t - t'.
     /// ```
-    /// The plain method: the only one here whose law depends on the schedule and not just on its clock. Its law
-    /// is Gaussian at each step, but as its diffusion coefficient is frozen, its *path* is singular to the true
-    /// one: no path-space bound exists for it.
+    /// The plain method: the only one here whose law depends on the schedule and not just on its clock. Where β
+    /// varies, its frozen diffusion coefficient makes its *path* singular to the true one, so that it has no path
+    /// divergence; its chain on the nodes, whose steps are Gaussian, has one. For [`Ou`](crate::Ou) β is constant
+    /// and both exist.
     ///
     /// # Convergence
     /// Weak order 1, strong order 1 (additive noise) for Lipschitz scores.

@@ -30,7 +30,9 @@ use crate::VariancePreserving;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LocallyMomentMatched;
 
-impl<F: Real, V: PosteriorCovariance<F>, S: VariancePreserving> Method<F, Model<V, S>> for LocallyMomentMatched {
+impl<F: Real, V: PosteriorCovariance<F>, S: VariancePreserving> Method<F, Model<V, S>>
+    for LocallyMomentMatched
+{
     fn name(&self) -> &'static str {
         "locally moment-matched (L)"
     }
@@ -132,7 +134,8 @@ mod tests {
         let d = 7;
         let b: Vec<f64> = (0..d * d).map(|i| ((i * 37) % 11) as f64 - 4.0).collect();
         let entry = |i: usize, j: usize| (0..d).map(|k| b[i * d + k] * b[j * d + k]).sum::<f64>();
-        let matrix: Vec<f64> = (0..d * d).map(|i| entry(i / d, i % d) + f64::from(u8::from(i / d == i % d))).collect();
+        let matrix: Vec<f64> =
+            (0..d * d).map(|i| entry(i / d, i % d) + f64::from(u8::from(i / d == i % d))).collect();
         let mut l = matrix.clone();
         assert!(cholesky(&mut l, d));
         for i in 0..d {

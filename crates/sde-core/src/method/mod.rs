@@ -6,7 +6,9 @@ mod ode;
 mod principal;
 
 use numeric::ndarray::{Array2, ArrayRef2};
-use numeric::{Batch, Error, Model, Noise, Prediction, Real, Schedule, Scratch, Time, Times, VectorField, vectorize};
+use numeric::{
+    Batch, Error, Model, Noise, Prediction, Real, Schedule, Scratch, Time, Times, VectorField, vectorize,
+};
 
 pub use frozen::{EulerMaruyama, ExponentialIntegrator, FrozenDenoiser, FrozenScore};
 pub use local::LocallyMomentMatched;
@@ -45,7 +47,13 @@ pub trait Method<F: Real, M>: Send + Sync {
     ///
     /// # Errors
     /// The model's own, and whatever a step makes of the numbers it gets.
-    fn step(&self, model: &M, step: Step<'_>, x: &mut ArrayRef2<F>, scratch: &mut Scratch) -> Result<(), Error>;
+    fn step(
+        &self,
+        model: &M,
+        step: Step<'_>,
+        x: &mut ArrayRef2<F>,
+        scratch: &mut Scratch,
+    ) -> Result<(), Error>;
 }
 
 /// The covariance of a Gaussian step, by a factor of it.

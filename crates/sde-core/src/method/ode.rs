@@ -51,7 +51,14 @@ impl<F: Real, V: VectorField<F>, S: VariancePreserving> Method<F, Model<V, S>> f
         let (grow, alpha) = (clocks.gap.exp(), (-clocks.to).exp());
         let [mut euler, mut end] = take_like(x, scratch);
         let batch = Batch::new(step.rows, Times::Same(step.from), x);
-        affine_into(model, Prediction::Denoised, (rho * grow, one_minus_rho * alpha), &batch, &mut euler, scratch)?;
+        affine_into(
+            model,
+            Prediction::Denoised,
+            (rho * grow, one_minus_rho * alpha),
+            &batch,
+            &mut euler,
+            scratch,
+        )?;
         // Trapezoid: u' = u + ½ (√v' − √v) [(u − m)/√v + (u'_E − m')/√v']. With u − m = (u − u'_E)/(1 − ρ):
         // u' = ½ (u + u'_E) − ½ (1 − ρ)/ρ (u'_E − m'); in x everything is multiplied by α'.
         let back = 0.5 * one_minus_rho / rho;

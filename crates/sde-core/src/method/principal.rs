@@ -127,7 +127,8 @@ impl<F: Real, V: VectorField<F>, S: VariancePreserving> GaussianStep<F, Model<V,
         let sigma2 = -(-2.0 * clocks.from).exp_m1();
         let scale = (lost * (-clocks.to).exp()).powi(2);
         let bridge = clocks.bridge_variance();
-        let scales = self.variances.iter().map(|c| (bridge + scale * c * sigma2 / (alpha2 * c + sigma2)).sqrt());
+        let scales =
+            self.variances.iter().map(|c| (bridge + scale * c * sigma2 / (alpha2 * c + sigma2)).sqrt());
         Ok(Spread::Principal(scales.collect()))
     }
 

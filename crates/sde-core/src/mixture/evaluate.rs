@@ -197,7 +197,8 @@ impl<F: Real> Tables<F> {
             terms.push((offset, slope, bend));
         }
         let base = terms.iter().fold(f64::NEG_INFINITY, |m, t| m.max(t.0));
-        let terms: Vec<[F; 3]> = terms.iter().map(|&(o, s, b)| [F::of(o - base), F::of(s), F::of(b)]).collect();
+        let terms: Vec<[F; 3]> =
+            terms.iter().map(|&(o, s, b)| [F::of(o - base), F::of(s), F::of(b)]).collect();
         // |x|² is the same for all components, and drops out, if their bends are equal.
         let with_norms = with_density || terms.iter().any(|t| t[2] != terms[0][2]);
         work.weights.resize(n * k, F::zero());

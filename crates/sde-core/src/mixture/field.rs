@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use numeric::ndarray::ArrayRef2;
 use numeric::{
-    Batch, Batching, Divergence, Error, JacobianProducts, Level, PosteriorCovariance, Prediction, Real, Schedule,
-    Scratch, Times, VectorField, vectorize,
+    Batch, Batching, Divergence, Error, JacobianProducts, Level, PosteriorCovariance, Prediction, Real,
+    Schedule, Scratch, Times, VectorField, vectorize,
 };
 
 use super::evaluate::{AtLevel, Readout, Rotation, Tables, Work};
@@ -103,7 +103,8 @@ impl<F: Real, S: Schedule> VectorField<F> for MixtureField<F, S> {
     /// Blocks whose rows take 16 kB, so that a step's buffers stay in the first-level cache together; or 64 kB
     /// with directions, so that many rows share each component's matrices.
     fn batching(&self) -> Batching {
-        let bytes = if self.tables.components.iter().any(|c| !c.variances.is_empty()) { 65_536 } else { 16_384 };
+        let bytes =
+            if self.tables.components.iter().any(|c| !c.variances.is_empty()) { 65_536 } else { 16_384 };
         let rows = bytes / (self.tables.dim * size_of::<F>());
         Batching { rows: rows.clamp(16, 512).next_multiple_of(16), ..Batching::default() }
     }
@@ -197,9 +198,7 @@ impl<F: Real, S: Schedule> MixtureField<F, S> {
                 let excess: Vec<F> = component
                     .variances
                     .iter()
-                    .map(|&c| {
-                        F::of(variance * variance * (c - component.floor) / (at.eigenvalue(c) * floor))
-                    })
+                    .map(|&c| F::of(variance * variance * (c - component.floor) / (at.eigenvalue(c) * floor)))
                     .collect();
                 let mut scaled = Vec::with_capacity(d * excess.len());
                 for row in 0..d {
@@ -238,7 +237,12 @@ impl<F: Real, S: Schedule> MixtureField<F, S> {
         self.mean_covariance_into(batch, &mut mean, &mut covariance, scratch)?;
         for (i, covariance) in covariance.rows().into_iter().enumerate() {
             let level = self.process.level(batch.times().get(i));
-            Error::domain(level.sigma > 0.0, "sigma", level.sigma, "noise, for a Jacobian from the covariance")?;
+            Error::domain(
+                level.sigma > 0.0,
+                "sigma",
+                level.sigma,
+                "noise, for a Jacobian from the covariance",
+            )?;
             let (a, b) = self.jacobian_from_covariance(level);
             take(i, a, b, covariance.to_slice().expect("made in standard layout"));
         }

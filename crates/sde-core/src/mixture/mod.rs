@@ -85,7 +85,11 @@ impl Mixture {
     pub fn new(components: Vec<Component>) -> Result<Mixture, Error> {
         let d = components.first().map_or(0, |c| c.mean.len());
         if d == 0 {
-            return Err(Error::Shape { parameter: "components", expected: vec![1, 1], found: vec![components.len(), d] });
+            return Err(Error::Shape {
+                parameter: "components",
+                expected: vec![1, 1],
+                found: vec![components.len(), d],
+            });
         }
         let weights = components.iter().map(|c| c.weight);
         Error::entries("weight", weights.clone(), "a finite weight greater than 0", |w| {
@@ -201,7 +205,13 @@ impl Mixture {
     ///
     /// # Errors
     /// [`Error::Domain`] for an α or σ that is negative or not finite.
-    pub fn sample(&self, rows: Range<u64>, alpha: f64, sigma: f64, noise: Noise) -> Result<Array2<f64>, Error> {
+    pub fn sample(
+        &self,
+        rows: Range<u64>,
+        alpha: f64,
+        sigma: f64,
+        noise: Noise,
+    ) -> Result<Array2<f64>, Error> {
         checked_level(alpha, sigma)?;
         let d = self.dim();
         let cumulative: Vec<f64> = self
@@ -248,7 +258,8 @@ impl Mixture {
         checked_level(alpha, sigma)?;
         Error::shape("x", &[x.nrows(), self.dim()], x.shape())?;
         Error::entries("x", x.iter().copied(), "a finite number", f64::is_finite)?;
-        let field = self.denoiser::<f64, _>(FixedLevel(Level { alpha, sigma, d_alpha: 0.0, d_sigma: 0.0 })).field;
+        let field =
+            self.denoiser::<f64, _>(FixedLevel(Level { alpha, sigma, d_alpha: 0.0, d_sigma: 0.0 })).field;
         let x = x.as_standard_layout();
         let blocks = run_blocks(0..x.nrows() as u64, Batching::default(), Control::default(), |rows, s| {
             let rows = rows.start as usize..rows.end as usize;

@@ -47,9 +47,8 @@ impl Spectrum {
                 Error::shape("covariance", &[d, d], matrix.shape())?;
                 Error::entries("covariance", matrix.iter().copied(), "a finite number", f64::is_finite)?;
                 let scale = matrix.diag().iter().fold(0.0_f64, |m, c| m.max(c.abs()));
-                let symmetric = |((i, j), &c): ((usize, usize), &f64)| {
-                    (c - matrix[(j, i)]).abs() <= 1e-12 * scale
-                };
+                let symmetric =
+                    |((i, j), &c): ((usize, usize), &f64)| (c - matrix[(j, i)]).abs() <= 1e-12 * scale;
                 if !matrix.indexed_iter().all(symmetric) {
                     return Err(Error::NotPositiveDefinite { parameter: "covariance", index: number });
                 }
