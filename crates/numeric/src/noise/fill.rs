@@ -45,12 +45,12 @@ pub(super) fn fill<L: Law<K>, const K: usize, F: Real>(
         #[inline(always)]
         || {
             let mut buffer = Buffer::<L, K>::new(key, step);
-            for (from, to) in [(0, head), (head, head + whole), (head + whole, n)] {
+            for (from, to, whole) in [(0, head, false), (head, head + whole, true), (head + whole, n, false)]
+            {
                 let (rows, out) = (&rows[from..to], &mut out[from * width..to * width]);
-                if to == head + whole && from < to {
-                    buffer.narrow(rows[0] / K as u64, width, out, &apply);
-                } else {
-                    buffer.scattered(rows, width, out, &apply);
+                match rows.first() {
+                    Some(first) if whole => buffer.narrow(first / K as u64, width, out, &apply),
+                    _ => buffer.scattered(rows, width, out, &apply),
                 }
             }
         },

@@ -107,7 +107,7 @@ impl Noise {
     /// `out` has shape `(rows.len(), d)`. Each pair of neighbouring rows is a Box–Muller pair, of 32 random bits per
     /// `f32` and 64 per `f64`. The radius keeps its relative precision at both ends, so the tails end at 6.76 and
     /// 9.49 standard deviations, beyond which the law puts $`1.4 \cdot 10^{-11}`$ and $`2.3 \cdot 10^{-21}`$. The relative error
-    /// of a variate against the exact function of its bits is below 4 units of the last place in either type.
+    /// of a variate against the exact function of its bits is below 3 machine epsilons of its type.
     ///
     /// # Complexity
     /// One Philox block per coordinate and group of rows `4q..4q + 4` (`f32`) or `2q..2q + 2` (`f64`): rows that lie

@@ -74,9 +74,7 @@ impl<F: Real, V: PosteriorCovariance<F>, S: VariancePreserving> GaussianStep<F, 
             vectorize(
                 #[inline(always)]
                 || {
-                    for entry in matrix.iter_mut() {
-                        *entry *= scale;
-                    }
+                    matrix.iter_mut().for_each(|entry| *entry *= scale);
                     for j in 0..d {
                         matrix[j * d + j] += bridge;
                     }
@@ -90,30 +88,47 @@ impl<F: Real, V: PosteriorCovariance<F>, S: VariancePreserving> GaussianStep<F, 
     }
 }
 
+/// Rows eliminated together: each entry of the rest is read and written once for all of them.
+const PANEL: usize = 4;
+
 /// Replaces the lower triangle of a symmetric row-major matrix by its Cholesky factor; whether it has one.
 #[inline(always)]
 fn cholesky<F: Real>(a: &mut [F], d: usize) -> bool {
     // Right-looking on the upper triangle, whose rows are contiguous, then one transposition.
-    for k in 0..d {
-        let pivot = a[k * d + k];
-        if !(pivot > F::zero()) {
-            return false;
+    for first in (0..d).step_by(PANEL) {
+        let end = d.min(first + PANEL);
+        let (above, below) = a.split_at_mut(end * d);
+        let panel = &mut above[first * d..];
+        for k in first..end {
+            let (done, rest) = panel.split_at_mut((k - first + 1) * d);
+            let row = &mut done[(k - first) * d..];
+            let pivot = row[k];
+            if !(pivot > F::zero()) {
+                return false;
+            }
+            let inverse = F::one() / pivot.sqrt();
+            for x in &mut row[k..] {
+                *x *= inverse;
+            }
+            for (i, other) in (k + 1..end).zip(rest.chunks_exact_mut(d)) {
+                let factor = row[i];
+                for (x, &p) in other[i..].iter_mut().zip(&row[i..]) {
+                    *x -= factor * p;
+                }
+            }
         }
-        let root = pivot.sqrt();
-        let inverse = F::one() / root;
-        for x in &mut a[k * d + k..(k + 1) * d] {
-            *x *= inverse;
+        if end - first < PANEL {
+            break;
         }
-        let (above, below) = a.split_at_mut((k + 1) * d);
-        let pivot_row = &above[k * d..];
-        for (i, row) in below.chunks_exact_mut(d).enumerate() {
-            let i = k + 1 + i;
-            let factor = pivot_row[i];
+        let rows: [&[F]; PANEL] = std::array::from_fn(|q| &panel[q * d..][..d]);
+        for (i, other) in (end..d).zip(below.chunks_exact_mut(d)) {
+            let factors = rows.map(|row| row[i]);
             // From a multiple of 8 on, so that most rows are whole vectors; what stands left of the diagonal is
             // not used again.
             let start = i / 8 * 8;
-            for (x, &p) in row[start..].iter_mut().zip(&pivot_row[start..]) {
-                *x -= factor * p;
+            let [r0, r1, r2, r3] = rows.map(|row| &row[start..d]);
+            for ((((x, &p0), &p1), &p2), &p3) in other[start..d].iter_mut().zip(r0).zip(r1).zip(r2).zip(r3) {
+                *x -= (factors[0] * p0 + factors[1] * p1) + (factors[2] * p2 + factors[3] * p3);
             }
         }
     }

@@ -123,15 +123,15 @@ impl<F: Real, S: Schedule> PosteriorCovariance<F> for MixtureField<F, S> {
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
         let d = self.tables.dim;
-        self.read_into(Readout::Mean, batch, mean, scratch)?;
         let mut work: Work<F> = scratch.take();
         let covariance = covariance.as_slice_mut().expect("fields are given standard layout");
-        let mean = mean.as_slice().expect("fields are given standard layout");
+        let mean = mean.as_slice_mut().expect("fields are given standard layout");
         covariance.fill(F::zero());
         let done = self.by_level(batch, |at, rows| {
             let (first, last) = (rows.start * d, rows.end * d);
             let x = &batch.x_slice()[first..last];
             self.tables.weigh(at, x, false, &mut work)?;
+            self.tables.read(at, Readout::Mean, x, &mut work, &mut mean[first..last]);
             self.add_covariances(at, x, &mean[first..last], &mut work, &mut covariance[first * d..last * d]);
             Ok(())
         });
@@ -144,47 +144,47 @@ impl<F: Real, S: Schedule> MixtureField<F, S> {
     fn add_covariances(&self, at: AtLevel, x: &[F], mean: &[F], work: &mut Work<F>, out: &mut [F]) {
         let d = self.tables.dim;
         let n = x.len() / d;
-        let (mut within, mut deviation) = (Vec::new(), vec![F::zero(); d]);
-        for (i, component) in self.tables.components.iter().enumerate() {
+        let components = &self.tables.components;
+        // First what each component has for its rows, then row by row, so that a row's matrix is made in one go.
+        let mut within = vec![F::zero(); components.len() * d * d];
+        let mut parts: Vec<Vec<(usize, Vec<F>)>> = vec![Vec::new(); n];
+        for (i, component) in components.iter().enumerate() {
             let gains = component.gains(at, Readout::Mean);
             self.tables.back_of(i, &gains, work, |_| F::one());
             if work.active().is_empty() {
                 continue;
             }
-            self.within(at, i, &mut within);
+            self.within(at, i, &mut within[i * d * d..][..d * d]);
             let (kappa, rho) = component.readout(at, Readout::Mean);
             let (kappa, rho) = (F::of(kappa), F::of(rho - at.alpha * kappa));
             for (&row, back) in work.active().iter().zip(work.back().chunks_exact(d)) {
-                let weight = work.weights[i * n + row] * work.scales[row];
                 let (x, mean) = (&x[row * d..][..d], &mean[row * d..][..d]);
-                for j in 0..d {
-                    deviation[j] = kappa * x[j] + rho * component.mean[j] + back[j] - mean[j];
+                let deviation =
+                    (0..d).map(|j| kappa * x[j] + rho * component.mean[j] + back[j] - mean[j]).collect();
+                parts[row].push((i, deviation));
+            }
+        }
+        for (row, (parts, out)) in parts.iter().zip(out.chunks_exact_mut(d * d)).enumerate() {
+            for (i, deviation) in parts {
+                let weight = work.weights[i * n + row] * work.scales[row];
+                add_part(weight, &within[i * d * d..][..d * d], deviation, out);
+            }
+        }
+        for matrix in out.chunks_exact_mut(d * d) {
+            for j in 0..d {
+                for l in 0..j {
+                    matrix[j * d + l] = matrix[l * d + j];
                 }
-                let out = &mut out[row * d * d..][..d * d];
-                vectorize(
-                    #[inline(always)]
-                    || {
-                        let rows = out.chunks_exact_mut(d).zip(within.chunks_exact(d));
-                        for ((out, within), &scale) in rows.zip(&deviation) {
-                            let scale = weight * scale;
-                            for ((out, &within), &deviation) in out.iter_mut().zip(within).zip(&deviation) {
-                                *out += weight * within + scale * deviation;
-                            }
-                        }
-                    },
-                );
             }
         }
     }
 
     /// `Λ_i` of one component at a level, `(d, d)`.
-    fn within(&self, at: AtLevel, i: usize, out: &mut Vec<F>) {
+    fn within(&self, at: AtLevel, i: usize, out: &mut [F]) {
         let d = self.tables.dim;
         let component = &self.tables.components[i];
         let variance = at.sigma * at.sigma;
         let value = |c: f64| variance * c / at.eigenvalue(c);
-        out.clear();
-        out.resize(d * d, F::zero());
         match &component.rotation {
             Rotation::None => {}
             Rotation::Axes => {
@@ -248,6 +248,26 @@ impl<F: Real, S: Schedule> MixtureField<F, S> {
         }
         Ok(())
     }
+}
+
+/// `out += weight (within + deviation deviationᵀ)` on the upper triangle, `(d, d)`.
+fn add_part<F: Real>(weight: F, within: &[F], deviation: &[F], out: &mut [F]) {
+    let d = deviation.len();
+    vectorize(
+        #[inline(always)]
+        || {
+            let rows = out.chunks_exact_mut(d).zip(within.chunks_exact(d));
+            for (j, ((out, within), &scale)) in rows.zip(deviation).enumerate() {
+                let scale = weight * scale;
+                // From a multiple of 8 on, for whole vectors.
+                let start = j / 8 * 8;
+                let entries = out[start..].iter_mut().zip(&within[start..]);
+                for ((out, &within), &deviation) in entries.zip(&deviation[start..]) {
+                    *out += weight * within + scale * deviation;
+                }
+            }
+        },
+    );
 }
 
 impl<F: Real, S: Schedule> JacobianProducts<F> for MixtureField<F, S> {
