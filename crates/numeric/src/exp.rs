@@ -24,7 +24,7 @@ use crate::{Real, vectorize};
 /// If the lengths do not fit each other.
 pub fn softmax_columns<F: Real>(logits: &mut [F], tops: &mut [F], sums: &mut [F]) {
     let n = tops.len();
-    assert!(sums.len() == n && n > 0 && logits.len() % n == 0, "k rows of n logits");
+    assert!(sums.len() == n && n > 0 && logits.len().is_multiple_of(n), "k rows of n logits");
     F::softmax_columns(logits, tops, sums);
 }
 

@@ -199,6 +199,9 @@ impl Scratch {
     }
 
     /// The workspace of this type that was put back last, or a fresh one.
+    ///
+    /// # Panics
+    /// Never: the type of what is idle is known.
     #[must_use]
     pub fn take<T: Default + Send + 'static>(&mut self) -> T {
         match self.idle.iter().rposition(|slot| slot.is::<T>()) {
@@ -226,6 +229,9 @@ where
 }
 
 /// Field computed by a closure from one row: `(time, row, out)`.
+///
+/// # Panics
+/// Evaluating it, if the output is not in standard layout.
 ///
 /// # Example
 /// See [`VectorField`].

@@ -166,6 +166,9 @@ pub fn run_rows<F: Real>(
 ///
 /// # Errors
 /// [`Error::NotFinite`] for the lowest row that has a NaN or an infinity.
+///
+/// # Panics
+/// If `x` is not in standard layout.
 pub fn check_finite<F: Real>(
     what: &'static str,
     rows: &[u64],

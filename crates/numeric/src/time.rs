@@ -184,6 +184,7 @@ impl TimeGrid {
     }
 
     /// The pairs of neighbours, in the order of the run.
+    #[must_use]
     pub fn pairs(&self) -> impl ExactSizeIterator<Item = (Time, Time)> + '_ {
         self.nodes.windows(2).map(|pair| (pair[0], pair[1]))
     }

@@ -52,7 +52,7 @@ pub fn two_phase(horizon: f64, early_stop: f64, steps: usize) -> Result<TimeGrid
     checked(horizon, early_stop, steps)?;
     Error::domain(horizon > 1.0, "horizon", horizon, "more than 1, where the phases meet")?;
     Error::domain(early_stop < 1.0, "early_stop", early_stop, "less than 1, where the phases meet")?;
-    Error::domain(steps % 2 == 0, "steps", steps as f64, "an even number")?;
+    Error::domain(steps.is_multiple_of(2), "steps", steps as f64, "an even number")?;
     let half = steps / 2;
     nodes(horizon, early_stop, steps, |k| {
         if k <= half {

@@ -86,7 +86,10 @@ impl<V, S: VariancePreserving, K> Sampler<Model<V, S>, K> {
     ///
     /// # Errors
     /// The model's own; [`Error::NotFinite`] with the row, step and time if a state stops being finite;
-    /// [`Error::Cancelled`]. Of several failing blocks the lowest is reported.
+    /// [`Error::Cancelled`]. Of several failing rows the lowest is reported.
+    ///
+    /// # Panics
+    /// Never by itself.
     pub fn sample<F: Real>(
         &self,
         rows: Range<u64>,

@@ -6,6 +6,12 @@ use super::Noise;
 use crate::{Error, Real};
 
 /// A dyadic part of a grid cell: the `index`-th of the $`2^{\text{level}}`$ equal parts of cell `cell`, all counted from 0.
+///
+/// ```
+/// use numeric::Node;
+/// let [_, right] = Node::whole(7).children().unwrap();
+/// assert_eq!(right.children().unwrap()[0], Node { cell: 7, level: 2, index: 2 });
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Node {
     /// Which interval of the grid.
@@ -123,6 +129,18 @@ impl<'g> Brownian<'g> {
 
     /// The increments of both halves of `node`, from its own, for one normal per entry: the bits are those of
     /// [`increments_into`](Brownian::increments_into).
+    ///
+    /// ```
+    /// use numeric::{Brownian, Node, Noise, ndarray::Array2};
+    /// let brownian = Brownian::new(Noise::new(1), &[1.0])?;
+    /// let (mut w, mut left, mut right, mut again) =
+    ///     (Array2::<f32>::zeros((1, 4)), Array2::zeros((1, 4)), Array2::zeros((1, 4)), Array2::zeros((1, 4)));
+    /// brownian.increments_into(&[9], Node::whole(0), &mut w);
+    /// brownian.split_into(&[9], Node::whole(0), &w, &mut left, &mut right);
+    /// brownian.increments_into(&[9], Node { cell: 0, level: 1, index: 1 }, &mut again);
+    /// assert_eq!(right, again);
+    /// # Ok::<(), numeric::Error>(())
+    /// ```
     ///
     /// # Panics
     /// If the node has no halves in the tree, if the three shapes differ, or as [`Noise::normals_into`].

@@ -48,9 +48,10 @@ pub(super) fn fill<L: Law<K>, const K: usize, F: Real>(
             for (from, to, whole) in [(0, head, false), (head, head + whole, true), (head + whole, n, false)]
             {
                 let (rows, out) = (&rows[from..to], &mut out[from * width..to * width]);
-                match rows.first() {
-                    Some(first) if whole => buffer.narrow(first / K as u64, width, out, &apply),
-                    _ => buffer.scattered(rows, width, out, &apply),
+                if whole && from < to {
+                    buffer.narrow(rows[0] / K as u64, width, out, &apply);
+                } else {
+                    buffer.scattered(rows, width, out, &apply);
                 }
             }
         },
@@ -199,8 +200,8 @@ impl<L: Law<K>, const K: usize> Buffer<L, K> {
         let fit = LANES / width;
         let mut offsets = [0; LANES];
         let (mut offset, mut coordinate) = (0, 0);
-        for i in 0..LANES.min(out.len() / K) {
-            (offsets[i], self.coordinates[i]) = (offset, coordinate);
+        for (group, lane) in offsets.iter_mut().zip(&mut self.coordinates).take(out.len() / K) {
+            (*group, *lane) = (offset, coordinate);
             coordinate += 1;
             if coordinate as usize == width {
                 (offset, coordinate) = (offset + 1, 0);

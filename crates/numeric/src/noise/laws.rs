@@ -124,7 +124,7 @@ fn normal_pair_32(a: u32, b: u32) -> [f32; 2] {
 /// As [`normal_pair_32`], with 64 bits for the radius and 61 + 3 for the angle; the logarithm is
 /// $`\ln(1 + f) = 2 \operatorname{artanh}(s)`$ with $`s = f / (2 + f)`$.
 #[inline(always)]
-pub(super) fn normal_pair_64(a: u64, b: u64) -> [f64; 2] {
+fn normal_pair_64(a: u64, b: u64) -> [f64; 2] {
     const TWO_64: f64 = 18_446_744_073_709_551_616.0;
     const LOG: [f64; 7] = [
         0.666_666_666_666_726_8,
@@ -233,8 +233,8 @@ mod tests {
         edges.chain((0..200_000).map(move |i| block([i, 0, 0, 0], &keys)))
     }
 
-    /// Box-Muller as documented, from the exact fractions, with the functions of the standard library:
-    /// `radius` bits are `a` of `scale` = 2^bits, and the octant's angle is `t`.
+    /// Box-Muller as documented, with the functions of the standard library: the radius from `a` of `scale` = 2^bits or
+    /// from its complement, the angle `t` within its octant.
     fn reference(a: f64, complement: f64, scale: f64, t: f64, sign_and_swap: u32) -> [f64; 2] {
         let ln_u =
             if a < scale / 2.0 { ((a + 0.5) / scale).ln() } else { (-(complement + 0.5) / scale).ln_1p() };
@@ -250,19 +250,19 @@ mod tests {
     fn normals_against_the_standard_library() {
         let (mut worst_32, mut worst_64) = (0.0_f64, 0.0_f64);
         for w in words() {
-            for (pair, z) in [(0, 0), (2, 2)] {
-                let (a, b) = (w[pair], w[pair + 1]);
+            for z in [0, 2] {
+                let (a, b) = (w[z], w[z + 1]);
                 let t = (f64::from(b & 0x1FFF_FFFF) + 0.5) * (FRAC_PI_4 / 536_870_912.0);
                 let exact = reference(f64::from(a), f64::from(!a), 2_f64.powi(32), t, b >> 29);
-                for k in 0..2 {
-                    worst_32 = worst_32.max((f64::from(Normal32::values(w)[z + k]) / exact[k] - 1.0).abs());
+                for (found, exact) in Normal32::values(w)[z..].iter().zip(exact) {
+                    worst_32 = worst_32.max((f64::from(*found) / exact - 1.0).abs());
                 }
             }
             let (a, b) = (join(w[0], w[1]), join(w[2], w[3]));
             let t = ((b & 0x1FFF_FFFF_FFFF_FFFF) as f64 + 0.5) * (FRAC_PI_4 / 2_f64.powi(61));
             let exact = reference(a as f64, !a as f64, 2_f64.powi(64), t, (b >> 61) as u32);
-            for k in 0..2 {
-                worst_64 = worst_64.max((Normal64::values(w)[k] / exact[k] - 1.0).abs());
+            for (found, exact) in Normal64::values(w).into_iter().zip(exact) {
+                worst_64 = worst_64.max((found / exact - 1.0).abs());
             }
         }
         assert!(worst_32 < 3.0 * f64::from(f32::EPSILON), "f32: {worst_32:e}");

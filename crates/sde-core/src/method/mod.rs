@@ -117,7 +117,17 @@ fn take_like<F: Real>(x: &ArrayRef2<F>, scratch: &mut Scratch) -> [Array2<F>; 2]
     if buffers[0].dim() == x.dim() { buffers } else { [(); 2].map(|()| Array2::zeros(x.raw_dim())) }
 }
 
-/// `out = mean + factor · z` for each row. Overwrites z.
+/// `out = mean + factor · z` for each row, all `(n, d)`. Overwrites z.
+///
+/// ```
+/// use numeric::ndarray::array;
+/// let (mean, mut z, mut x) = (array![[1.0, 2.0]], array![[0.5, -0.5]], array![[0.0, 0.0]]);
+/// sde_core::add_noise(&mean, &sde_core::Spread::Isotropic(2.0), None, &mut z, &mut x);
+/// assert_eq!(x, array![[2.0, 1.0]]);
+/// ```
+///
+/// # Panics
+/// If an array is not in standard layout, or a [`Spread::Principal`] comes without directions.
 pub fn add_noise<F: Real>(
     mean: &ArrayRef2<F>,
     spread: &Spread<F>,
@@ -174,6 +184,9 @@ pub fn add_noise<F: Real>(
 /// let exact = -0.5 * 2.0 - 2.0_f64.ln() - (2.0 * std::f64::consts::PI).ln();
 /// assert!((ln[0] - exact).abs() < 1e-15);
 /// ```
+///
+/// # Panics
+/// If a [`Spread::Principal`] comes without directions.
 #[must_use]
 pub fn ln_step_density<F: Real>(
     mean: &ArrayRef2<F>,

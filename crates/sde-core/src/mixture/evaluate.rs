@@ -408,7 +408,7 @@ fn sum_in_lanes<F: Real>(len: usize, term: impl Fn(usize) -> F) -> F {
     let mut width = LANES / 2;
     while width > 0 {
         for l in 0..width {
-            lanes[l] = lanes[l] + lanes[l + width];
+            lanes[l] += lanes[l + width];
         }
         width /= 2;
     }

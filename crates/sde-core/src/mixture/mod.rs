@@ -254,6 +254,9 @@ impl Mixture {
     /// # Errors
     /// [`Error::Domain`] for an α or σ that is negative or not finite, or σ = 0 where a component has no
     /// density; [`Error::Shape`] for another number of columns; [`Error::Entry`] for entries that are not finite.
+    ///
+    /// # Panics
+    /// Never: the layout is made standard first.
     pub fn ln_density(&self, x: &ArrayRef2<f64>, alpha: f64, sigma: f64) -> Result<Vec<f64>, Error> {
         checked_level(alpha, sigma)?;
         Error::shape("x", &[x.nrows(), self.dim()], x.shape())?;
