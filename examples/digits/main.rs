@@ -49,13 +49,13 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 40)]
     components: usize,
     /// Variance added to each component's covariance in every step of the fit
-    #[arg(long, default_value_t = 0.01)]
+    #[arg(long, default_value_t = 0.01, allow_negative_numbers = true)]
     floor: f64,
     /// Clock T at which the samplers start
-    #[arg(long, default_value_t = 4.0)]
+    #[arg(long, default_value_t = 4.0, allow_negative_numbers = true)]
     horizon: f64,
     /// Clock δ at which they stop
-    #[arg(long, default_value_t = 1e-3)]
+    #[arg(long, default_value_t = 1e-3, allow_negative_numbers = true)]
     early_stop: f64,
     /// Go on with an interrupted run of the same options
     #[arg(long)]

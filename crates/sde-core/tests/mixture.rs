@@ -4,8 +4,8 @@
 use nalgebra::{DMatrix, DVector};
 use numeric::ndarray::{Array1, Array2, ArrayView1, Axis, array};
 use numeric::{
-    Batch, Divergence, Error, FiniteDifference, JacobianProducts, Noise, PosteriorCovariance, Schedule,
-    Scratch, Time, Times, VectorField,
+    Batch, Divergence, Error, FiniteDifference, JacobianProducts, LogDensity, Noise, PosteriorCovariance,
+    Schedule, Scratch, Time, Times, VectorField,
 };
 use proptest::prelude::*;
 use sde_core::{Component, Covariance, Mixture, Ou};
@@ -243,6 +243,32 @@ fn levels_at_the_ends_are_defined() {
     // d = 1, one component, one row.
     let one = Mixture::gaussian(array![2.0], Covariance::Isotropic(4.0)).expect("valid");
     assert_eq!(one.ln_density(&array![[2.0]], 1.0, 0.0).expect("valid").len(), 1);
+}
+
+/// The gradient of the log-density is its difference quotient.
+#[test]
+fn the_density_and_its_gradient_agree() {
+    let law = Mixture::new(components()).expect("valid");
+    let x = law.sample(0..9, 1.0, 0.0, Noise::new(4)).expect("valid");
+    let mut gradient = Array2::zeros((9, D));
+    law.gradient_into(&x, &mut gradient).expect("valid");
+    let ln = |x: &Array2<f64>| {
+        let mut out = vec![0.0; 9];
+        law.ln_density_into(x, &mut out).expect("valid");
+        out
+    };
+    for j in 0..D {
+        let h = 1e-5;
+        let moved = |by: f64| {
+            let mut x = x.clone();
+            x.column_mut(j).mapv_inplace(|x| x + by);
+            ln(&x)
+        };
+        for (i, (ahead, behind)) in moved(h).iter().zip(moved(-h)).enumerate() {
+            let difference = (ahead - behind) / (2.0 * h);
+            assert!((difference - gradient[(i, j)]).abs() < 1e-6 * (1.0 + gradient[(i, j)].abs()));
+        }
+    }
 }
 
 #[test]

@@ -7,7 +7,10 @@ mod spectrum;
 use std::ops::Range;
 
 use numeric::ndarray::{Array1, Array2, ArrayRef1, ArrayRef2, Axis};
-use numeric::{Batching, Control, Error, Level, Noise, Real, run_blocks, run_rows};
+use numeric::{
+    Batch, Batching, Control, Error, Level, LogDensity, Noise, Real, Scratch, Time, Times, VectorField,
+    run_blocks, run_rows,
+};
 
 pub use field::MixtureField;
 use spectrum::Spectrum;
@@ -304,6 +307,37 @@ fn checked_level(alpha: f64, sigma: f64) -> Result<(), Error> {
     let ok = |x: f64| x >= 0.0 && x.is_finite();
     Error::domain(ok(alpha), "alpha", alpha, "a finite number of at least 0")?;
     Error::domain(ok(sigma), "sigma", sigma, "a finite number of at least 0")
+}
+
+/// The law itself, without noise, as a density to sample from by other means.
+///
+/// ```
+/// use numeric::{LogDensity, ndarray::array};
+/// use sde_core::{Covariance, Mixture};
+/// let law = Mixture::gaussian(array![1.0, 0.0], Covariance::Isotropic(4.0))?;
+/// let (x, mut gradient) = (array![[3.0, 2.0]], array![[0.0, 0.0]]);
+/// law.gradient_into(&x, &mut gradient)?;
+/// assert_eq!(gradient, array![[-0.5, -0.5]]);                      // −(x − m)/4
+/// # Ok::<(), numeric::Error>(())
+/// ```
+impl LogDensity for Mixture {
+    fn dim(&self) -> usize {
+        self.means.ncols()
+    }
+
+    fn ln_density_into(&self, x: &ArrayRef2<f64>, out: &mut [f64]) -> Result<(), Error> {
+        out.copy_from_slice(&self.ln_density(x, 1.0, 0.0)?);
+        Ok(())
+    }
+
+    fn gradient_into(&self, x: &ArrayRef2<f64>, out: &mut ArrayRef2<f64>) -> Result<(), Error> {
+        Error::shape("x", &[x.nrows(), self.means.ncols()], x.shape())?;
+        let data = FixedLevel(Level { alpha: 1.0, sigma: 0.0, d_alpha: 0.0, d_sigma: 0.0 });
+        let rows: Vec<u64> = (0..x.nrows() as u64).collect();
+        let x = x.as_standard_layout();
+        let batch = Batch::new(&rows, Times::Same(Time::of(0.0)), &x);
+        self.score::<f64, _>(data).field.eval_into(&batch, out, &mut Scratch::new())
+    }
 }
 
 /// The same level at all times.
