@@ -266,17 +266,25 @@ macro_rules! products {
                     }
                     return;
                 }
+                let add = self.output == Output::AddedRows;
                 for (r, sums) in sums.iter().enumerate() {
                     let out = &mut self.out[(row + r) * self.n..][columns.clone()];
                     let (whole, tail) = S::$as_mut_simd(out);
+                    // Of a known length, or the compiler would call memcpy for each row.
+                    if let Ok(whole) = <&mut [_; VECTORS]>::try_from(&mut *whole) {
+                        for (out, &sum) in whole.iter_mut().zip(sums) {
+                            *out = if add { simd.$add(*out, sum) } else { sum };
+                        }
+                        continue;
+                    }
                     for (out, &sum) in whole.iter_mut().zip(sums) {
-                        *out = if self.output == Output::AddedRows { simd.$add(*out, sum) } else { sum };
+                        *out = if add { simd.$add(*out, sum) } else { sum };
                     }
                     if !tail.is_empty() {
                         let last = [sums[whole.len()]];
                         let last: &[$float] = pulp::bytemuck::cast_slice(&last);
                         for (out, &sum) in tail.iter_mut().zip(last) {
-                            *out = if self.output == Output::AddedRows { *out + sum } else { sum };
+                            *out = if add { *out + sum } else { sum };
                         }
                     }
                 }
