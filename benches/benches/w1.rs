@@ -65,8 +65,8 @@ fn products_alone<F: Real>() {
         let mut x = vec![F::of(0.1); n * DIM];
         let mut weights = vec![F::zero(); n * 8];
         for _ in 0..STEPS {
-            onto.left_multiply(black_box(&x), &mut weights);
-            back.left_multiply(black_box(&weights), &mut x);
+            onto.left_multiply_to_columns(black_box(&x), &mut weights);
+            back.left_multiply_transposed(black_box(&weights), &mut x);
         }
         Ok(())
     })

@@ -32,7 +32,7 @@ pub fn softmax_columns<F: Real>(logits: &mut [F], tops: &mut [F], sums: &mut [F]
 const CUT: f64 = -60.0;
 
 macro_rules! softmax_columns {
-    ($name:ident, $float:ty, $log2e:expr, $shift:literal, $magic:literal, $high:literal, $low:literal, $taylor:expr) => {
+    ($name:ident, $float:ty, $log2e:expr, $shift:literal, $magic:literal, $high:literal, $low:literal, $coefficients:expr) => {
         pub(crate) fn $name(logits: &mut [$float], tops: &mut [$float], sums: &mut [$float]) {
             let n = tops.len();
             vectorize(
@@ -55,7 +55,7 @@ macro_rules! softmax_columns {
                             let n = shifted - $magic;
                             let r = (y - n * $high) - n * $low;
                             let mut e: $float = 0.0;
-                            for &c in $taylor.iter() {
+                            for &c in $coefficients.iter() {
                                 e = e * r + c;
                             }
                             let e =
@@ -70,8 +70,9 @@ macro_rules! softmax_columns {
     };
 }
 
-// ln 2 in two parts, the first with enough trailing zeros that its product with n is exact; Taylor coefficients of
-// e^r from the highest down, |r| ≤ ln 2 / 2: the first term left out is below 5·10⁻⁹ and 5·10⁻¹⁸.
+// ln 2 in two parts, the first with enough trailing zeros that its product with n is exact. Then e^r = 1 + r + r² q(r),
+// from the highest coefficient down, with q the interpolation of (e^r − 1 − r)/r² in the Chebyshev nodes of
+// |r| ≤ ln 2 / 2 (solved in 60 digits): relative errors 1.0·10⁻⁸ and 1.7·10⁻¹⁷ before rounding.
 softmax_columns!(
     f32s,
     f32,
@@ -80,7 +81,7 @@ softmax_columns!(
     12_582_912.0,
     0.693_359_375,
     -2.121_944_4e-4,
-    [1.0 / 5040.0, 1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 1.0 / 2.0, 1.0, 1.0]
+    [1.392_617_6e-3, 8.363_173e-3, 4.166_655_5e-2, 1.666_657_7e-1, 0.5, 1.0, 1.0]
 );
 softmax_columns!(
     f64s,
@@ -91,18 +92,16 @@ softmax_columns!(
     0.693_147_180_369_123_8,
     1.908_214_929_270_587_7e-10,
     [
-        1.0 / 6227020800.0,
-        1.0 / 479001600.0,
-        1.0 / 39916800.0,
-        1.0 / 3628800.0,
-        1.0 / 362880.0,
-        1.0 / 40320.0,
-        1.0 / 5040.0,
-        1.0 / 720.0,
-        1.0 / 120.0,
-        1.0 / 24.0,
-        1.0 / 6.0,
-        1.0 / 2.0,
+        2.5100375924709717e-08,
+        2.762007599981065e-07,
+        2.7557268480116333e-06,
+        2.4801521322116825e-05,
+        0.0001984126986304067,
+        0.0013888888917196881,
+        0.008333333333330065,
+        0.041666666666624164,
+        0.16666666666666669,
+        0.5000000000000001,
         1.0,
         1.0
     ]

@@ -242,7 +242,10 @@ macro_rules! products {
                         }
                     }
                 }
-                self.store::<S, ROWS, VECTORS>(simd, row, first, &sums);
+                // A copy for `store`, which indexes it at run time: the sums themselves must not have an address, or
+                // each step of the loop would write them to the stack.
+                let done = std::array::from_fn(|r| std::array::from_fn(|v| sums[r][v]));
+                self.store::<S, ROWS, VECTORS>(simd, row, first, &done);
             }
 
             /// Writes or adds a tile of sums.
