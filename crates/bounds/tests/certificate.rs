@@ -56,7 +56,8 @@ fn the_mixture_on_the_line_is_measured_right() {
     assert_measures(&v, of(Scheme::FrozenScore), "V");
     let g = certified(&target, &Ou, &MomentMatched::new(&array![[0.3]]).expect("valid"), &grid, n, s);
     assert_measures(&g, of(Scheme::GaussianPrior(0.3)), "G_c");
-    let l = certified(&target, &Ou, &LocallyMomentMatched, &grid, n, s);
+    // Rare crossings between the bumps carry much of this small term: it takes more paths.
+    let l = certified(&target, &Ou, &LocallyMomentMatched, &grid, 20_000, s);
     assert_measures(&l, of(Scheme::LocallyMomentMatched), "L");
     // S and EM: the chain is below the path, and above V's by less than what the path adds.
     let e = certified(&target, &Ou, &ExponentialIntegrator, &grid, n, s);
@@ -85,17 +86,16 @@ fn the_measured_term_of_the_local_step_falls_with_the_square() {
     let target = two_bumps();
     let at = |n| {
         let grid = grid::geometric_v(3.0, 0.02, n).expect("valid");
-        certified(&target, &Ou, &LocallyMomentMatched, &grid, 1000, seed(22)).discretization
+        certified(&target, &Ou, &LocallyMomentMatched, &grid, 10_000, seed(22)).discretization
     };
     let (coarse, fine) = (at(120), at(480));
     let slope = (coarse.nats / fine.nats).log2() / 2.0;
     let se = (coarse.std_error() / coarse.nats).hypot(fine.std_error() / fine.nats) / (2.0 * 2.0_f64.ln());
-    // Exactly: log₄(0.0008137548 / 0.0000556991).
+    // Exactly: log₄(0.0008137548 / 0.0000556991), 0.07 below the limit 2.
     let exact = (0.0008137548_f64 / 0.0000556991).log2() / 2.0;
-    assert!(
-        (slope - exact).abs() < THRESHOLD * se && (slope - 2.0).abs() < 0.15,
-        "{slope} ± {se}, exactly {exact}"
-    );
+    assert!((slope - exact).abs() < THRESHOLD * se, "{slope} ± {se}, exactly {exact}");
+    // Known well enough to be told from the 1 of the other methods.
+    assert!(se < 0.1 && slope > 1.5, "{slope} ± {se}");
 }
 
 /// Atoms: the divergence is bounded by their entropy, however close to the data the sampler stops.
