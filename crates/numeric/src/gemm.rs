@@ -91,6 +91,34 @@ impl<F: Real> Packed<F> {
         self.product(a, out, false, Output::Columns);
     }
 
+    /// `out = diag(s) Aᵀ B + diag(t) X`, with A of shape (k, m), s and t of length m, X and `out` of shape (m, n).
+    ///
+    /// # Panics
+    /// If the lengths do not fit each other.
+    #[track_caller]
+    pub fn left_multiply_transposed_affine(&self, a: &[F], s: &[F], t: &[F], x: &[F], out: &mut [F]) {
+        assert!(x.len() == out.len() && s.len() == t.len() && s.len() * self.n == out.len(), "shapes fit");
+        if self.k == 0 {
+            for ((out, x), &t) in out.chunks_exact_mut(self.n).zip(x.chunks_exact(self.n)).zip(t) {
+                out.iter_mut().zip(x).for_each(|(out, &x)| *out = t * x);
+            }
+            return;
+        }
+        assert_eq!(a.len(), s.len() * self.k, "A has k rows and as many columns as out has rows");
+        F::product(&mut Product {
+            a,
+            b: &self.padded,
+            out,
+            m: s.len(),
+            k: self.k,
+            n: self.n,
+            stride: self.stride,
+            transposed: true,
+            output: Output::Rows,
+            affine: Some((s, t, x)),
+        });
+    }
+
     /// `out += A B`.
     ///
     /// # Panics
@@ -124,6 +152,7 @@ impl<F: Real> Packed<F> {
             stride: self.stride,
             transposed,
             output,
+            affine: None,
         });
     }
 }
@@ -141,6 +170,8 @@ pub struct Product<'a, F> {
     stride: usize,
     transposed: bool,
     output: Output,
+    /// Factors of the rows of the product, and factors and rows to add.
+    affine: Option<(&'a [F], &'a [F], &'a [F])>,
 }
 
 /// What is done with the product.
@@ -152,7 +183,7 @@ enum Output {
 }
 
 macro_rules! products {
-    ($float:ty, $exp:ident, $lanes:ident, $vectors:ident, $as_simd:ident, $as_mut_simd:ident, $splat:ident, $mul_add:ident, $add:ident) => {
+    ($float:ty, $exp:ident, $lanes:ident, $vectors:ident, $as_simd:ident, $as_mut_simd:ident, $splat:ident, $mul_add:ident, $add:ident, $mul:ident) => {
         impl Products for $float {
             fn product(product: &mut Product<'_, $float>) {
                 Arch::new().dispatch(product);
@@ -269,6 +300,26 @@ macro_rules! products {
                     }
                     return;
                 }
+                if let Some((s, t, x)) = self.affine {
+                    for (r, sums) in sums.iter().enumerate() {
+                        let row = row + r;
+                        let place = row * self.n + columns.start..row * self.n + columns.end;
+                        let (x, x_tail) = S::$as_simd(&x[place.clone()]);
+                        let (whole, tail) = S::$as_mut_simd(&mut self.out[place]);
+                        let (scale, shift) = (simd.$splat(s[row]), simd.$splat(t[row]));
+                        for ((out, &x), &sum) in whole.iter_mut().zip(x).zip(sums) {
+                            *out = simd.$mul_add(scale, sum, simd.$mul(shift, x));
+                        }
+                        if !tail.is_empty() {
+                            let last = [sums[whole.len()]];
+                            let last: &[$float] = pulp::bytemuck::cast_slice(&last);
+                            for ((out, &x), &sum) in tail.iter_mut().zip(x_tail).zip(last) {
+                                *out = s[row] * sum + t[row] * x;
+                            }
+                        }
+                    }
+                    return;
+                }
                 let add = self.output == Output::AddedRows;
                 for (r, sums) in sums.iter().enumerate() {
                     let out = &mut self.out[(row + r) * self.n..][columns.clone()];
@@ -295,8 +346,30 @@ macro_rules! products {
         }
     };
 }
-products!(f32, f32s, F32_LANES, f32s, as_simd_f32s, as_mut_simd_f32s, splat_f32s, mul_add_e_f32s, add_f32s);
-products!(f64, f64s, F64_LANES, f64s, as_simd_f64s, as_mut_simd_f64s, splat_f64s, mul_add_e_f64s, add_f64s);
+products!(
+    f32,
+    f32s,
+    F32_LANES,
+    f32s,
+    as_simd_f32s,
+    as_mut_simd_f32s,
+    splat_f32s,
+    mul_add_e_f32s,
+    add_f32s,
+    mul_f32s
+);
+products!(
+    f64,
+    f64s,
+    F64_LANES,
+    f64s,
+    as_simd_f64s,
+    as_mut_simd_f64s,
+    splat_f64s,
+    mul_add_e_f64s,
+    add_f64s,
+    mul_f64s
+);
 
 #[cfg(test)]
 mod tests {
@@ -328,6 +401,19 @@ mod tests {
             b.left_multiply_transposed(&transposed, &mut again);
             assert_eq!(again, out, "from the transpose");
             b.left_multiply_to_columns(&a, &mut again);
+            let (scales, shifts): (Vec<F>, Vec<F>) =
+                (0..m).map(|i| (F::of(1.0 + i as f64), F::of(0.5 - i as f64))).unzip();
+            let x: Vec<F> = (0..m * n).map(|i| F::of((i % 5) as f64)).collect();
+            let mut affine = vec![F::zero(); m * n];
+            b.left_multiply_transposed_affine(&transposed, &scales, &shifts, &x, &mut affine);
+            for (i, value) in affine.iter().enumerate() {
+                let exact = scales[i / n] * out[i] + shifts[i / n] * x[i];
+                let size = 1.0 + scales[i / n].as_f64() * (2.0 + out[i].as_f64().abs());
+                assert!(
+                    (*value - exact).as_f64().abs() <= tolerance * size * k.max(1) as f64,
+                    "affine at {i}"
+                );
+            }
             let columns: Vec<F> = (0..m * n).map(|i| out[i % m * n + i / m]).collect();
             assert_eq!(again, columns, "to columns");
         }

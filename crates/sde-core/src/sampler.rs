@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use numeric::ndarray::{Array2, ArrayViewMut2};
+use numeric::ndarray::{Array2, ArrayRef2, ArrayViewMut2};
 use numeric::{Batching, Control, Error, Model, Noise, Real, TimeGrid, VectorField, check_finite, run_rows};
 
 use crate::VariancePreserving;
@@ -107,11 +107,21 @@ impl<V, S: VariancePreserving, K> Sampler<Model<V, S>, K> {
             let rows: Vec<u64> = rows.collect();
             let mut state = vec![F::zero(); rows.len() * d];
             let mut x = ArrayViewMut2::from_shape((rows.len(), d), &mut state).expect("sized above");
-            start.normals_into(&rows, 0, &mut x);
-            for (index, (from, to)) in self.grid.pairs().enumerate() {
-                let step = Step { rows: &rows, index: index as u64, from, to, noise: path };
-                self.method.step(&self.model, step, &mut x, scratch)?;
-                check_finite("the state", &rows, index as u64, from.t, x.view())?;
+            let mut run = |x: &mut ArrayRef2<F>, checked: bool| -> Result<(), Error> {
+                start.normals_into(&rows, 0, x);
+                for (index, (from, to)) in self.grid.pairs().enumerate() {
+                    let step = Step { rows: &rows, index: index as u64, from, to, noise: path };
+                    self.method.step(&self.model, step, x, scratch)?;
+                    if checked || index + 1 == self.grid.steps() {
+                        check_finite("the state", &rows, index as u64, from.t, x.view())?;
+                    }
+                }
+                Ok(())
+            };
+            match run(&mut x, false) {
+                // What is not finite stays so until the end; where it began, the same run tells once more.
+                Err(Error::NotFinite { .. }) => run(&mut x, true)?,
+                other => other?,
             }
             Ok(state)
         })

@@ -283,16 +283,19 @@ impl<F: Real> Tables<F> {
                 [F::of(kappa), F::of(rho - at.alpha * kappa)]
             })
             .collect();
+        // out_r = scale_r Σ_i w_ri t_i m_i + κ_r x_r. Equal factors t of all components wait for the scale.
         let shared = terms.iter().all(|term| *term == terms[0]);
-        work.norms.clear();
+        let Work { weights, scales, norms: kappas, sums: factors, readout, .. } = work;
+        kappas.clear();
+        factors.clear();
         if shared {
-            // κ Σ r = κ, and the other factor waits until the products are made.
-            work.norms.resize(n, terms[0][0]);
-            self.means.left_multiply_transposed(&work.weights, out);
+            // κ Σ r = κ.
+            kappas.resize(n, terms[0][0]);
+            factors.extend(scales.iter().map(|&scale| scale * terms[0][1]));
+            self.means.left_multiply_transposed_affine(weights, factors, kappas, x, out);
         } else {
-            work.norms.resize(n, F::zero());
-            work.readout.resize(work.weights.len(), F::zero());
-            let (readout, weights, kappas) = (&mut work.readout, &work.weights, &mut work.norms);
+            kappas.resize(n, F::zero());
+            readout.resize(weights.len(), F::zero());
             vectorize(
                 #[inline(always)]
                 || {
@@ -303,27 +306,13 @@ impl<F: Real> Tables<F> {
                             *kappa += weight * term[0];
                         }
                     }
-                    for (kappa, &scale) in kappas.iter_mut().zip(&work.scales) {
+                    for (kappa, &scale) in kappas.iter_mut().zip(scales.iter()) {
                         *kappa *= scale;
                     }
                 },
             );
-            self.means.left_multiply_transposed(&work.readout, out);
+            self.means.left_multiply_transposed_affine(readout, scales, kappas, x, out);
         }
-        let factor = if shared { terms[0][1] } else { F::one() };
-        let (kappas, scales) = (&work.norms, &work.scales);
-        vectorize(
-            #[inline(always)]
-            || {
-                let rows = out.chunks_exact_mut(d).zip(x.chunks_exact(d)).zip(kappas).zip(scales);
-                for (((out, x), &kappa), &scale) in rows {
-                    let scale = scale * factor;
-                    for (out, &x) in out.iter_mut().zip(x) {
-                        *out = scale * *out + kappa * x;
-                    }
-                }
-            },
-        );
         for (i, component) in self.components.iter().enumerate() {
             if component.variances.is_empty() {
                 continue;
