@@ -73,6 +73,8 @@ pub(super) struct Work<F> {
     sums: Vec<F>,
     norms: Vec<F>,
     readout: Vec<F>,
+    /// Offset, slope and bend of each component's logits.
+    terms: Vec<[f64; 3]>,
     active: Vec<usize>,
     compact: Vec<F>,
     back: Vec<F>,
@@ -180,7 +182,8 @@ impl<F: Real> Tables<F> {
         let (d, k) = (self.dim, self.components.len());
         let n = x.len() / d;
         // log N_i = offset_i + slope_i (x·m_i) + bend_i |x|² + what the directions add.
-        let mut terms = Vec::with_capacity(k);
+        let (mut terms, mut last) = (std::mem::take(&mut work.terms), (f64::NAN, f64::NAN));
+        terms.clear();
         for component in &self.components {
             let floor = component.floor_if_used();
             let lambda = at.eigenvalue(floor.unwrap_or(component.variances.first().map_or(0.0, |&c| c)));
@@ -188,17 +191,19 @@ impl<F: Real> Tables<F> {
             Error::domain(smallest > 0.0, "sigma", at.sigma, "noise where a component has no density")?;
             let in_directions: f64 = component.variances.iter().map(|&c| at.eigenvalue(c).ln()).sum();
             let others = (d - component.variances.len()) as f64;
-            let log_det = in_directions + if others > 0.0 { others * lambda.ln() } else { 0.0 };
+            // Floors are often equal, and a logarithm for each would show.
+            if others > 0.0 && lambda != last.0 {
+                last = (lambda, lambda.ln());
+            }
+            let log_det = in_directions + if others > 0.0 { others * last.1 } else { 0.0 };
             let (slope, bend) = match floor {
                 Some(_) => (at.alpha / lambda, -0.5 / lambda),
                 None => (0.0, 0.0),
             };
             let offset = component.ln_weight - 0.5 * log_det - 0.5 * at.alpha * slope * component.mean_norm2;
-            terms.push((offset, slope, bend));
+            terms.push([offset, slope, bend]);
         }
-        let base = terms.iter().fold(f64::NEG_INFINITY, |m, t| m.max(t.0));
-        let terms: Vec<[F; 3]> =
-            terms.iter().map(|&(o, s, b)| [F::of(o - base), F::of(s), F::of(b)]).collect();
+        let base = terms.iter().fold(f64::NEG_INFINITY, |m, t| m.max(t[0]));
         // |x|² is the same for all components, and drops out, if their bends are equal.
         let with_norms = with_density || terms.iter().any(|t| t[2] != terms[0][2]);
         work.weights.resize(n * k, F::zero());
@@ -215,12 +220,14 @@ impl<F: Real> Tables<F> {
                     }
                 }
                 for (logits, term) in weights.chunks_exact_mut(n).zip(&terms) {
+                    let term = [F::of(term[0] - base), F::of(term[1]), F::of(term[2])];
                     for (logit, &norm) in logits.iter_mut().zip(norms.iter()) {
                         *logit = term[0] + *logit * term[1] + norm * term[2];
                     }
                 }
             },
         );
+        work.terms = terms;
         self.add_directions(at, x, work);
         work.ln_density.clear();
         let constant = base - 0.5 * d as f64 * (2.0 * std::f64::consts::PI).ln();
