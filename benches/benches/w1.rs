@@ -1,7 +1,7 @@
 //! W1: reverse OU diffusion by Euler–Maruyama, through the public traits, beside its floor.
 //!
 //! 10,000 rows × 32 dimensions × 8 isotropic components × 200 steps of `two_phase`, T = 4, δ = 10⁻³. The floor is the
-//! normals of the run alone plus the two matrix products of its scores alone, each by the fastest code there is here.
+//! normals of the run alone plus the two matrix products of its scores alone, both by this library's own kernels.
 //! `cargo bench --bench w1 -- dump DIR` writes `girsanov-f32.csv` and `girsanov-f64.csv` instead, for the comparison
 //! in law with the peers (`peers/law.py`).
 
