@@ -82,6 +82,13 @@ pub enum Error {
         /// What was left of the residual.
         residual: f64,
     },
+    /// A method that was asked for what it cannot do: the wrong reading of an equation, a class of noise, a start.
+    Unsupported {
+        /// The method's name.
+        method: &'static str,
+        /// What was asked for and what it can do, as a phrase.
+        reason: &'static str,
+    },
     /// The run was cancelled by its caller.
     Cancelled,
     /// A file that could not be read or written, or does not hold what it should.
@@ -182,6 +189,7 @@ impl fmt::Display for Error {
             Error::NotConverged { routine, iterations, residual } => {
                 write!(f, "{routine} did not converge: residual {residual} after {iterations} iterations")
             }
+            Error::Unsupported { method, reason } => write!(f, "{method}: {reason}"),
             Error::Cancelled => write!(f, "cancelled"),
             Error::File { path, message } => write!(f, "{}: {message}", path.display()),
         }

@@ -26,16 +26,23 @@
 
 pub mod fit;
 pub mod grid;
+mod integrator;
 mod method;
 mod mixture;
+mod run;
 mod sampler;
 mod schedule;
+mod sde;
 
+pub use integrator::{Integrator, Needs, Orders, SdeStep};
 pub use method::{
-    EulerMaruyama, ExponentialIntegrator, FrozenDenoiser, FrozenScore, GaussianStep, LocallyMomentMatched,
-    Method, MomentMatched, ProbabilityFlowHeun, Spread, Step, add_noise, gaussian_step, ln_step_density,
+    EulerMaruyama, ExponentialIntegrator, FrozenDenoiser, FrozenScore, GaussianStep, History,
+    LocallyMomentMatched, Method, MomentMatched, ProbabilityFlowHeun, Spread, Step, add_noise, gaussian_step,
+    ln_step_density,
 };
 pub use mixture::{Component, Covariance, Mixture, MixtureField};
 pub use numeric;
+pub use run::{Keep, Start, StateMap, Statistics, Trajectory};
 pub use sampler::Sampler;
-pub use schedule::{CosineVp, LinearVp, Ou, VariancePreserving, transition};
+pub use schedule::{CosineVp, LinearProcess, LinearVp, Ou, VariancePreserving, transition};
+pub use sde::{NoiseClass, Reading, Sde};

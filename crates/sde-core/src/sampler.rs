@@ -6,7 +6,7 @@ use numeric::ndarray::{Array2, ArrayRef2, ArrayViewMut2};
 use numeric::{Batching, Control, Error, Model, Noise, Real, TimeGrid, VectorField, check_finite, run_rows};
 
 use crate::VariancePreserving;
-use crate::method::{Method, Step};
+use crate::method::{History, Method, Step};
 
 /// Reverse-time sampler: from N(0, I) at the first node of the grid to the data at its last.
 ///
@@ -108,10 +108,11 @@ impl<V, S: VariancePreserving, K> Sampler<Model<V, S>, K> {
             let mut state = vec![F::zero(); rows.len() * d];
             let mut x = ArrayViewMut2::from_shape((rows.len(), d), &mut state).expect("sized above");
             let mut run = |x: &mut ArrayRef2<F>, checked: bool| -> Result<(), Error> {
+                let mut history = History::default();
                 start.normals_into(&rows, 0, x);
                 for (index, (from, to)) in self.grid.pairs().enumerate() {
                     let step = Step { rows: &rows, index: index as u64, from, to, noise: path };
-                    self.method.step(&self.model, step, x, scratch)?;
+                    self.method.step(&self.model, step, x, &mut history, scratch)?;
                     if checked || index + 1 == self.grid.steps() {
                         check_finite("the state", &rows, index as u64, from.t, x.view())?;
                     }

@@ -2,6 +2,48 @@
 
 use numeric::{Error, Level, Schedule, Time};
 
+/// A linear noising process `x_t = α x_0 + σ z` whose noise-to-signal ratio σ/α increases along time: what a
+/// reverse-time run needs to know.
+///
+/// In `u = x/α` every such process is Brownian motion run by the clock `v = (σ/α)²`; processes differ in when
+/// they reach a ratio, in the scale α that their model sees, and in what they start from.
+pub trait LinearProcess: Schedule {
+    /// Standard deviation of the centred Gaussian that a run starts from at `time`.
+    fn start_std(&self, time: Time) -> f64;
+
+    /// The time at which σ/α is `ratio`.
+    ///
+    /// # Errors
+    /// [`Error::Domain`] if it never is: NaN, negative, or beyond the process's end.
+    fn time_at_ratio(&self, ratio: f64) -> Result<Time, Error>;
+}
+
+impl<P: LinearProcess + ?Sized> LinearProcess for &P {
+    fn start_std(&self, time: Time) -> f64 {
+        (**self).start_std(time)
+    }
+    fn time_at_ratio(&self, ratio: f64) -> Result<Time, Error> {
+        (**self).time_at_ratio(ratio)
+    }
+}
+
+/// The stationary N(0, I), and `σ/α = √(e^{2τ} − 1)`, for each variance-preserving process.
+macro_rules! linear_process {
+    ($($process:ty),*) => {$(
+        impl LinearProcess for $process {
+            fn start_std(&self, _: Time) -> f64 {
+                1.0
+            }
+            fn time_at_ratio(&self, ratio: f64) -> Result<Time, Error> {
+                Error::domain(ratio >= 0.0 && ratio.is_finite(), "ratio", ratio, "a finite number of at least 0")?;
+                // ½ ln(1 + r²), without overflow.
+                self.time_at(if ratio < 1.0 { 0.5 * (ratio * ratio).ln_1p() } else { 1.0_f64.hypot(ratio).ln() })
+            }
+        }
+    )*};
+}
+linear_process!(Ou, LinearVp, CosineVp);
+
 /// A variance-preserving noising process, which is the Ornstein–Uhlenbeck process in its own clock.
 ///
 /// ```math
@@ -23,7 +65,7 @@ use numeric::{Error, Level, Schedule, Time};
 /// }
 /// # Ok(()) }
 /// ```
-pub trait VariancePreserving: Schedule {
+pub trait VariancePreserving: LinearProcess {
     /// The clock τ(t) ≥ 0, increasing, 0 at t = 0, with full relative accuracy near 0.
     fn clock(&self, time: Time) -> f64;
 

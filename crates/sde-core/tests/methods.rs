@@ -6,9 +6,9 @@ use numeric::{
     with_batching,
 };
 use sde_core::{
-    Component, Covariance, EulerMaruyama, ExponentialIntegrator, FrozenDenoiser, FrozenScore, LinearVp,
-    LocallyMomentMatched, Method, Mixture, MixtureField, MomentMatched, Ou, ProbabilityFlowHeun, Sampler,
-    VariancePreserving, grid,
+    Component, Covariance, EulerMaruyama, ExponentialIntegrator, FrozenDenoiser, FrozenScore, History,
+    LinearVp, LocallyMomentMatched, Method, Mixture, MixtureField, MomentMatched, Ou, ProbabilityFlowHeun,
+    Sampler, VariancePreserving, grid,
 };
 use statrs::distribution::{ContinuousCDF, Normal};
 use verify::{Family, Moments, kolmogorov_smirnov, scores, seed};
@@ -56,9 +56,10 @@ impl<M> Method<f64, M> for ByRef<'_, M> {
         model: &M,
         step: sde_core::Step<'_>,
         x: &mut numeric::ndarray::ArrayRef2<f64>,
+        history: &mut History<f64>,
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
-        self.0.step(model, step, x, scratch)
+        self.0.step(model, step, x, history, scratch)
     }
 }
 

@@ -3,7 +3,7 @@
 use numeric::ndarray::ArrayRef2;
 use numeric::{Batch, Error, Model, Prediction, Real, Scratch, Times, VectorField, vectorize};
 
-use super::{GaussianStep, Method, Spread, Step, affine_into, affine_of_raw, take_like};
+use super::{GaussianStep, History, Method, Spread, Step, affine_into, affine_of_raw, take_like};
 use crate::VariancePreserving;
 
 /// The clock at both ends of a step: τ, τ' < τ, and the gap g = τ − τ'.
@@ -98,6 +98,7 @@ macro_rules! frozen {
                 model: &Model<V, S>,
                 step: Step<'_>,
                 x: &mut ArrayRef2<F>,
+                _: &mut History<F>,
                 scratch: &mut Scratch,
             ) -> Result<(), Error> {
                 let rule: Rule<S> = $rule;

@@ -4,7 +4,7 @@ use numeric::ndarray::{Array2, ArrayRef2};
 use numeric::{Batch, Error, Model, PosteriorCovariance, Prediction, Real, Scratch, Times, vectorize};
 
 use super::frozen::Clocks;
-use super::{GaussianStep, Method, Spread, Step, gaussian_step};
+use super::{GaussianStep, History, Method, Spread, Step, gaussian_step};
 use crate::VariancePreserving;
 
 /// Gaussian step with the exact mean *and* covariance of the true reverse kernel at the current point.
@@ -42,6 +42,7 @@ impl<F: Real, V: PosteriorCovariance<F>, S: VariancePreserving> Method<F, Model<
         model: &Model<V, S>,
         step: Step<'_>,
         x: &mut ArrayRef2<F>,
+        _: &mut History<F>,
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
         gaussian_step(self, model, step, x, scratch)

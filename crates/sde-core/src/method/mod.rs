@@ -1,6 +1,7 @@
 //! One step of a reverse-time run: the methods, and what they have in common.
 
 mod frozen;
+mod history;
 mod local;
 mod ode;
 mod principal;
@@ -11,6 +12,7 @@ use numeric::{
 };
 
 pub use frozen::{EulerMaruyama, ExponentialIntegrator, FrozenDenoiser, FrozenScore};
+pub use history::History;
 pub use local::LocallyMomentMatched;
 pub use ode::ProbabilityFlowHeun;
 pub use principal::MomentMatched;
@@ -45,6 +47,9 @@ pub trait Method<F: Real, M>: Send + Sync {
 
     /// Replaces the rows `x`, `(n, d)`, at `step.from` by rows at `step.to`.
     ///
+    /// `history` is that of this run of these rows, empty at its first step: a multistep method reads from it
+    /// and adds to it, the others leave it alone.
+    ///
     /// # Errors
     /// The model's own, and whatever a step makes of the numbers it gets.
     fn step(
@@ -52,6 +57,7 @@ pub trait Method<F: Real, M>: Send + Sync {
         model: &M,
         step: Step<'_>,
         x: &mut ArrayRef2<F>,
+        history: &mut History<F>,
         scratch: &mut Scratch,
     ) -> Result<(), Error>;
 }

@@ -4,7 +4,7 @@ use numeric::ndarray::ArrayRef2;
 use numeric::{Batch, Error, Model, Prediction, Real, Scratch, Times, VectorField};
 
 use super::frozen::Clocks;
-use super::{Method, Step, affine_into, take_like};
+use super::{History, Method, Step, affine_into, take_like};
 use crate::VariancePreserving;
 
 /// Heun's method for the probability-flow ODE, in the variables where it is straightest.
@@ -41,6 +41,7 @@ impl<F: Real, V: VectorField<F>, S: VariancePreserving> Method<F, Model<V, S>> f
         model: &Model<V, S>,
         step: Step<'_>,
         x: &mut ArrayRef2<F>,
+        _: &mut History<F>,
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
         let clocks = Clocks::of(&model.schedule, step)?;

@@ -5,7 +5,7 @@ use numeric::ndarray::{Array2, ArrayRef2};
 use numeric::{Batch, Error, Model, Packed, Prediction, Real, Scratch, Times, VectorField};
 
 use super::frozen::Clocks;
-use super::{GaussianStep, Method, Spread, Step, affine_into, gaussian_step};
+use super::{GaussianStep, History, Method, Spread, Step, affine_into, gaussian_step};
 use crate::VariancePreserving;
 
 /// Posterior step whose covariance is that of Gaussian data, per principal direction of the data.
@@ -102,6 +102,7 @@ impl<F: Real, V: VectorField<F>, S: VariancePreserving> Method<F, Model<V, S>> f
         model: &Model<V, S>,
         step: Step<'_>,
         x: &mut ArrayRef2<F>,
+        _: &mut History<F>,
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
         gaussian_step(self, model, step, x, scratch)

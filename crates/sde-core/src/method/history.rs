@@ -1,0 +1,64 @@
+//! What a multistep method remembers.
+
+use std::collections::VecDeque;
+
+use numeric::ndarray::{Array2, ArrayRef2};
+use numeric::{Real, Time};
+
+/// The predictions of earlier steps of one run of a block of rows, newest first.
+///
+/// A run starts with an empty one, and its rows stay the same until it ends. One type serves all multistep
+/// methods, so that methods of every kind fit into one list.
+///
+/// ```
+/// use numeric::{Time, ndarray::array};
+/// use sde_core::History;
+/// let mut history = History::default();
+/// for t in [3.0, 2.0, 1.0] {
+///     history.push(Time::of(t), &array![[t]], 2);                  // keeps the last two
+/// }
+/// assert_eq!(history.len(), 2);
+/// let (time, prediction) = history.get(0).unwrap();
+/// assert_eq!((time.t, prediction[(0, 0)]), (1.0, 1.0));
+/// assert!(history.get(2).is_none());
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct History<F> {
+    entries: VecDeque<(Time, Array2<F>)>,
+}
+
+impl<F: Real> History<F> {
+    /// Number of predictions that are remembered.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether this is the first step of the run.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The prediction of `back` evaluations ago, 0 for the last one, with its time.
+    #[must_use]
+    pub fn get(&self, back: usize) -> Option<(Time, &Array2<F>)> {
+        self.entries.get(back).map(|(time, prediction)| (*time, prediction))
+    }
+
+    /// Remembers a prediction `(n, d)` made at `time`, and of the older ones as many as make `keep` in all.
+    pub fn push(&mut self, time: Time, prediction: &ArrayRef2<F>, keep: usize) {
+        // The oldest array is written over: after the first steps nothing is allocated.
+        let mut slot = if self.entries.len() >= keep { self.entries.pop_back() } else { None };
+        self.entries.truncate(keep.saturating_sub(1));
+        match &mut slot {
+            Some((old, values)) if values.dim() == prediction.dim() => {
+                *old = time;
+                values.assign(prediction);
+            }
+            _ => slot = Some((time, prediction.to_owned())),
+        }
+        self.entries.extend(slot);
+        self.entries.rotate_right(1);
+    }
+}
