@@ -11,11 +11,13 @@
 //! | [`CovarianceAccumulator`] | [`Covariance`] | mean vector, full covariance, [`Estimate`] of each mean |
 //! | [`LogMeanExpAccumulator`] | [`LogMeanExp`] | ln of the mean weight, effective sample size, [`Estimate`] of the ln |
 
+mod chains;
 mod covariance;
 mod log_mean_exp;
 mod moments;
 mod tree;
 
+pub use chains::{ChainSummary, chain_summary, rank_normalised};
 pub use covariance::{Covariance, CovarianceAccumulator};
 pub use log_mean_exp::{LogMeanExp, LogMeanExpAccumulator};
 pub use moments::{MeanAccumulator, Moments};
