@@ -29,6 +29,7 @@ pub mod grid;
 mod integrator;
 mod method;
 mod mixture;
+mod path;
 mod run;
 mod sampler;
 mod schedule;
@@ -42,6 +43,7 @@ pub use method::{
 };
 pub use mixture::{Component, Covariance, Mixture, MixtureField};
 pub use numeric;
+pub use path::{ChangeOfDrift, Drawn, WeightedPaths};
 pub use run::{Keep, Start, StateMap, Statistics, Trajectory};
 pub use sampler::Sampler;
 pub use schedule::{CosineVp, LinearProcess, LinearVp, Ou, VariancePreserving, transition};

@@ -1,7 +1,7 @@
 //! What a run starts from, what it keeps, and what it reports: the same for samplers, SDE and ODE solvers.
 
-use numeric::Time;
-use numeric::ndarray::{Array3, ArrayRef2};
+use numeric::ndarray::{Array3, ArrayRef2, ArrayView1};
+use numeric::{Error, Real, Time};
 
 /// Where the rows of a run start.
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +14,45 @@ pub enum Start<'a, F> {
     /// Row `i` of the run, counted from the first row asked for, in row `i` of this array `(n, d)`: editing and
     /// inversion.
     Rows(&'a ArrayRef2<F>),
+}
+
+impl<F: Real> Start<'_, F> {
+    /// Whether it can start `count` rows of length d: [`Error::Shape`] for another length or number of rows,
+    /// [`Error::Entry`] for a number that is not finite.
+    pub(crate) fn check(&self, d: usize, count: usize) -> Result<(), Error> {
+        match self {
+            Start::Prior => Ok(()),
+            Start::Point(point) => {
+                Error::shape("start", &[d], &[point.len()])?;
+                Error::entries("start", point.iter().map(|x| x.as_f64()), "a finite number", f64::is_finite)
+            }
+            Start::Rows(x) => {
+                Error::shape("start", &[count, d], x.shape())?;
+                Error::entries("start", x.iter().map(|x| x.as_f64()), "a finite number", f64::is_finite)
+            }
+        }
+    }
+
+    /// Writes the starts of the rows over `out`, `(n, d)`; the run's first row is `first_row`. [`Start::Prior`] is the
+    /// process's business, and refused.
+    pub(crate) fn write(
+        &self,
+        method: &'static str,
+        rows: &[u64],
+        first_row: u64,
+        out: &mut ArrayRef2<F>,
+    ) -> Result<(), Error> {
+        for (mut out, row) in out.rows_mut().into_iter().zip(rows) {
+            match self {
+                Start::Prior => {
+                    return Err(Error::Unsupported { method, reason: "needs a point or rows to start from" });
+                }
+                Start::Point(point) => out.assign(&ArrayView1::from(*point)),
+                Start::Rows(x) => out.assign(&x.row((row - first_row) as usize)),
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A function `(node, time, row, out)` of the state at a node.

@@ -127,6 +127,9 @@ pub fn chain_summary(chains: &ArrayRef2<f64>) -> Result<ChainSummary, Error> {
 ///
 /// # Errors
 /// As [`chain_summary`], but equal draws are allowed.
+///
+/// # Panics
+/// Never: the array made has the shape of the one given.
 pub fn rank_normalised(chains: &ArrayRef2<f64>) -> Result<Array2<f64>, Error> {
     check_chains(chains)?;
     let values: Vec<f64> = chains.iter().copied().collect();
