@@ -118,20 +118,20 @@ fn one_step_is_the_ratio_of_the_transition_densities() {
     }
 }
 
-/// Brownian motion and the Euler chain of dX = −X dt + dW: both divergences are sums over a variance recursion.
+/// Brownian motion and the Euler chain of dX = −½X dt + dW: both divergences are sums over a variance recursion.
 #[test]
 fn path_divergences_of_gaussian_chains() {
     let brownian = || scalar(NoiseClass::Additive, |_, _| vec![0.0], |_, _, _| 1.0);
-    let ou = || scalar(NoiseClass::Additive, |_, x| vec![-x[0]], |_, _, _| 1.0);
+    let ou = || scalar(NoiseClass::Additive, |_, x| vec![-0.5 * x[0]], |_, _, _| 1.0);
     let grid = TimeGrid::from_nodes(vec![0.0, 0.1, 0.2, 0.25, 0.4]).unwrap();
     let x0 = 0.7;
     let (mut p, mut q) = ((x0, 0.0), (x0, 0.0));
     let (mut kl_p, mut kl_q) = (0.0, 0.0);
     for h in grid.lengths() {
-        kl_p += 0.5 * h * (p.0 * p.0 + p.1);
-        kl_q += 0.5 * h * (q.0 * q.0 + q.1);
+        kl_p += 0.125 * h * (p.0 * p.0 + p.1);
+        kl_q += 0.125 * h * (q.0 * q.0 + q.1);
         p = (p.0, p.1 + h);
-        q = ((1.0 - h) * q.0, (1.0 - h) * (1.0 - h) * q.1 + h);
+        q = ((1.0 - 0.5 * h) * q.0, (1.0 - 0.5 * h).powi(2) * q.1 + h);
     }
     let from_p = run(brownian(), ou(), &grid, Drawn::FromP, &[x0], 20_000, 2);
     let from_q = run(brownian(), ou(), &grid, Drawn::FromQ, &[x0], 20_000, 3);
@@ -202,7 +202,7 @@ fn mean_weights_are_one() {
         drift,
         diffusion: |x, _, j| [1.0, x[0].sin(), 0.5][j],
     };
-    check("wide", wide(|_, x| vec![-x[0]]), wide(|_, _| vec![0.4]), &[0.5], 7);
+    check("wide", wide(|_, x| vec![-x[0].sin()]), wide(|_, _| vec![0.4]), &[0.5], 7);
 }
 
 /// Langevin with noise on the velocity only: forces may differ there, and nothing else.
