@@ -29,6 +29,7 @@ pub mod grid;
 mod integrator;
 mod method;
 mod mixture;
+mod multilevel;
 mod path;
 mod run;
 mod sampler;
@@ -42,6 +43,7 @@ pub use method::{
     ln_step_density,
 };
 pub use mixture::{Component, Covariance, Mixture, MixtureField};
+pub use multilevel::{LevelReport, Multilevel, MultilevelEstimate, multilevel};
 pub use numeric;
 pub use path::{ChangeOfDrift, Drawn, WeightedPaths};
 pub use run::{Keep, Start, StateMap, Statistics, Trajectory};
