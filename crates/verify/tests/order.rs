@@ -134,9 +134,9 @@ fn independent_point_formula_would_be_wrong() {
     // is narrower than independent points would allow.
     let steps = steps(6);
     let mut random = Random::new(120);
-    let mut errors = synthetic(&mut random, 1.0, 500, &steps);
+    let mut errors = synthetic(&mut random, 1.0, 50_000, &steps);
     for mut path in errors.rows_mut() {
-        let shared = (2.0 * random.normal()).exp();
+        let shared = (1.5 * random.normal()).exp();
         path.mapv_inplace(|e| e * shared);
     }
     let found = strong_order(&steps, &errors, 1.0, &OrderOptions::default()).unwrap();
