@@ -151,6 +151,12 @@ impl TimeGrid {
         self.nodes[k]
     }
 
+    /// Whether the run goes towards the end of the axis.
+    #[must_use]
+    pub fn is_forward(&self) -> bool {
+        forward(self.nodes[0], self.nodes[1])
+    }
+
     /// Where the run starts.
     #[must_use]
     pub fn first(&self) -> Time {

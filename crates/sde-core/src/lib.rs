@@ -49,4 +49,4 @@ pub use path::{ChangeOfDrift, Drawn, WeightedPaths};
 pub use run::{Keep, Start, StateMap, Statistics, Trajectory};
 pub use sampler::Sampler;
 pub use schedule::{CosineVp, LinearProcess, LinearVp, Ou, VariancePreserving, transition};
-pub use sde::{NoiseClass, Reading, Sde};
+pub use sde::{NoiseClass, Reading, ReverseTime, Sde};

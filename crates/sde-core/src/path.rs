@@ -62,7 +62,7 @@ pub struct ChangeOfDrift<E, G> {
     pub p: E,
     /// The equation Q: the same diffusion coefficient, another drift.
     pub q: G,
-    /// The nodes of the Euler steps, forward in time.
+    /// The nodes of the Euler steps.
     pub grid: TimeGrid,
 }
 
@@ -137,7 +137,7 @@ impl<E, G> ChangeOfDrift<E, G> {
     /// (for additive noise one for all rows), otherwise.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for a Stratonovich equation whose noise is not additive, or a grid that goes backwards, or
+    /// [`Error::Unsupported`] for a Stratonovich equation whose noise is not additive, a grid of the wrong direction, or
     /// [`Start::Prior`]; [`Error::Shape`] if the equations or the start do not fit each other; [`Error::Model`] where
     /// the drifts differ outside the range of g: the laws are singular; the equations' own errors.
     ///
@@ -191,8 +191,8 @@ impl<E, G> ChangeOfDrift<E, G> {
         if !(euler(self.p.reading(), self.p.noise_class()) && euler(self.q.reading(), self.q.noise_class())) {
             return refuse("Euler steps need the Itô reading of noise that depends on the state");
         }
-        if self.grid.last().t < self.grid.first().t {
-            return refuse("the grid must go forward in time");
+        if self.p.backward() != self.q.backward() || self.p.backward() == self.grid.is_forward() {
+            return refuse("the grid must go the way that both equations are meant for");
         }
         if !self.p.batching().rowwise {
             return refuse("fields must compute each row from that row alone");

@@ -1,5 +1,9 @@
 //! Stochastic differential equations on R^d.
 
+mod reverse;
+
+pub use reverse::ReverseTime;
+
 use numeric::ndarray::{Array2, ArrayRef2};
 use numeric::{Batch, Batching, Error, Real, Scratch};
 
@@ -50,7 +54,7 @@ impl NoiseClass {
 /// The equation `dX = f(t, X) dt + g(t, X) dW` (Itô) or `… ∘ dW` (Stratonovich), with W in R^m.
 ///
 /// The matrix g is never formed: an equation knows its products `g·w` and their directional derivatives.
-/// Time runs forward along the grid that it is solved on.
+/// Drift and noise are per unit of time that elapses along a run, whichever way it goes.
 pub trait Sde<F: Real>: Send + Sync {
     /// Number of coordinates d of a state.
     fn dim(&self) -> usize;
@@ -63,6 +67,12 @@ pub trait Sde<F: Real>: Send + Sync {
 
     /// What is known of g. Claiming more than is true gives wrong solutions.
     fn noise_class(&self) -> NoiseClass;
+
+    /// Whether the equation is meant for runs that go back in time, as the reversal of a noising process is. Solvers
+    /// refuse grids of the other direction.
+    fn backward(&self) -> bool {
+        false
+    }
 
     /// Writes the drift `f(t, x)` of each row over `out`, `(n, d)`.
     ///
