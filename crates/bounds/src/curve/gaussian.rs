@@ -62,14 +62,20 @@ impl GaussianCurve {
     }
 }
 
-/// One coordinate's step cost with prior variance `prior`.
+/// One coordinate's step cost with prior variance `prior`: `½ (x − ln(1 + x))` of the excess x of the variance ratio
+/// `1 + x = (c + v')(p + v) / ((c + v)(p + v'))`.
 fn step_cost(step: &Step, variance: f64, prior: f64) -> f64 {
-    let excess = if prior == f64::INFINITY {
-        -step.v_drop / (variance + step.v_from)
+    let kept = (variance + step.v_to) / (variance + step.v_from);
+    let (excess, ratio) = if prior == f64::INFINITY {
+        (-step.v_drop / (variance + step.v_from), kept)
     } else {
-        step.v_drop / (variance + step.v_from) * (variance - prior) / (prior + step.v_to)
+        (
+            step.v_drop / (variance + step.v_from) * (variance - prior) / (prior + step.v_to),
+            kept * ((prior + step.v_from) / (prior + step.v_to)),
+        )
     };
-    0.5 * x_minus_ln_1p(excess)
+    // Close to −1 the excess has lost the ratio: a long step onto a point mass.
+    0.5 * if excess < -0.5 { excess - ratio.ln() } else { x_minus_ln_1p(excess) }
 }
 
 impl ErrorCurve for GaussianCurve {
