@@ -7,7 +7,7 @@
 //! | what some fields can do beyond that | [`JacobianProducts`], [`Divergence`], [`PosteriorCovariance`], [`LogDensity`], [`FiniteDifference`] |
 //! | times and grids of times | [`Time`], [`Times`], [`TimeGrid`] |
 //! | randomness as a function of (seed, label, row, step, coordinate) | [`Noise`], [`Brownian`], [`RowStream`] |
-//! | running blocks of rows on all cores | [`run_blocks`], [`run_rows`], [`Control`], [`Scratch`] |
+//! | running blocks of rows on all cores | [`run_blocks`], [`run_rows`], [`fill_rows`], [`Control`], [`Scratch`] |
 //! | statistics that do not depend on how the rows were split | [`estimate`], [`Estimate`] |
 //! | logarithms, exponentials and φ-functions at their limits | [`special`] |
 //! | small matrix products whose rows do not depend on each other, loops at the width of the CPU | [`Packed`], [`vectorize`], [`softmax_columns`] |
@@ -53,6 +53,6 @@ pub use gemm::Packed;
 pub use model::{Level, Model, Predicting, Prediction, Schedule};
 pub use noise::{Brownian, Node, Noise, RowStream};
 pub use real::Real;
-pub use run::{Control, check_finite, run_blocks, run_rows};
+pub use run::{Control, check_finite, fill_rows, run_blocks, run_rows};
 pub use time::{Time, TimeGrid, Times};
 pub use vectorize::vectorize;

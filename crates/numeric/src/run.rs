@@ -59,15 +59,32 @@ pub fn run_blocks<T: Send>(
     control: Control<'_>,
     work: impl Fn(Range<u64>, &mut Scratch) -> Result<T, Error> + Sync,
 ) -> Result<Vec<T>, Error> {
+    let parts = vec![(); count_blocks(&rows, batching)?];
+    run_parts(rows, batching, control, parts, |block, (), scratch| work(block, scratch))
+}
+
+/// Number of aligned blocks that the rows lie in.
+fn count_blocks(rows: &Range<u64>, batching: Batching) -> Result<usize, Error> {
     Error::domain(batching.rows > 0, "batching.rows", 0.0, "at least 1")?;
-    if rows.is_empty() {
-        return Ok(Vec::new());
-    }
     let size = batching.rows as u64;
-    let (first, last) = (rows.start / size, (rows.end - 1) / size);
+    let count = if rows.is_empty() { 0 } else { (rows.end - 1) / size - rows.start / size + 1 };
+    Ok(usize::try_from(count).expect("blocks fit into memory"))
+}
+
+/// [`run_blocks`], with one of the `parts` for each block to work on.
+fn run_parts<P: Send, T: Send>(
+    rows: Range<u64>,
+    batching: Batching,
+    control: Control<'_>,
+    parts: Vec<P>,
+    work: impl Fn(Range<u64>, &mut P, &mut Scratch) -> Result<T, Error> + Sync,
+) -> Result<Vec<T>, Error> {
+    let size = batching.rows as u64;
+    let first = rows.start / size;
     let lowest_failure = AtomicU64::new(u64::MAX);
     let done = AtomicU64::new(0);
-    let block = |scratch: &mut Scratch, number: u64| {
+    let block = |scratch: &mut Scratch, (index, mut part): (usize, P)| {
+        let number = first + index as u64;
         // A block below the lowest failure so far must still run, for its own failure would be reported.
         if number > lowest_failure.load(Ordering::Relaxed) {
             return Err(Error::Cancelled);
@@ -78,7 +95,8 @@ pub fn run_blocks<T: Send>(
         let whole = number * size..(number + 1).saturating_mul(size);
         let asked = whole.start.max(rows.start)..whole.end.min(rows.end);
         let count = asked.end - asked.start;
-        let result = if batching.rowwise { lowest(asked, scratch, &work) } else { work(whole, scratch) };
+        let mut work = |rows: Range<u64>| work(rows, &mut part, scratch);
+        let result = if batching.rowwise { lowest(asked, work) } else { work(whole) };
         match &result {
             Ok(_) => {
                 let total = done.fetch_add(count, Ordering::Relaxed) + count;
@@ -94,25 +112,21 @@ pub fn run_blocks<T: Send>(
     };
     let results: Vec<Result<T, Error>> = if batching.serial {
         let mut scratch = Scratch::new();
-        (first..=last).map(|number| block(&mut scratch, number)).collect()
+        parts.into_iter().enumerate().map(|part| block(&mut scratch, part)).collect()
     } else {
-        (first..=last).into_par_iter().map_init(Scratch::new, block).collect()
+        parts.into_par_iter().enumerate().map_init(Scratch::new, block).collect()
     };
     results.into_iter().collect()
 }
 
 /// Runs `work` on the rows of a block; of several rows that fail at different steps, reports the lowest.
-fn lowest<T>(
-    rows: Range<u64>,
-    scratch: &mut Scratch,
-    work: &impl Fn(Range<u64>, &mut Scratch) -> Result<T, Error>,
-) -> Result<T, Error> {
-    let mut result = work(rows.clone(), scratch);
+fn lowest<T>(rows: Range<u64>, mut work: impl FnMut(Range<u64>) -> Result<T, Error>) -> Result<T, Error> {
+    let mut result = work(rows.clone());
     // The row that failed first in time need not be the lowest: ask those below it.
     while let Some(row) =
         result.as_ref().err().and_then(Error::row).filter(|&row| row > rows.start && row < rows.end)
     {
-        match work(rows.start..row, scratch) {
+        match work(rows.start..row) {
             Err(lower) if lower.row().is_some_and(|lower| lower < row) => result = Err(lower),
             _ => break,
         }
@@ -120,10 +134,72 @@ fn lowest<T>(
     result
 }
 
+/// Runs `work` on blocks of the rows, each of which writes its own part of `out`, `(rows.len(), width)` row-major.
+///
+/// `work` is given the rows of a block and a slice of `width` numbers for each of them, to write over; its contents
+/// are of no meaning. Only where a block must be computed whole and is not asked for whole is the slice not a part of
+/// `out` itself.
+///
+/// ```
+/// use numeric::{Batching, Control, fill_rows};
+/// let mut out = [0.0; 6];
+/// fill_rows(3..6, 2, Batching::default(), Control::default(), &mut out, |rows, out, _| {
+///     for (row, out) in rows.zip(out.chunks_exact_mut(2)) {
+///         out.copy_from_slice(&[row as f64, -(row as f64)]);
+///     }
+///     Ok(())
+/// })?;
+/// assert_eq!(out, [3.0, -3.0, 4.0, -4.0, 5.0, -5.0]);
+/// # Ok::<(), numeric::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`run_blocks`]; [`Error::Shape`] if `out` is not `rows.len() * width` long. After an error `out` holds what was
+/// written until then.
+///
+/// # Panics
+/// If a block does not fit into memory.
+pub fn fill_rows<F: Real>(
+    rows: Range<u64>,
+    width: usize,
+    batching: Batching,
+    control: Control<'_>,
+    out: &mut [F],
+    work: impl Fn(Range<u64>, &mut [F], &mut Scratch) -> Result<(), Error> + Sync,
+) -> Result<(), Error> {
+    let blocks = count_blocks(&rows, batching)?;
+    let length = |rows: &Range<u64>| {
+        usize::try_from(rows.end.saturating_sub(rows.start)).expect("rows fit into memory") * width
+    };
+    Error::shape("out", &[length(&rows)], &[out.len()])?;
+    let (asked, size) = (rows.clone(), batching.rows as u64);
+    let mut parts = Vec::with_capacity(blocks);
+    let (mut rest, mut start) = (out, rows.start);
+    for _ in 0..blocks {
+        let end = (start / size + 1).saturating_mul(size).min(rows.end);
+        let (part, later) = rest.split_at_mut(length(&(start..end)));
+        parts.push(part);
+        (rest, start) = (later, end);
+    }
+    run_parts(rows, batching, control, parts, move |block, part, scratch| {
+        let length = length(&block);
+        if length <= part.len() {
+            return work(block, &mut part[..length], scratch);
+        }
+        // A whole block of which a part is asked for.
+        let mut whole = vec![F::zero(); length];
+        work(block.clone(), &mut whole, scratch)?;
+        let before = (block.start.max(asked.start) - block.start) as usize * width;
+        part.copy_from_slice(&whole[before..][..part.len()]);
+        Ok(())
+    })?;
+    Ok(())
+}
+
 /// Runs `work` on blocks of the rows and gathers the rows it yields into one `(rows.len(), d)` array.
 ///
 /// `work` returns the row-major values of all the rows it was given; rows computed only to complete an aligned
-/// block are cut off here.
+/// block are cut off here. [`fill_rows`] is the same without the copy.
 ///
 /// ```
 /// use numeric::{Batching, Control, run_rows};
@@ -145,21 +221,16 @@ pub fn run_rows<F: Real>(
     control: Control<'_>,
     work: impl Fn(Range<u64>, &mut Scratch) -> Result<Vec<F>, Error> + Sync,
 ) -> Result<Array2<F>, Error> {
-    let asked = rows.clone();
-    let blocks = run_blocks(rows.clone(), batching, control, move |block, scratch| {
-        let mut values = work(block.clone(), scratch)?;
-        let count = usize::try_from(block.end - block.start).expect("a block fits into memory");
-        assert_eq!(values.len(), count * dim, "one value for each row and coordinate");
-        let keep = block.start.max(asked.start)..block.end.min(asked.end);
-        values.truncate((keep.end - block.start) as usize * dim);
-        values.drain(..(keep.start - block.start) as usize * dim);
-        Ok(values)
+    let count = usize::try_from(rows.end.saturating_sub(rows.start)).expect("rows fit into memory");
+    let mut out = Array2::zeros((count, dim));
+    let slice = out.as_slice_mut().expect("made in standard layout");
+    fill_rows(rows, dim, batching, control, slice, |rows, out, scratch| {
+        let values = work(rows, scratch)?;
+        assert_eq!(values.len(), out.len(), "one value for each row and coordinate");
+        out.copy_from_slice(&values);
+        Ok(())
     })?;
-    let mut out = Vec::with_capacity((rows.end.saturating_sub(rows.start)) as usize * dim);
-    for block in &blocks {
-        out.extend_from_slice(block);
-    }
-    Ok(Array2::from_shape_vec((out.len() / dim.max(1), dim), out).expect("whole rows"))
+    Ok(out)
 }
 
 /// `Ok(())` if every entry of the rows is finite.

@@ -48,5 +48,8 @@ pub use numeric;
 pub use path::{ChangeOfDrift, Drawn, WeightedPaths};
 pub use run::{Keep, Start, StateMap, Statistics, Trajectory};
 pub use sampler::Sampler;
-pub use schedule::{CosineVp, LinearProcess, LinearVp, Ou, VariancePreserving, transition};
+pub use schedule::{
+    CosineVp, DiscreteVp, DriftDiffusion, Edm, Flow, LinearProcess, LinearVp, Ou, ScaledLinearVp, SubVp,
+    VariancePreserving, Ve, cosine_betas, linear_betas, noised, scaled_linear_betas,
+};
 pub use sde::{NoiseClass, Reading, ReverseTime, Sde};

@@ -158,7 +158,11 @@ impl<E, G> ChangeOfDrift<E, G> {
         let d = self.check::<F>()?;
         let first_row = rows.start;
         let count = rows.end.saturating_sub(rows.start) as usize;
-        start.check(d, count)?;
+        if let Start::Prior = start {
+            let reason = "needs a point or rows to start from";
+            return Err(Error::Unsupported { method: "change of drift", reason });
+        }
+        start.check(count, d)?;
         let path = noise.fork("path");
         let blocks = run_blocks(rows, self.p.batching(), control, |rows, scratch| {
             self.block(drawn, start, rows, first_row, path, scratch)
@@ -218,7 +222,7 @@ impl<E, G> ChangeOfDrift<E, G> {
         let n = rows.len();
         let mut state = vec![F::zero(); n * d];
         let mut x = ArrayViewMut2::from_shape((n, d), &mut state).expect("sized above");
-        start.write("change of drift", &rows, first_row, &mut x)?;
+        start.write(&rows, first_row, self.grid.first(), &mut x, |_| ())?;
         let [mut drift, mut gap, mut moved] = [(); 3].map(|()| Array2::<F>::zeros((n, d)));
         let [mut w, mut theta] = [(); 2].map(|()| Array2::<F>::zeros((n, m)));
         let (mut ln_weights, mut energies) = (vec![0.0; n], vec![0.0; n]);

@@ -1,7 +1,7 @@
 //! What a run starts from, what it keeps, and what it reports: the same for samplers, SDE and ODE solvers.
 
-use numeric::ndarray::{Array3, ArrayRef2, ArrayView1};
-use numeric::{Error, Real, Time};
+use numeric::ndarray::{Array3, ArrayRef2, aview1};
+use numeric::{Error, Real, Time, check_finite};
 
 /// Where the rows of a run start.
 #[derive(Clone, Copy, Debug)]
@@ -17,41 +17,47 @@ pub enum Start<'a, F> {
 }
 
 impl<F: Real> Start<'_, F> {
-    /// Whether it can start `count` rows of length d: [`Error::Shape`] for another length or number of rows,
-    /// [`Error::Entry`] for a number that is not finite.
-    pub(crate) fn check(&self, d: usize, count: usize) -> Result<(), Error> {
+    /// Whether it can start `n` rows of length `d`.
+    pub(crate) fn check(&self, n: usize, d: usize) -> Result<(), Error> {
         match self {
             Start::Prior => Ok(()),
-            Start::Point(point) => {
-                Error::shape("start", &[d], &[point.len()])?;
-                Error::entries("start", point.iter().map(|x| x.as_f64()), "a finite number", f64::is_finite)
-            }
-            Start::Rows(x) => {
-                Error::shape("start", &[count, d], x.shape())?;
-                Error::entries("start", x.iter().map(|x| x.as_f64()), "a finite number", f64::is_finite)
-            }
+            Start::Point(point) => Error::shape("start", &[d], &[point.len()]),
+            Start::Rows(given) => Error::shape("start", &[n, d], given.shape()),
         }
     }
 
-    /// Writes the starts of the rows over `out`, `(n, d)`; the run's first row is `first_row`. [`Start::Prior`] is the
-    /// process's business, and refused.
+    /// Writes the states of `rows` at `time` over `x`, where `first` is the first row asked for. Rows that were not
+    /// asked for are in the prior.
     pub(crate) fn write(
         &self,
-        method: &'static str,
         rows: &[u64],
-        first_row: u64,
-        out: &mut ArrayRef2<F>,
+        first: u64,
+        time: Time,
+        x: &mut ArrayRef2<F>,
+        prior: impl FnOnce(&mut ArrayRef2<F>),
     ) -> Result<(), Error> {
-        for (mut out, row) in out.rows_mut().into_iter().zip(rows) {
-            match self {
-                Start::Prior => {
-                    return Err(Error::Unsupported { method, reason: "needs a point or rows to start from" });
+        match self {
+            Start::Prior => {
+                prior(x);
+                return Ok(());
+            }
+            Start::Point(point) => x.rows_mut().into_iter().for_each(|mut x| x.assign(&aview1(point))),
+            Start::Rows(given) => {
+                let index = |row: u64| {
+                    let index = usize::try_from(row.checked_sub(first)?).ok()?;
+                    (index < given.nrows()).then_some(index)
+                };
+                if rows.iter().any(|&row| index(row).is_none()) {
+                    prior(x);
                 }
-                Start::Point(point) => out.assign(&ArrayView1::from(*point)),
-                Start::Rows(x) => out.assign(&x.row((row - first_row) as usize)),
+                for (mut x, &row) in x.rows_mut().into_iter().zip(rows) {
+                    if let Some(index) = index(row) {
+                        x.assign(&given.row(index));
+                    }
+                }
             }
         }
-        Ok(())
+        check_finite("the start", rows, 0, time.t, x.view())
     }
 }
 
@@ -74,6 +80,54 @@ pub enum Keep<'a, F> {
         /// The function; it must compute from its arguments only.
         map: &'a StateMap<'a, F>,
     },
+}
+
+impl<F: Real> Keep<'_, F> {
+    /// The nodes at which something is kept, of a grid of `steps` steps.
+    pub(crate) fn nodes(&self, steps: usize) -> Result<Vec<usize>, Error> {
+        match *self {
+            Keep::Last => Ok(vec![steps]),
+            Keep::All => Ok((0..=steps).collect()),
+            Keep::Map { dim, .. } => {
+                Error::domain(dim > 0, "keep.dim", 0.0, "at least 1")?;
+                Ok((0..=steps).collect())
+            }
+            Keep::Nodes(nodes) => {
+                let right = |k: usize| nodes[k] <= steps && (k == 0 || nodes[k - 1] < nodes[k]);
+                match (0..nodes.len()).find(|&k| !right(k)) {
+                    None => Ok(nodes.to_vec()),
+                    Some(index) => Err(Error::Entry {
+                        parameter: "keep",
+                        index,
+                        value: nodes[index] as f64,
+                        expected: "strictly increasing nodes of the grid",
+                    }),
+                }
+            }
+        }
+    }
+
+    /// How many numbers are kept of each state of length `d`.
+    pub(crate) fn dim(&self, d: usize) -> usize {
+        if let Keep::Map { dim, .. } = *self { dim } else { d }
+    }
+
+    /// Writes what is kept of the rows `x`, row-major, over the slots, one for each row.
+    pub(crate) fn write<'o>(
+        &self,
+        node: usize,
+        time: Time,
+        x: &[F],
+        slots: impl ExactSizeIterator<Item = &'o mut [F]>,
+    ) {
+        let d = x.len() / slots.len().max(1);
+        for (slot, x) in slots.zip(x.chunks_exact(d.max(1))) {
+            match self {
+                Keep::Map { map, .. } => map(node, time, x, slot),
+                _ => slot.copy_from_slice(x),
+            }
+        }
+    }
 }
 
 impl<F> std::fmt::Debug for Keep<'_, F> {

@@ -2,16 +2,22 @@
 
 use std::ops::Range;
 
-use numeric::ndarray::{Array2, ArrayRef2, ArrayViewMut2};
-use numeric::{Batching, Control, Error, Model, Noise, Real, TimeGrid, VectorField, check_finite, run_rows};
+use numeric::ndarray::{Array2, Array3, ArrayRef2, ArrayViewMut2};
+use numeric::{
+    Batching, Control, Error, Model, Noise, Real, Scratch, Time, TimeGrid, VectorField, check_finite,
+    fill_rows,
+};
 
-use crate::VariancePreserving;
 use crate::method::{History, Method, Step};
+use crate::{Keep, LinearProcess, Start, Statistics, Trajectory};
 
-/// Reverse-time sampler: from N(0, I) at the first node of the grid to the data at its last.
+/// Reverse-time sampler: from noise at the first node of the grid to the data at its last.
 ///
-/// The grid is in the time of the model's process (for [`Ou`](crate::Ou) that is the clock). The row i of a
-/// sample depends on (noise, i) only, for any range of rows, number of threads and size of blocks.
+/// The noise is N(0, s² I) with the [`start_std`](LinearProcess::start_std) s of the model's process. The grid is in
+/// the time of that process (for [`Ou`](crate::Ou) that is the clock). It may end at the data themselves, where
+/// σ = 0: no method evaluates the model there, and the last step is then a draw, or the mean, of what the method
+/// takes for the posterior of the data. Row i of a sample depends on (noise, i) only, for any range of rows, number
+/// of threads and size of blocks.
 ///
 /// # Randomness
 /// The start takes d normals per row from the stream "start", step k takes its normals from the stream "path".
@@ -39,22 +45,30 @@ pub struct Sampler<M, K> {
     grid: TimeGrid,
 }
 
-impl<V, S: VariancePreserving, K> Sampler<Model<V, S>, K> {
+impl<V, S: LinearProcess, K> Sampler<Model<V, S>, K> {
     /// The composition of the three.
     ///
     /// # Errors
-    /// [`Error::Entry`] unless the grid goes backwards in the process's clock, to an end at a clock above 0:
-    /// sampling stops early, for at the data itself a score need not exist.
+    /// [`Error::Entry`] unless the noise-to-signal ratio σ/α decreases strictly along the grid, from a finite one to
+    /// one of at least 0. It may be 0 at the last node only: no method evaluates the model there, but a model need
+    /// not be smooth near it, for the score of data without a density does not exist at σ = 0.
     pub fn new(model: Model<V, S>, method: K, grid: TimeGrid) -> Result<Sampler<Model<V, S>, K>, Error> {
-        let clocks: Vec<f64> = grid.nodes().iter().map(|&node| model.schedule.clock(node)).collect();
-        let ordered = |k: usize| k == 0 || clocks[k] < clocks[k - 1];
-        match (0..clocks.len()).find(|&k| !(clocks[k] > 0.0 && clocks[k].is_finite() && ordered(k))) {
+        let ratio = |&node: &Time| {
+            let level = model.schedule.level(node);
+            level.sigma / level.alpha
+        };
+        let ratios: Vec<f64> = grid.nodes().iter().map(ratio).collect();
+        let right = |k: usize| {
+            let above = if k == 0 { f64::INFINITY } else { ratios[k - 1] };
+            ratios[k] < above && (ratios[k] > 0.0 || (ratios[k] == 0.0 && k > 0 && k == grid.steps()))
+        };
+        match (0..ratios.len()).find(|&k| !right(k)) {
             None => Ok(Sampler { model, method, grid }),
             Some(index) => Err(Error::Entry {
                 parameter: "grid",
                 index,
                 value: grid.node(index).t,
-                expected: "nodes that go from noise to data, at finite clocks greater than 0",
+                expected: "nodes at which σ/α is finite, decreases strictly and is 0 at the last one at most",
             }),
         }
     }
@@ -79,14 +93,17 @@ impl<V, S: VariancePreserving, K> Sampler<Model<V, S>, K> {
     where
         K: Method<F, Model<V, S>>,
     {
-        self.method.calls() * self.grid.steps()
+        let calls = |(index, (from, to)): (usize, (Time, Time))| {
+            let step = Step { rows: &[], index: index as u64, from, to, noise: Noise::new(0) };
+            self.method.calls_in(&self.model, step)
+        };
+        self.grid.pairs().enumerate().map(calls).sum()
     }
 
-    /// The samples of the given rows, `(rows.len(), d)`.
+    /// The samples of the given rows, `(rows.len(), d)`: the run from the prior of which the last state is kept.
     ///
     /// # Errors
-    /// The model's own; [`Error::NotFinite`] with the row, step and time if a state stops being finite;
-    /// [`Error::Cancelled`]. Of several failing rows the lowest is reported.
+    /// As [`run`](Self::run).
     ///
     /// # Panics
     /// Never by itself.
@@ -100,31 +117,157 @@ impl<V, S: VariancePreserving, K> Sampler<Model<V, S>, K> {
         V: VectorField<F>,
         K: Method<F, Model<V, S>>,
     {
+        let states = self.run(Start::Prior, Keep::Last, rows, noise, control)?.states;
+        let (n, _, d) = states.dim();
+        Ok(states.into_shape_with_order((n, d)).expect("one state for each row"))
+    }
+
+    /// Runs the given rows from `start` and keeps what `keep` says.
+    ///
+    /// Row `i` of the result is row `rows.start + i` of the run. The states are those of
+    /// [`sample`](Self::sample) to the bit, whatever is kept, and peak memory is that of the result and of the blocks
+    /// in flight. A start in [`Start::Rows`] need not be a sample of anything: noise data to the level of the first
+    /// node and run back from there to edit them. Where blocks must be computed whole (see
+    /// [`Batching::rowwise`](numeric::Batching)), the rows of a block that were not asked for start in the prior.
+    ///
+    /// ```
+    /// use numeric::{Noise, ndarray::array};
+    /// use sde_core::{FrozenDenoiser, Keep, Mixture, Ou, Sampler, Start, grid};
+    /// # fn main() -> Result<(), numeric::Error> {
+    /// let model = Mixture::atoms(&array![[-1.0, 0.0], [1.0, 0.0]], None)?.denoiser::<f64, _>(Ou);
+    /// let sampler = Sampler::new(model, FrozenDenoiser, grid::geometric_v(0.1, 1e-4, 20)?)?;
+    /// // From 0.9, with little noise, the paths return to the atom at 1.
+    /// let start = Start::Point(&[0.9, 0.0]);
+    /// let run = sampler.run(start, Keep::Nodes(&[0, 20]), 0..50, Noise::new(7), Default::default())?;
+    /// assert_eq!(run.states.dim(), (50, 2, 2));
+    /// assert_eq!(run.states[(3, 0, 0)], 0.9);
+    /// assert!(run.states.outer_iter().all(|path| (path[(1, 0)] - 1.0).abs() < 0.1));
+    /// assert_eq!((run.statistics.calls, run.statistics.accepted), (50 * 20, 50 * 20));
+    /// // The largest coordinate of each state on the way.
+    /// let map = |_, _, x: &[f64], out: &mut [f64]| out[0] = x[0].max(x[1]);
+    /// let run = sampler.run(start, Keep::Map { dim: 1, map: &map }, 0..50, Noise::new(7), Default::default())?;
+    /// assert_eq!(run.states.dim(), (50, 21, 1));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// The model's own; [`Error::NotFinite`] with the row, step and time if a state stops being finite, also of a
+    /// start that never was; [`Error::Shape`] for a start that is not of length d or `(rows.len(), d)`;
+    /// [`Error::Entry`] for nodes to keep that do not increase or are not nodes of the grid; [`Error::Cancelled`]. Of
+    /// several failing rows the lowest is reported.
+    ///
+    /// # Panics
+    /// Never by itself.
+    pub fn run<F: Real>(
+        &self,
+        start: Start<'_, F>,
+        keep: Keep<'_, F>,
+        rows: Range<u64>,
+        noise: Noise,
+        control: Control<'_>,
+    ) -> Result<Trajectory<F>, Error>
+    where
+        V: VectorField<F>,
+        K: Method<F, Model<V, S>>,
+    {
         let d = self.model.field.dim();
+        let n = usize::try_from(rows.end.saturating_sub(rows.start)).expect("rows fit into memory");
+        start.check(n, d)?;
+        let kept = keep.nodes(self.grid.steps())?;
+        let width = keep.dim(d);
         let batching: Batching = self.model.field.batching();
-        let (start, path) = (noise.fork("start"), noise.fork("path"));
-        run_rows(rows, d, batching, control, |rows, scratch| {
+        let runner = Runner { sampler: self, start, keep, noise, first: rows.start };
+        let mut states = Array3::zeros((n, kept.len(), width));
+        let out = states.as_slice_mut().expect("made in standard layout");
+        fill_rows(rows, kept.len() * width, batching, control, out, |rows, out, scratch| {
             let rows: Vec<u64> = rows.collect();
-            let mut state = vec![F::zero(); rows.len() * d];
-            let mut x = ArrayViewMut2::from_shape((rows.len(), d), &mut state).expect("sized above");
-            let mut run = |x: &mut ArrayRef2<F>, checked: bool| -> Result<(), Error> {
-                let mut history = History::default();
-                start.normals_into(&rows, 0, x);
-                for (index, (from, to)) in self.grid.pairs().enumerate() {
-                    let step = Step { rows: &rows, index: index as u64, from, to, noise: path };
-                    self.method.step(&self.model, step, x, &mut history, scratch)?;
-                    if checked || index + 1 == self.grid.steps() {
-                        check_finite("the state", &rows, index as u64, from.t, x.view())?;
-                    }
-                }
-                Ok(())
-            };
-            match run(&mut x, false) {
+            match runner.block(&rows, &kept, out, scratch, false) {
                 // What is not finite stays so until the end; where it began, the same run tells once more.
-                Err(Error::NotFinite { .. }) => run(&mut x, true)?,
-                other => other?,
+                Err(Error::NotFinite { .. }) => runner.block(&rows, &kept, out, scratch, true),
+                done => done,
             }
-            Ok(state)
-        })
+        })?;
+        let statistics = Statistics {
+            calls: n as u64 * self.model_calls::<F>() as u64,
+            accepted: n as u64 * self.grid.steps() as u64,
+            rejected: 0,
+        };
+        Ok(Trajectory { times: kept.iter().map(|&k| self.grid.node(k)).collect(), states, statistics })
+    }
+}
+
+/// What all blocks of a run share.
+struct Runner<'a, M, K, F> {
+    sampler: &'a Sampler<M, K>,
+    start: Start<'a, F>,
+    keep: Keep<'a, F>,
+    noise: Noise,
+    /// The first row asked for, row 0 of [`Start::Rows`].
+    first: u64,
+}
+
+impl<F: Real, V: VectorField<F>, S: LinearProcess, K: Method<F, Model<V, S>>> Runner<'_, Model<V, S>, K, F> {
+    /// Runs the rows of a block, with a check of every state if `checked`, else of the last.
+    fn block(
+        &self,
+        rows: &[u64],
+        kept: &[usize],
+        out: &mut [F],
+        scratch: &mut Scratch,
+        checked: bool,
+    ) -> Result<(), Error> {
+        let Sampler { model, grid, .. } = self.sampler;
+        let shape = (rows.len(), model.field.dim());
+        if let Keep::Last = self.keep {
+            // The state lives where it ends.
+            let mut x = ArrayViewMut2::from_shape(shape, out).expect("one state for each row");
+            return self.walk(rows, &mut x, scratch, checked, |_, _| ());
+        }
+        let mut state: Vec<F> = scratch.take();
+        state.resize(shape.0 * shape.1, F::zero());
+        let mut x = ArrayViewMut2::from_shape(shape, &mut state).expect("sized above");
+        let width = self.keep.dim(shape.1);
+        let mut next = 0;
+        let done = self.walk(rows, &mut x, scratch, checked, |node, x| {
+            if kept.get(next) == Some(&node) {
+                let slots = out.chunks_exact_mut(width).skip(next).step_by(kept.len());
+                self.keep.write(node, grid.node(node), x, slots);
+                next += 1;
+            }
+        });
+        scratch.put(state);
+        done
+    }
+
+    /// Takes the rows along the grid, and shows their states at each node.
+    fn walk(
+        &self,
+        rows: &[u64],
+        x: &mut ArrayRef2<F>,
+        scratch: &mut Scratch,
+        checked: bool,
+        mut show: impl FnMut(usize, &[F]),
+    ) -> Result<(), Error> {
+        let Sampler { model, method, grid } = self.sampler;
+        let path = self.noise.fork("path");
+        let slice = "states are in standard layout";
+        self.start.write(rows, self.first, grid.first(), x, |x| {
+            self.noise.fork("start").normals_into(rows, 0, x);
+            let std = F::of(model.schedule.start_std(grid.first()));
+            if std != F::one() {
+                x.mapv_inplace(|z| std * z);
+            }
+        })?;
+        show(0, x.as_slice().expect(slice));
+        let mut history = History::default();
+        for (index, (from, to)) in grid.pairs().enumerate() {
+            let step = Step { rows, index: index as u64, from, to, noise: path };
+            method.step(model, step, x, &mut history, scratch)?;
+            if checked || index + 1 == grid.steps() {
+                check_finite("the state", rows, index as u64, from.t, x.view())?;
+            }
+            show(index + 1, x.as_slice().expect(slice));
+        }
+        Ok(())
     }
 }

@@ -241,7 +241,7 @@ fn bad_input_is_refused_and_shards_agree() {
     assert_eq!(whole.ln_weights, vec![0.0; 100], "equal equations");
     assert!(matches!(go(0..99, &start), Err(Error::Shape { .. })));
     let nan = array![[f64::NAN]];
-    assert!(matches!(go(0..1, &nan), Err(Error::Entry { .. })));
+    assert!(matches!(go(0..1, &nan), Err(Error::NotFinite { row: 0, .. })));
     let control = Control::default;
     assert!(change.run::<f64>(Drawn::FromP, Start::Prior, 0..1, Noise::new(1), control()).is_err());
     let mut stratonovich = p();

@@ -45,6 +45,12 @@ pub trait Method<F: Real, M>: Send + Sync {
         1
     }
 
+    /// Model evaluations in this step, for methods with steps that cost less than the others.
+    fn calls_in(&self, model: &M, step: Step<'_>) -> usize {
+        let _ = (model, step);
+        self.calls()
+    }
+
     /// Replaces the rows `x`, `(n, d)`, at `step.from` by rows at `step.to`.
     ///
     /// `history` is that of this run of these rows, empty at its first step: a multistep method reads from it

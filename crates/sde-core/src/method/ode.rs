@@ -12,15 +12,16 @@ use crate::VariancePreserving;
 /// ```math
 /// \frac{du}{d\sqrt v} = \frac{u - m(u)}{\sqrt v}, \qquad u = x/\alpha,\ v = \sigma^2/\alpha^2,\ m = \mathbb{E}[x_0 \mid u]:
 /// ```
-/// an Euler step to `v'` and its correction by the trapezoidal rule in `√v`. Deterministic given the start, with
-/// the same marginals as the reverse SDE in the limit. No theorem bounds its KL: its law may be singular.
+/// an Euler step to `v'` and its correction by the trapezoidal rule in `√v`. A last step to the data themselves,
+/// `v' = 0`, is the Euler step alone, which ends at m: the slope there is not defined. Deterministic given the start,
+/// with the same marginals as the reverse SDE in the limit. No theorem bounds its KL: its law may be singular.
 ///
 /// # Convergence
 /// Order 2 for smooth denoisers.
 /// # Randomness
 /// None after the start.
 /// # Complexity
-/// Two model evaluations per step.
+/// Two model evaluations per step, one in a step to the data themselves.
 /// # References
 /// Karras, Aittala, Aila, Laine (2022), *Elucidating the design space of diffusion-based generative models*,
 /// algorithm 1.
@@ -34,6 +35,10 @@ impl<F: Real, V: VectorField<F>, S: VariancePreserving> Method<F, Model<V, S>> f
 
     fn calls(&self) -> usize {
         2
+    }
+
+    fn calls_in(&self, model: &Model<V, S>, step: Step<'_>) -> usize {
+        if model.schedule.clock(step.to) > 0.0 { 2 } else { 1 }
     }
 
     fn step(
@@ -60,6 +65,11 @@ impl<F: Real, V: VectorField<F>, S: VariancePreserving> Method<F, Model<V, S>> f
             &mut euler,
             scratch,
         )?;
+        if rho == 0.0 {
+            x.assign(&euler);
+            scratch.put([euler, end]);
+            return Ok(());
+        }
         // Trapezoid: u' = u + ½ (√v' − √v) [(u − m)/√v + (u'_E − m')/√v']. With u − m = (u − u'_E)/(1 − ρ):
         // u' = ½ (u + u'_E) − ½ (1 − ρ)/ρ (u'_E − m'); in x everything is multiplied by α'.
         let back = 0.5 * one_minus_rho / rho;

@@ -1,9 +1,10 @@
 //! The reverse-time equations of a linear process.
 
 use numeric::ndarray::ArrayRef2;
-use numeric::{Batch, Batching, Error, Level, Model, Prediction, Real, Schedule, Scratch, VectorField};
+use numeric::{Batch, Batching, Error, Model, Prediction, Real, Scratch, VectorField};
 
 use super::{NoiseClass, Reading, Sde};
+use crate::LinearProcess;
 
 /// The family of equations that carry the marginals of a linear process back in time, with stochasticity λ.
 ///
@@ -42,7 +43,7 @@ pub struct ReverseTime<V, S> {
     lambda: f64,
 }
 
-impl<V, S: Schedule> ReverseTime<V, S> {
+impl<V, S: LinearProcess> ReverseTime<V, S> {
     /// The reversal of the model's process with stochasticity `lambda`.
     ///
     /// # Errors
@@ -54,14 +55,7 @@ impl<V, S: Schedule> ReverseTime<V, S> {
     }
 }
 
-/// `f = α'/α` and `g²` of the process at a level.
-fn drift_and_variance(level: Level) -> (f64, f64) {
-    let Level { alpha, sigma, d_alpha, d_sigma } = level;
-    let f = d_alpha / alpha;
-    (f, 2.0 * sigma * (d_sigma - sigma * f))
-}
-
-impl<F: Real, V: VectorField<F>, S: Schedule> Sde<F> for ReverseTime<V, S> {
+impl<F: Real, V: VectorField<F>, S: LinearProcess> Sde<F> for ReverseTime<V, S> {
     fn dim(&self) -> usize {
         self.model.field.dim()
     }
@@ -90,8 +84,9 @@ impl<F: Real, V: VectorField<F>, S: Schedule> Sde<F> for ReverseTime<V, S> {
     ) -> Result<(), Error> {
         self.model.predict_into(Prediction::Score, batch, out, scratch)?;
         for (i, (mut out, x)) in out.rows_mut().into_iter().zip(batch.x().rows()).enumerate() {
-            let (f, g2) = drift_and_variance(self.model.schedule.level(batch.times().get(i)));
-            let (a, b) = (F::of(-f), F::of(0.5 * (1.0 + self.lambda * self.lambda) * g2));
+            let of = self.model.schedule.drift_and_diffusion(batch.times().get(i));
+            let weight = 0.5 * (1.0 + self.lambda * self.lambda) * of.diffusion_squared;
+            let (a, b) = (F::of(-of.drift), F::of(weight));
             out.zip_mut_with(&x, |s, &x| *s = a * x + b * *s);
         }
         Ok(())
@@ -105,8 +100,8 @@ impl<F: Real, V: VectorField<F>, S: Schedule> Sde<F> for ReverseTime<V, S> {
         _: &mut Scratch,
     ) -> Result<(), Error> {
         for (i, (mut out, w)) in out.rows_mut().into_iter().zip(w.rows()).enumerate() {
-            let (_, g2) = drift_and_variance(self.model.schedule.level(batch.times().get(i)));
-            let scale = F::of(self.lambda * g2.sqrt());
+            let of = self.model.schedule.drift_and_diffusion(batch.times().get(i));
+            let scale = F::of(self.lambda * of.diffusion_squared.sqrt());
             out.zip_mut_with(&w, |out, &w| *out = scale * w);
         }
         Ok(())
@@ -132,7 +127,7 @@ impl<F: Real, V: VectorField<F>, S: Schedule> Sde<F> for ReverseTime<V, S> {
 #[cfg(test)]
 mod tests {
     use numeric::ndarray::array;
-    use numeric::{Batch, Schedule, Scratch, Time, Times};
+    use numeric::{Batch, Level, Scratch, Time, Times};
 
     use super::*;
     use crate::{Component, CosineVp, Covariance, LinearVp, Mixture, Ou};
@@ -141,7 +136,7 @@ mod tests {
     /// `−μ' = A μ + B` and `−v' = 2 A v + λ² g²`, with μ = α m, v = α² c + σ², and g² from the textbook, 2 r.
     #[test]
     fn every_stochasticity_keeps_the_marginals_of_a_gaussian() {
-        fn check(process: impl Schedule + Copy, rate: impl Fn(Time) -> f64) {
+        fn check(process: impl LinearProcess + Copy, rate: impl Fn(Time) -> f64) {
             let (m, c) = (1.7, 0.3);
             let covariance = Covariance::Isotropic(c);
             let data = Mixture::new(vec![Component { weight: 1.0, mean: array![m], covariance }]).unwrap();

@@ -1,0 +1,210 @@
+//! Runs of samplers: what they start from, what they keep, and where they end.
+
+use numeric::ndarray::{Array2, Axis, array, s};
+use numeric::{
+    Batch, Batching, Control, Error, Model, Noise, Prediction, Scratch, Time, TimeGrid, Times, VectorField,
+    from_fn, with_batching,
+};
+use sde_core::{
+    Component, Covariance, EulerMaruyama, ExponentialIntegrator, FrozenDenoiser, FrozenScore, Keep,
+    LocallyMomentMatched, Method, Mixture, MixtureField, MomentMatched, Ou, ProbabilityFlowHeun, Sampler,
+    Start, Statistics, grid,
+};
+
+fn mixture() -> Mixture {
+    let component = |weight, mean, covariance| Component { weight, mean, covariance };
+    Mixture::new(vec![
+        component(1.0, array![2.0, 0.0], Covariance::Full(array![[0.5, 0.2], [0.2, 0.3]])),
+        component(2.0, array![-1.0, 1.0], Covariance::Isotropic(0.2)),
+    ])
+    .expect("valid")
+}
+
+fn sampler<K>(method: K, nodes: &[f64]) -> Sampler<Model<MixtureField<f64, Ou>, Ou>, K> {
+    let grid = TimeGrid::from_nodes(nodes.to_vec()).expect("valid");
+    Sampler::new(mixture().denoiser(Ou), method, grid).expect("a grid of the process")
+}
+
+/// The last step of the methods without noise left ends at the posterior mean of the last state, to the bit.
+#[test]
+fn a_run_to_the_data_ends_at_the_posterior_mean() {
+    fn check<K: Copy + Method<f64, Model<MixtureField<f64, Ou>, Ou>>>(method: K) {
+        for nodes in [&[1.5, 0.0][..], &[3.0, 0.5, 0.0]] {
+            let sampler = sampler(method, nodes);
+            let run = sampler.run(Start::Prior, Keep::All, 0..30, Noise::new(1), Control::default());
+            let states = run.expect("finite").states;
+            let last = states.index_axis(Axis(1), nodes.len() - 2).to_owned();
+            let mut mean = Array2::zeros(last.raw_dim());
+            let rows: Vec<u64> = (0..30).collect();
+            let time = Times::Same(Time::of(nodes[nodes.len() - 2]));
+            let denoiser = &sampler.model().field;
+            denoiser.eval_into(&Batch::new(&rows, time, &last), &mut mean, &mut Scratch::new()).expect("ok");
+            assert_eq!(states.index_axis(Axis(1), nodes.len() - 1), mean, "{}", method.name());
+        }
+    }
+    check(FrozenDenoiser);
+    check(ProbabilityFlowHeun);
+}
+
+/// Heun's method needs no slope at the data, and its statistics know it.
+#[test]
+fn the_calls_are_those_that_were_made() {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    let calls = AtomicU64::new(0);
+    let field = from_fn(2, |batch: &Batch<'_, f64>, out: &mut numeric::ndarray::ArrayRef2<f64>| {
+        calls.fetch_add(batch.len() as u64, Ordering::Relaxed);
+        out.assign(batch.x());
+        Ok(())
+    });
+    let model = Model::new(&field, Prediction::Denoised, Ou);
+    for (nodes, expected) in [(vec![1.0, 0.5, 0.25], 4), (vec![1.0, 0.5, 0.0], 3), (vec![1.0, 0.0], 1)] {
+        let grid = TimeGrid::from_nodes(nodes).expect("valid");
+        let sampler = Sampler::new(model, ProbabilityFlowHeun, grid.clone()).expect("valid");
+        calls.store(0, Ordering::Relaxed);
+        let run = sampler.run(Start::Prior, Keep::Last, 0..100, Noise::new(2), Control::default());
+        let statistics =
+            Statistics { calls: 100 * expected, accepted: 100 * grid.steps() as u64, rejected: 0 };
+        assert_eq!(run.expect("finite").statistics, statistics);
+        assert_eq!(calls.load(Ordering::Relaxed), 100 * expected);
+        assert_eq!(sampler.model_calls::<f64>() as u64, expected);
+    }
+}
+
+/// Every method is finite on one and two steps to the data, also for data of a single point and in `f32`.
+#[test]
+fn all_methods_reach_the_data() {
+    fn check<K>(method: K, target: &Mixture)
+    where
+        K: Copy + Method<f32, Model<MixtureField<f32, Ou>, Ou>>,
+    {
+        for nodes in [vec![2.0, 0.0], vec![2.0, 0.3, 0.0]] {
+            let grid = TimeGrid::from_nodes(nodes).expect("valid");
+            let sampler = Sampler::new(target.denoiser::<f32, _>(Ou), method, grid).expect("valid");
+            let x = sampler.sample(0..20, Noise::new(3), Control::default()).expect("finite");
+            assert!(x.iter().all(|x| x.is_finite()));
+        }
+    }
+    for target in [mixture(), Mixture::atoms(&array![[1.0, -2.0]], None).expect("valid")] {
+        check(EulerMaruyama, &target);
+        check(ExponentialIntegrator, &target);
+        check(FrozenScore, &target);
+        check(FrozenDenoiser, &target);
+        check(ProbabilityFlowHeun, &target);
+    }
+    check(LocallyMomentMatched, &mixture());
+    let method = MomentMatched::new(&array![[1.0, 0.0], [0.0, 0.0]]).expect("valid");
+    for nodes in [vec![2.0, 0.0], vec![2.0, 0.3, 0.0]] {
+        let x = sampler(method.clone(), &nodes).sample(0..20, Noise::new(3), Control::default());
+        assert!(x.expect("finite").iter().all(|x| x.is_finite()));
+    }
+    // The posterior of a single point has no density: the factorisation says so.
+    let grid = TimeGrid::from_nodes(vec![1.0, 0.0]).expect("valid");
+    let point = Mixture::atoms(&array![[1.0, -2.0]], None).expect("valid").denoiser::<f64, _>(Ou);
+    let refused = Sampler::new(point, LocallyMomentMatched, grid).expect("valid").sample(
+        0..1,
+        Noise::new(3),
+        Control::default(),
+    );
+    assert!(matches!(refused, Err(Error::NotPositiveDefinite { .. })), "{refused:?}");
+}
+
+/// Whatever is kept is a part of the same path, for the whole as for a shard, on any number of threads.
+#[test]
+fn what_is_kept_does_not_change_the_path() {
+    let sampler = sampler(EulerMaruyama, &[2.0, 1.0, 0.5, 0.2, 0.1]);
+    let (noise, control) = (Noise::new(4), Control::default());
+    let run = |keep, rows| sampler.run(Start::Prior, keep, rows, noise, control).expect("finite");
+    let all = run(Keep::All, 0..300);
+    assert_eq!(all.states.dim(), (300, 5, 2));
+    assert_eq!(all.times, sampler.grid().nodes());
+    let last = run(Keep::Last, 0..300);
+    assert_eq!(last.states.index_axis(Axis(1), 0), all.states.index_axis(Axis(1), 4));
+    assert_eq!(last.states.index_axis(Axis(1), 0), sampler.sample(0..300, noise, control).expect("finite"));
+    assert_eq!((last.times.len(), last.times[0].t), (1, 0.1));
+    let some = run(Keep::Nodes(&[0, 2, 3]), 0..300);
+    assert_eq!(some.states, all.states.select(Axis(1), &[0, 2, 3]));
+    assert_eq!(some.times[1].t, 0.5);
+    assert_eq!(run(Keep::Nodes(&[]), 0..300).states.dim(), (300, 0, 2));
+    let map = |node: usize, time: Time, x: &[f64], out: &mut [f64]| {
+        out.copy_from_slice(&[node as f64, time.t, x[0] * x[1]]);
+    };
+    let mapped = run(Keep::Map { dim: 3, map: &map }, 0..300).states;
+    for ((i, k), out) in
+        numeric::ndarray::indices((300, 5)).into_iter().map(|at| (at, mapped.slice(s![at.0, at.1, ..])))
+    {
+        let x = all.states.slice(s![i, k, ..]);
+        assert_eq!(out.to_vec(), [k as f64, sampler.grid().node(k).t, x[0] * x[1]]);
+    }
+    // Shards and threads.
+    assert_eq!(run(Keep::All, 37..161).states, all.states.slice(s![37..161, .., ..]));
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().expect("threads");
+    assert_eq!(pool.install(|| run(Keep::All, 0..300)), all);
+    // Bad wishes.
+    let bad = |keep| sampler.run(Start::Prior, keep, 0..3, noise, control).expect_err("refused");
+    for nodes in [&[5][..], &[1, 1], &[2, 1]] {
+        assert!(matches!(bad(Keep::Nodes(nodes)), Error::Entry { parameter: "keep", .. }));
+    }
+    assert!(matches!(bad(Keep::Map { dim: 0, map: &map }), Error::Domain { .. }));
+}
+
+#[test]
+fn rows_start_where_they_are_told() {
+    let sampler = sampler(FrozenScore, &[1.0, 0.5, 0.2]);
+    let (noise, control) = (Noise::new(5), Control::default());
+    let prior = sampler.run(Start::Prior, Keep::All, 100..400, noise, control).expect("finite");
+    // The prior's own states as rows: the same run.
+    let rows = prior.states.index_axis(Axis(1), 0).to_owned();
+    let again = sampler.run(Start::Rows(&rows), Keep::All, 100..400, noise, control).expect("finite");
+    assert_eq!(again, prior);
+    // A shard of them, from an array in another layout.
+    let turned = rows.slice(s![50..120, ..]).t().to_owned();
+    let shard = sampler.run(Start::Rows(&turned.t()), Keep::All, 150..220, noise, control).expect("finite");
+    assert_eq!(shard.states, prior.states.slice(s![50..120, .., ..]));
+    // From a point.
+    let point = sampler.run(Start::Point(&[0.5, -1.0]), Keep::All, 100..400, noise, control).expect("finite");
+    assert!(point.states.outer_iter().all(|path| path.row(0) == array![0.5, -1.0]));
+    assert_ne!(point.states.slice(s![0, 1, ..]), point.states.slice(s![1, 1, ..]));
+
+    let refused = |start: Start<'_, f64>| {
+        sampler.run(start, Keep::Last, 100..400, noise, control).expect_err("refused")
+    };
+    assert!(matches!(refused(Start::Point(&[0.5])), Error::Shape { parameter: "start", .. }));
+    let short = rows.slice(s![..299, ..]).to_owned();
+    assert!(matches!(refused(Start::Rows(&short)), Error::Shape { parameter: "start", .. }));
+    let wide = Array2::zeros((300, 3));
+    assert!(matches!(refused(Start::Rows(&wide)), Error::Shape { .. }));
+    let mut broken = rows.clone();
+    (broken[(123, 1)], broken[(250, 0)]) = (f64::NAN, f64::INFINITY);
+    assert!(matches!(
+        refused(Start::Rows(&broken)),
+        Error::NotFinite { what: "the start", row: 223, step: 0, .. }
+    ));
+    assert!(matches!(refused(Start::Point(&[0.0, f64::NAN])), Error::NotFinite { row: 100, .. }));
+}
+
+/// Blocks that are computed whole start rows that were not asked for in the prior.
+#[test]
+fn whole_blocks_with_given_starts() {
+    let field = || {
+        let eval = |batch: &Batch<'_, f64>, out: &mut numeric::ndarray::ArrayRef2<f64>| {
+            assert_eq!(batch.len(), 32, "blocks are whole");
+            out.assign(&batch.x().mapv(|x| -x));
+            Ok(())
+        };
+        with_batching(from_fn(2, eval), Batching { rows: 32, rowwise: false, serial: false }).expect("valid")
+    };
+    let grid = grid::uniform(2.0, 0.5, 3).expect("valid");
+    let sampler =
+        Sampler::new(Model::new(field(), Prediction::Score, Ou), EulerMaruyama, grid).expect("valid");
+    let (noise, control) = (Noise::new(6), Control::default());
+    let all = sampler.run(Start::Prior, Keep::All, 0..128, noise, control).expect("finite");
+    let rows = all.states.slice(s![50..70, 0, ..]).to_owned();
+    let shard = sampler.run(Start::Rows(&rows), Keep::All, 50..70, noise, control).expect("finite");
+    assert_eq!(shard.states, all.states.slice(s![50..70, .., ..]));
+    let last = sampler.run(Start::Rows(&rows), Keep::Last, 50..70, noise, control).expect("finite");
+    assert_eq!(last.states.index_axis(Axis(1), 0), all.states.slice(s![50..70, 3, ..]));
+    assert_eq!(
+        sampler.run(Start::Prior, Keep::All, 9..9, noise, control).expect("empty").states.dim(),
+        (0, 4, 2)
+    );
+}
