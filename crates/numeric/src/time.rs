@@ -28,6 +28,21 @@ impl Time {
     pub const fn of(t: f64) -> Time {
         Time { t, to_end: f64::INFINITY }
     }
+
+    /// The time a part `part` in [0, 1] of the way to `end`: exactly this one at 0 and exactly `end` at 1.
+    ///
+    /// ```
+    /// use numeric::Time;
+    /// let (a, b) = (Time { t: 0.0, to_end: 1.0 }, Time { t: 1.0, to_end: 0.0 });
+    /// assert_eq!(a.between(b, 0.25), Time { t: 0.25, to_end: 0.75 });
+    /// assert_eq!((a.between(b, 0.0), a.between(b, 1.0)), (a, b));
+    /// ```
+    #[must_use]
+    pub fn between(self, end: Time, part: f64) -> Time {
+        // An axis without end has `to_end` infinite at both.
+        let of = |a: f64, b: f64| if part == 1.0 || a == b { b } else { a + part * (b - a) };
+        Time { t: of(self.t, end.t), to_end: of(self.to_end, end.to_end) }
+    }
 }
 
 /// The times of a batch: one for all rows, or one per row (as in training).

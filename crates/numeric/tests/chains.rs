@@ -51,7 +51,8 @@ fn standard_errors_of_autoregressions_are_calibrated() {
                 }
             }
             let summary = chain_summary(&x).unwrap();
-            assert!(summary.r_hat < 1.02);
+            // The halves have an effective size of at least 111: above 1.03 once in 10⁸ chains.
+            assert!(summary.r_hat < 1.03);
             squares += (summary.mean.mean / summary.mean.std_error).powi(2);
         }
         assert!((squares / 400.0 - 1.0).abs() < 0.29, "ρ = {rho}: {}", squares / 400.0);

@@ -3,43 +3,64 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use ndarray::{Array2, ArrayRef2};
 use numeric::output::{Fingerprint, NpyWriter, RunId};
 use numeric::{Error, Real};
 
-/// A folder of its own for each test, removed at its end.
-struct Folder(PathBuf);
+/// Held for writing while a process is started: until it runs its own program it shares the open files, and the locks
+/// on them, of the tests in other threads.
+static STARTING: RwLock<()> = RwLock::new(());
+
+/// A folder of its own for each test, removed at its end; with a reading hold of [`STARTING`].
+struct Folder {
+    path: PathBuf,
+    _hold: Option<RwLockReadGuard<'static, ()>>,
+}
 
 impl Folder {
     fn new(name: &str) -> Folder {
+        Folder {
+            path: Folder::made(name),
+            _hold: Some(STARTING.read().unwrap_or_else(PoisonError::into_inner)),
+        }
+    }
+
+    /// For the test that starts processes.
+    fn of_starter(name: &str) -> Folder {
+        Folder { path: Folder::made(name), _hold: None }
+    }
+
+    fn made(name: &str) -> PathBuf {
         let path = std::env::temp_dir().join(format!("girsanov-output-{name}-{}", std::process::id()));
         fs::create_dir_all(&path).unwrap();
-        Folder(path)
+        path
     }
 
     fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        self.path.join(name)
     }
 
     /// Every file with its bytes, by name.
     fn state(&self) -> Vec<(PathBuf, Vec<u8>)> {
-        let mut files: Vec<_> = fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let mut files: Vec<_> =
+            fs::read_dir(&self.path).unwrap().map(|entry| entry.unwrap().path()).collect();
         files.sort();
         files.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect()
     }
 
     fn set(&self, state: &[(PathBuf, Vec<u8>)]) {
-        fs::remove_dir_all(&self.0).unwrap();
-        fs::create_dir(&self.0).unwrap();
+        fs::remove_dir_all(&self.path).unwrap();
+        fs::create_dir(&self.path).unwrap();
         state.iter().for_each(|(path, bytes)| fs::write(path, bytes).unwrap());
     }
 }
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        let _ = fs::remove_dir_all(&self.path);
     }
 }
 
@@ -122,18 +143,20 @@ fn child() {
 
 #[test]
 fn a_killed_process_resumes() {
-    let folder = Folder::new("kill");
+    let folder = Folder::of_starter("kill");
     let (path, (id, dim)) = (folder.file("x.npy"), killed());
     let whole = expected::<f64>(&id, dim, "<f8");
     let length = || fs::metadata(folder.file("x.npy.part")).map_or(0, |part| part.len());
     let (mut kills, mut lengths, mut random) = (0, std::collections::BTreeSet::new(), verify::seed(1));
     while !path.exists() {
+        let starting = STARTING.write().unwrap_or_else(PoisonError::into_inner);
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["child", "--exact", "--test-threads=1"])
             .env(CHILD, &path)
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
+        drop(starting);
         let kill = kills < 40;
         if kill {
             // Each kill at a random moment after a later byte; the last ten after the last byte.

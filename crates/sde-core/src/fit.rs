@@ -213,11 +213,12 @@ impl Gaussian {
         let singular = Error::NotPositiveDefinite { parameter: "covariances", index };
         let matrix = DMatrix::from_fn(d, d, |i, j| covariance[(i, j)]);
         let lower = matrix.cholesky().ok_or(singular.clone())?.unpack();
-        // The variance of a coordinate given those before it must not be what rounding made of a zero.
-        let rounding = 64.0 * d as f64 * f64::EPSILON;
-        let regular = |i: usize| lower[(i, i)].powi(2) > rounding * covariance[(i, i)];
         let inverse = lower.solve_lower_triangular(&DMatrix::identity(d, d)).ok_or(singular.clone())?;
-        if !(0..d).all(regular) || !inverse.iter().all(|c| c.is_finite()) {
+        // The trace of the inverse of the correlation matrix, between 1/λ and d/λ for its least eigenvalue λ: what
+        // rounding made of a zero must not pass for a variance.
+        let of = |i: usize| covariance[(i, i)] * inverse.column(i).norm_squared();
+        let trace: f64 = (0..d).map(of).sum();
+        if !(trace * 64.0 * (d as f64) * f64::EPSILON < 1.0) {
             return Err(singular);
         }
         let ln_root_det: f64 = lower.diagonal().iter().map(|l| l.ln()).sum();

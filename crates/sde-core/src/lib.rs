@@ -26,7 +26,8 @@
 
 pub mod fit;
 pub mod grid;
-mod integrator;
+pub mod integrator;
+mod jump;
 mod method;
 mod mixture;
 mod multilevel;
@@ -36,7 +37,8 @@ mod sampler;
 mod schedule;
 mod sde;
 
-pub use integrator::{Integrator, Needs, Orders, SdeStep};
+pub use integrator::{AdaptiveSolver, Integrator, Needs, Orders, SdeStep, Tolerance};
+pub use jump::{JumpDiffusion, JumpRun};
 pub use method::{
     EulerMaruyama, ExponentialIntegrator, FrozenDenoiser, FrozenScore, GaussianStep, History,
     LocallyMomentMatched, Method, MomentMatched, ProbabilityFlowHeun, Spread, Step, add_noise, gaussian_step,

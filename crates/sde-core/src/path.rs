@@ -158,11 +158,7 @@ impl<E, G> ChangeOfDrift<E, G> {
         let d = self.check::<F>()?;
         let first_row = rows.start;
         let count = rows.end.saturating_sub(rows.start) as usize;
-        if let Start::Prior = start {
-            let reason = "needs a point or rows to start from";
-            return Err(Error::Unsupported { method: "change of drift", reason });
-        }
-        start.check(count, d)?;
+        start.check_given("change of drift", count, d)?;
         let path = noise.fork("path");
         let blocks = run_blocks(rows, self.p.batching(), control, |rows, scratch| {
             self.block(drawn, start, rows, first_row, path, scratch)

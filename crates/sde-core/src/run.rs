@@ -26,6 +26,15 @@ impl<F: Real> Start<'_, F> {
         }
     }
 
+    /// [`check`](Self::check) for a process that has no prior.
+    pub(crate) fn check_given(&self, method: &'static str, n: usize, d: usize) -> Result<(), Error> {
+        if let Start::Prior = self {
+            let reason = "the equation has no law to start from: give Start::Point or Start::Rows";
+            return Err(Error::Unsupported { method, reason });
+        }
+        self.check(n, d)
+    }
+
     /// Writes the states of `rows` at `time` over `x`, where `first` is the first row asked for. Rows that were not
     /// asked for are in the prior.
     pub(crate) fn write(

@@ -1,7 +1,11 @@
 //! One step of a general stochastic differential equation.
 
+mod adaptive;
+
+pub use adaptive::{AdaptiveSolver, Tolerance};
+
 use numeric::ndarray::ArrayRef2;
-use numeric::{Error, Noise, Real, Scratch, Time};
+use numeric::{Error, Noise, Real, Scratch, Time, TimeGrid};
 
 use crate::{NoiseClass, Reading, Sde};
 
@@ -89,4 +93,50 @@ pub trait Integrator<F: Real>: Send + Sync {
         x: &mut ArrayRef2<F>,
         scratch: &mut Scratch,
     ) -> Result<(), Error>;
+}
+
+/// Whether an integrator solves an equation on a grid.
+///
+/// # Errors
+/// [`Error::Unsupported`] for another reading, another class of noise, or a grid of the other direction.
+pub(crate) fn check_solves<F: Real>(
+    sde: &impl Sde<F>,
+    integrator: &impl Integrator<F>,
+    grid: &TimeGrid,
+) -> Result<(), Error> {
+    let (method, class) = (integrator.name(), sde.noise_class());
+    let refuse = |reason| Err(Error::Unsupported { method, reason });
+    if class != NoiseClass::Additive {
+        match (integrator.reading(), sde.reading()) {
+            (Some(Reading::Ito), Reading::Stratonovich) => {
+                return refuse("it solves Itô equations; rewrite this one with `as_ito`");
+            }
+            (Some(Reading::Stratonovich), Reading::Ito) => {
+                return refuse("it solves Stratonovich equations; rewrite this one with `as_stratonovich`");
+            }
+            _ => {}
+        }
+    }
+    if integrator.orders(class).is_none() {
+        let solves = |class| integrator.orders(class).is_some();
+        return refuse(
+            match [NoiseClass::Additive, NoiseClass::Diagonal, NoiseClass::Commutative].map(solves) {
+                [true, false, false] => "it solves equations with additive noise only",
+                [false, true, false] => "it solves equations with scalar or diagonal noise only",
+                [true, true, false] => "it solves equations with additive, scalar or diagonal noise only",
+                [_, _, true] => {
+                    "it solves equations with commutative noise only, which includes additive, scalar and diagonal"
+                }
+                _ => "it does not solve equations with this class of noise",
+            },
+        );
+    }
+    if sde.backward() == grid.is_forward() {
+        return refuse(if sde.backward() {
+            "the equation runs back in time, and the grid forward"
+        } else {
+            "the equation runs forward in time, and the grid back"
+        });
+    }
+    Ok(())
 }

@@ -1,0 +1,315 @@
+//! Jump-diffusions by thinning.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use numeric::ndarray::{Array2, Array3, Axis};
+use numeric::{
+    Brownian, Control, Error, Node, Noise, Real, RowStream, Scratch, Time, TimeGrid, check_finite, fill_rows,
+};
+
+use crate::integrator::{Integrator, Needs, SdeStep, check_solves};
+use crate::{Keep, Sde, Start, Statistics, Trajectory};
+
+/// A diffusion that jumps: `dX = f dt + g dW + (c(t, X₋) − X₋) dN`, where N jumps with intensity `λ(t, X₋)`.
+///
+/// Candidates come at the constant rate `bound`, and each is a jump with probability `λ/bound` (thinning): exact for
+/// the jump times given the path, whatever the intensity depends on. A step of the grid in which a row has a candidate is
+/// cut there; between the cuts the diffusion is integrated as usual, along the same Brownian path that the row has
+/// without jumps, by the conditional law of the increments of the parts.
+///
+/// ```
+/// use numeric::{Noise, RowStream, Time, TimeGrid, from_row_fn, ndarray::array};
+/// use sde_core::{Additive, JumpDiffusion, Keep, Start, integrator::EulerMaruyama};
+/// // Drift −x, and jumps up by 1 with intensity 2 + sin t: the mean solves m' = −m + 2 + sin t.
+/// let sde = Additive::new(from_row_fn(1, |_, x, out: &mut [f64]| { out[0] = -x[0]; Ok(()) }), &array![[0.2]])?;
+/// let process = JumpDiffusion {
+///     sde,
+///     integrator: EulerMaruyama,
+///     grid: TimeGrid::uniform(0.0, 3.0, 300)?,
+///     bound: 3.0,
+///     intensity: |time: Time, _: &[f64]| 2.0 + time.t.sin(),
+///     jump: |_: Time, x: &mut [f64], _: &mut RowStream| x[0] += 1.0,
+/// };
+/// let run = process.run(Start::Point(&[0.0]), Keep::Last, 0..4000, Noise::new(1), Default::default())?;
+/// let mean = run.trajectory.states.mean().unwrap();
+/// let exact = 2.0 + 0.5 * (3_f64.sin() - 3_f64.cos()) - 1.5 * (-3_f64).exp();
+/// assert!((mean - exact).abs() < 0.1);                     // a standard error of about 0.017
+/// # Ok::<(), numeric::Error>(())
+/// ```
+///
+/// # Convergence
+/// Weak and strong order of the integrator between jumps; nothing is lost at the jumps.
+///
+/// # Randomness
+/// The increments are those of every run of this grid (stream "path"); candidates, thinning, marks, and the cuts come from the
+/// row's stream "jumps", one after the other.
+///
+/// # Complexity
+/// One step of the integrator per row and step, and one more for each candidate, rows with candidates one at a time. A
+/// bound far above the intensity costs candidates and nothing else.
+///
+/// # References
+/// Lewis, Shedler (1979), *Simulation of nonhomogeneous Poisson processes by thinning*. Glasserman, Merener (2004),
+/// *Convergence of a discretization scheme for jump-diffusion processes with state-dependent intensities*.
+#[derive(Clone, Debug)]
+pub struct JumpDiffusion<E, K, I, J> {
+    /// The diffusion between jumps.
+    pub sde: E,
+    /// The method that integrates it.
+    pub integrator: K,
+    /// The nodes.
+    pub grid: TimeGrid,
+    /// Upper bound of the intensity; an intensity above it is an error, never clamped. Per unit of time.
+    pub bound: f64,
+    /// The intensity `λ(t, x)` just before a candidate.
+    pub intensity: I,
+    /// The jump: replaces the state x of a row, with any marks from the row's stream.
+    pub jump: J,
+}
+
+/// A run of a jump-diffusion.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JumpRun<F> {
+    /// What was kept.
+    pub trajectory: Trajectory<F>,
+    /// How often each row jumped.
+    pub jumps: Vec<u64>,
+}
+
+impl<E, K, I, J> JumpDiffusion<E, K, I, J> {
+    /// Runs the given rows from `start` and keeps what `keep` says of the nodes of the grid.
+    ///
+    /// # Errors
+    /// [`Error::Domain`] for a bound that is not a finite number of at least 0, and for an intensity that is not between
+    /// 0 and the bound when a candidate asks for it; [`Error::Unsupported`] if the integrator does not solve the equation,
+    /// needs more of the path than its increments, the grid goes the other way than the equation, or for
+    /// [`Start::Prior`]; [`Error::Shape`] for a start of another shape; [`Error::NotFinite`]; the equation's own errors.
+    ///
+    /// # Panics
+    /// Never by itself.
+    pub fn run<F: Real>(
+        &self,
+        start: Start<'_, F>,
+        keep: Keep<'_, F>,
+        rows: Range<u64>,
+        noise: Noise,
+        control: Control<'_>,
+    ) -> Result<JumpRun<F>, Error>
+    where
+        E: Sde<F>,
+        K: Integrator<F>,
+        I: Fn(Time, &[F]) -> f64 + Sync,
+        J: Fn(Time, &mut [F], &mut RowStream) + Sync,
+    {
+        let ok = self.bound >= 0.0 && self.bound.is_finite();
+        Error::domain(ok, "bound", self.bound, "a finite rate of at least 0")?;
+        check_solves(&self.sde, &self.integrator, &self.grid)?;
+        let refuse = |reason| Err(Error::Unsupported { method: self.integrator.name(), reason });
+        if self.integrator.needs() != Needs::Increment {
+            return refuse("jumps cut the steps, and only increments can be cut");
+        }
+        if !self.sde.batching().rowwise {
+            return refuse(
+                "rows with jumps are stepped alone: the equation must compute each row from that row alone",
+            );
+        }
+        let d = self.sde.dim();
+        let n = usize::try_from(rows.end.saturating_sub(rows.start)).expect("rows fit into memory");
+        start.check_given(self.integrator.name(), n, d)?;
+        let kept = keep.nodes(self.grid.steps())?;
+        let width = keep.dim(d);
+        let lengths = self.grid.lengths();
+        let brownian = Brownian::new(noise.fork("path"), &lengths)?;
+        let first = rows.start;
+        let jumps: Vec<AtomicU64> = (0..n).map(|_| AtomicU64::new(0)).collect();
+        let steps = AtomicU64::new(0);
+        let mut states = Array3::zeros((n, kept.len(), width));
+        let out = states.as_slice_mut().expect("made in standard layout");
+        fill_rows(rows, kept.len() * width, self.sde.batching(), control, out, |rows, out, scratch| {
+            let rows: Vec<u64> = rows.collect();
+            let mut x = Array2::zeros((rows.len(), d));
+            start.write(&rows, first, self.grid.first(), &mut x, |_| ())?;
+            let clocks = rows.iter().map(|&row| Clock::new(noise.fork("jumps").row_stream(row), self.bound));
+            let mut clocks: Vec<Clock> = clocks.collect();
+            let mut w = Array2::zeros((rows.len(), self.sde.noise_dim()));
+            let mut next = 0;
+            for (node, &length) in lengths.iter().chain(&[0.0]).enumerate() {
+                if kept.get(next) == Some(&node) {
+                    let slots = out.chunks_exact_mut(width).skip(next).step_by(kept.len());
+                    keep.write(node, self.grid.node(node), x.as_slice().expect("standard layout"), slots);
+                    next += 1;
+                }
+                if node < self.grid.steps() {
+                    brownian.increments_into(&rows, Node::whole(node as u64), &mut w);
+                    let step = Cut { of: self, index: node, length, extra: noise.fork("extra") };
+                    step.all_rows(&rows, &mut clocks, &w, &mut x, scratch)?;
+                    check_finite("the state", &rows, node as u64, self.grid.node(node).t, x.view())?;
+                }
+            }
+            for (&row, clock) in rows.iter().zip(&clocks) {
+                jumps[(row - first) as usize].store(clock.jumps, Ordering::Relaxed);
+            }
+            let cuts: u64 = clocks.iter().map(|clock| clock.candidates).sum();
+            steps.fetch_add(cuts + (rows.len() * self.grid.steps()) as u64, Ordering::Relaxed);
+            Ok(())
+        })?;
+        let accepted = steps.into_inner();
+        let statistics =
+            Statistics { calls: accepted * self.integrator.calls() as u64, accepted, rejected: 0 };
+        let times = kept.iter().map(|&k| self.grid.node(k)).collect();
+        Ok(JumpRun {
+            trajectory: Trajectory { times, states, statistics },
+            jumps: jumps.into_iter().map(AtomicU64::into_inner).collect(),
+        })
+    }
+}
+
+/// The candidates of a row.
+struct Clock {
+    stream: RowStream,
+    /// Time from the start of the current step to the next candidate.
+    ahead: f64,
+    candidates: u64,
+    jumps: u64,
+}
+
+impl Clock {
+    fn new(mut stream: RowStream, bound: f64) -> Clock {
+        let ahead = waiting_time(&mut stream, bound);
+        Clock { stream, ahead, candidates: 0, jumps: 0 }
+    }
+}
+
+/// Exponential with rate `bound`; infinite at rate 0.
+fn waiting_time(stream: &mut RowStream, bound: f64) -> f64 {
+    -stream.uniform().ln() / bound
+}
+
+/// One step of the grid, cut at the candidates.
+struct Cut<'a, E, K, I, J> {
+    of: &'a JumpDiffusion<E, K, I, J>,
+    index: usize,
+    length: f64,
+    extra: Noise,
+}
+
+impl<E, K, I, J> Cut<'_, E, K, I, J> {
+    fn all_rows<F: Real>(
+        &self,
+        rows: &[u64],
+        clocks: &mut [Clock],
+        w: &Array2<F>,
+        x: &mut Array2<F>,
+        scratch: &mut Scratch,
+    ) -> Result<(), Error>
+    where
+        E: Sde<F>,
+        K: Integrator<F>,
+        I: Fn(Time, &[F]) -> f64,
+        J: Fn(Time, &mut [F], &mut RowStream),
+    {
+        // The quiet rows in one batch, first: they are most of them.
+        let quiet: Vec<usize> = (0..rows.len()).filter(|&i| clocks[i].ahead >= self.length).collect();
+        if quiet.len() == rows.len() {
+            self.part(rows, [0.0, self.length], w, x, scratch)?;
+        } else if !quiet.is_empty() {
+            let of_rows: Vec<u64> = quiet.iter().map(|&i| rows[i]).collect();
+            let mut moved = x.select(Axis(0), &quiet);
+            self.part(&of_rows, [0.0, self.length], &w.select(Axis(0), &quiet), &mut moved, scratch)?;
+            for (&i, moved) in quiet.iter().zip(moved.rows()) {
+                x.row_mut(i).assign(&moved);
+            }
+        }
+        for (i, clock) in clocks.iter_mut().enumerate() {
+            if clock.ahead >= self.length {
+                clock.ahead -= self.length;
+            } else {
+                let mut row = x.select(Axis(0), &[i]);
+                self.one_row(rows[i], clock, w.select(Axis(0), &[i]), &mut row, scratch)?;
+                x.row_mut(i).assign(&row.row(0));
+            }
+        }
+        Ok(())
+    }
+
+    /// The step of a row that has candidates in it.
+    fn one_row<F: Real>(
+        &self,
+        row: u64,
+        clock: &mut Clock,
+        mut w: Array2<F>,
+        x: &mut Array2<F>,
+        scratch: &mut Scratch,
+    ) -> Result<(), Error>
+    where
+        E: Sde<F>,
+        K: Integrator<F>,
+        I: Fn(Time, &[F]) -> f64,
+        J: Fn(Time, &mut [F], &mut RowStream),
+    {
+        let mut at = 0.0;
+        let mut before = w.clone();
+        while at + clock.ahead < self.length {
+            let (left, until) = (self.length - at, clock.ahead);
+            // The increment until the candidate, given that until the end of the step: a Brownian bridge.
+            let (share, spread) = (F::of(until / left), F::of((until * (left - until) / left).sqrt()));
+            for (before, w) in before.iter_mut().zip(&mut w) {
+                *before = share * *w + spread * F::of(clock.stream.normal());
+                *w -= *before;
+            }
+            self.part(&[row], [at, at + until], &before, x, scratch)?;
+            at += until;
+            let time = self.time(at);
+            let state = x.as_slice_mut().expect("standard layout");
+            let intensity = (self.of.intensity)(time, state);
+            let ok = intensity >= 0.0 && intensity <= self.of.bound;
+            Error::domain(ok, "intensity", intensity, "between 0 and the bound")?;
+            clock.candidates += 1;
+            if clock.stream.uniform() * self.of.bound < intensity {
+                clock.jumps += 1;
+                (self.of.jump)(time, state, &mut clock.stream);
+            }
+            clock.ahead = waiting_time(&mut clock.stream, self.of.bound);
+        }
+        clock.ahead -= self.length - at;
+        self.part(&[row], [at, self.length], &w, x, scratch)
+    }
+
+    /// The diffusion between two offsets into the step.
+    fn part<F: Real>(
+        &self,
+        rows: &[u64],
+        [start, end]: [f64; 2],
+        w: &Array2<F>,
+        x: &mut Array2<F>,
+        scratch: &mut Scratch,
+    ) -> Result<(), Error>
+    where
+        E: Sde<F>,
+        K: Integrator<F>,
+    {
+        // Two candidates at the same time in floating point.
+        if start == end {
+            return Ok(());
+        }
+        let step = SdeStep {
+            rows,
+            from: self.time(start),
+            to: self.time(end),
+            length: end - start,
+            w,
+            area: None,
+            levy: None,
+            extra: self.extra,
+            index: self.index as u64,
+        };
+        self.of.integrator.step(&self.of.sde, step, x, scratch)
+    }
+
+    /// The time at an offset into the step; exact at its ends.
+    fn time(&self, offset: f64) -> Time {
+        let (a, b) = (self.of.grid.node(self.index), self.of.grid.node(self.index + 1));
+        a.between(b, offset / self.length)
+    }
+}
