@@ -399,7 +399,7 @@ fn impossible_files_are_refused() {
     message(open(&folder.file("missing/x.npy"), &id(0..4), 2).unwrap_err());
     fs::write(folder.file("plain"), "").unwrap();
     message(open(&folder.file("plain/x.npy"), &id(0..4), 2).unwrap_err());
-    message(open(&folder.0, &id(0..4), 2).unwrap_err());
+    message(open(&folder.path, &id(0..4), 2).unwrap_err());
     // The journal's place is taken by a folder: no run begins.
     fs::create_dir(folder.file("x.npy.journal")).unwrap();
     message(open(&path, &id(0..4), 2).unwrap_err());
