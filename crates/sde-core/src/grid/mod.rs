@@ -13,7 +13,7 @@
 //! where clock and ratio are 0. Steps uniform in the log-signal-to-noise ratio `2 ln(α/σ)` are those of [`geometric`].
 //!
 //! ```
-//! use sde_core::{Flow, FrozenScore, LinearProcess, grid};
+//! use sde_core::{Flow, grid};
 //! # fn main() -> Result<(), numeric::Error> {
 //! let ratios = grid::to_data(&grid::karras(80.0, 0.002, 7.0, 17)?)?;   // the 18 steps of Karras et al.
 //! assert_eq!((ratios.steps(), ratios.node(17).t, ratios.last().t), (18, 0.002, 0.0));

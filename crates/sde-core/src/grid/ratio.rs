@@ -45,7 +45,7 @@ pub fn karras(max: f64, min: f64, rho: f64, steps: usize) -> Result<TimeGrid, Er
 ///
 /// ```
 /// let grid = sde_core::grid::geometric(100.0, 0.01, 4)?;
-/// assert!(grid.nodes().iter().zip([100.0, 10.0, 1.0, 0.1, 0.01]).all(|(a, b)| (a.t / b - 1.0).abs() < 1e-15));
+/// assert!(grid.nodes().iter().zip([100.0, 10.0, 1.0, 0.1, 0.01]).all(|(a, b)| (a.t / b - 1.0).abs() < 1e-14));
 /// # Ok::<(), numeric::Error>(())
 /// ```
 ///
