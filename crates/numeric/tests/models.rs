@@ -155,6 +155,13 @@ fn adapters_compose() {
 }
 
 #[test]
+fn grids_on_an_axis_without_end_can_be_refined() {
+    let times = [2.0, 1.0, 0.5].map(Time::of).to_vec();
+    let fine = TimeGrid::from_times(times).expect("valid").refined(1);
+    assert_eq!(fine.nodes(), [2.0, 1.5, 1.0, 0.75, 0.5].map(Time::of));
+}
+
+#[test]
 fn bad_grids_are_refused() {
     for nodes in [
         vec![],
