@@ -26,7 +26,7 @@
 
 pub mod fit;
 pub mod grid;
-mod integrator;
+pub mod integrator;
 mod method;
 mod mixture;
 mod run;
@@ -34,7 +34,7 @@ mod sampler;
 mod schedule;
 mod sde;
 
-pub use integrator::{Integrator, Needs, Orders, SdeStep};
+pub use integrator::{Integrator, Needs, Orders, SdeStep, Solver};
 pub use method::{
     EulerMaruyama, ExponentialIntegrator, FrozenDenoiser, FrozenScore, GaussianStep, History,
     LocallyMomentMatched, Method, MomentMatched, ProbabilityFlowHeun, Spread, Step, add_noise, gaussian_step,
@@ -45,4 +45,8 @@ pub use numeric;
 pub use run::{Keep, Start, StateMap, Statistics, Trajectory};
 pub use sampler::Sampler;
 pub use schedule::{CosineVp, LinearProcess, LinearVp, Ou, VariancePreserving, transition};
-pub use sde::{NoiseClass, Reading, Sde};
+pub use sde::{
+    Additive, CoxIngersollRoss, CriticallyDamped, Diagonal, ExactTransition, General, GeometricBrownian,
+    InReading, NoiseClass, OrnsteinUhlenbeck, OverdampedLangevin, PairKernel, Reading, Sde,
+    UnderdampedLangevin, add_noise_drift, as_ito, as_stratonovich, problems,
+};
