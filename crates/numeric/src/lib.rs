@@ -51,7 +51,7 @@ pub use field::{
 };
 pub use gemm::Packed;
 pub use model::{Level, Model, Predicting, Prediction, Schedule};
-pub use noise::{Brownian, Node, Noise, RowStream};
+pub use noise::{Brownian, BrownianCursor, Node, Noise, RowStream};
 pub use real::Real;
 pub use run::{Control, check_finite, fill_rows, run_blocks, run_rows};
 pub use time::{Time, TimeGrid, Times};

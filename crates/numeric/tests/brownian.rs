@@ -1,7 +1,9 @@
 //! Brownian paths against their law, and against themselves asked for in other ways.
 
-use numeric::ndarray::Array2;
-use numeric::{Brownian, Node, Noise, Real};
+use std::ops::Range;
+
+use numeric::ndarray::{Array2, s};
+use numeric::{Brownian, BrownianCursor, Error, Node, Noise, Real, Scratch};
 use proptest::prelude::*;
 use statrs::distribution::{ContinuousCDF, Normal};
 use verify::{Family, kolmogorov_smirnov, normal_p_value, seed};
@@ -136,6 +138,336 @@ fn increments_and_areas_have_their_law() {
     family.assert();
 }
 
+/// Increments, and areas where the tree has them, over an interval of ticks.
+fn between<F: Real>(
+    brownian: &Brownian,
+    rows: &[u64],
+    cell: u64,
+    ticks: Range<u64>,
+    d: usize,
+) -> Vec<Array2<F>> {
+    let [mut w, mut h] = [(); 2].map(|()| Array2::from_elem((rows.len(), d), F::nan()));
+    let scratch = &mut Scratch::new();
+    if !brownian.has_areas() {
+        brownian.between_into(rows, cell, ticks, &mut w, None, scratch);
+        return vec![w];
+    }
+    brownian.between_into(rows, cell, ticks, &mut w, Some(&mut h), scratch);
+    vec![w, h]
+}
+
+/// A tick, often on a coarse grid, often near another.
+fn tick() -> impl Strategy<Value = u64> {
+    let coarse =
+        (0..=12_u32).prop_flat_map(|level| (0..=1_u64 << level).prop_map(move |i| i << (40 - level)));
+    let near =
+        (coarse.clone(), -3..=3_i64).prop_map(|(t, e)| t.saturating_add_signed(e).min(Brownian::TICKS));
+    prop_oneof![coarse, near, 0..=Brownian::TICKS]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// An interval is Chen's sum of any two parts of it, to rounding; of a node, its own bits.
+    #[test]
+    fn intervals_add_up(key: u64, ticks in prop::array::uniform3(tick()), areas: bool, level in 0..=40_u32, bits: u64) {
+        let mut ticks = ticks;
+        ticks.sort_unstable();
+        let [from, middle, to] = ticks;
+        let lengths = [0.3, 2.0];
+        let make = if areas { Brownian::with_area } else { Brownian::new };
+        let brownian = make(Noise::new(key), &lengths).unwrap();
+        let rows = [2, 3, 4, 9];
+        let over = |ticks| between::<f64>(&brownian, &rows, 1, ticks, 3);
+        let (whole, left, right) = (over(from..to), over(from..middle), over(middle..to));
+        // Rounding errors are those of the nodes around the interval, which may be as large as the cell.
+        let size = 1e-14 * 2_f64.sqrt();
+        prop_assert!((&left[0] + &right[0] - &whole[0]).iter().all(|e| e.abs() < size));
+        if areas && from < to {
+            let [a, b] = [middle - from, to - middle].map(|ticks| ticks as f64 / (to - from) as f64);
+            let chen = &left[1] * a + &right[1] * b + (&left[0] * b - &right[0] * a) * 0.5;
+            prop_assert!((chen - &whole[1]).iter().all(|e| e.abs() < size));
+        }
+        let node = Node { cell: 1, level, index: bits >> 24 & ((1 << level) - 1) };
+        let mut w = Array2::zeros((4, 3));
+        brownian.increments_into(&rows, node, &mut w);
+        prop_assert_eq!(&over(node.ticks())[0], &w);
+        if areas {
+            prop_assert_eq!(&over(node.ticks())[1], &pair(&brownian, &rows, node, 3)[1]);
+        }
+    }
+
+    /// A cursor gives the same bits in any order of queries, and a shard of the rows the same as all.
+    #[test]
+    fn order_and_shards_make_no_difference(
+        key: u64, queries in prop::collection::vec((tick(), tick(), 0..2_u64), 1..12), areas: bool
+    ) {
+        let lengths = [0.3, 2.0];
+        let make = if areas { Brownian::with_area } else { Brownian::new };
+        let brownian = make(Noise::new(key), &lengths).unwrap();
+        let rows: Vec<u64> = (5..14).collect();
+        let mut cursor = BrownianCursor::<f32>::new(brownian, &rows, 0);
+        let mut at = 0;
+        for (a, b, cell) in queries {
+            let ticks = a.min(b)..a.max(b);
+            if cell != at {
+                at = cell;
+                cursor.restart(&rows, cell);
+            }
+            let expected = between::<f32>(&brownian, &rows, cell, ticks.clone(), 3);
+            let [mut w, mut h] = [(); 2].map(|()| Array2::zeros((9, 3)));
+            cursor.between_into(ticks.clone(), &mut w, areas.then_some(&mut *h));
+            prop_assert_eq!(&w, &expected[0]);
+            prop_assert!(!areas || h == expected[1]);
+            for (value, expected) in between::<f32>(&brownian, &rows[4..6], cell, ticks, 3).iter().zip(&expected) {
+                prop_assert_eq!(value, expected.slice(s![4..6, ..]));
+            }
+        }
+    }
+}
+
+/// An interval against the plain sum of its leaves, of which the tree is asked one by one.
+#[test]
+fn intervals_are_the_sums_of_their_leaves() {
+    let lengths = [2.0];
+    let rows = [0, 1, 7];
+    for make in [Brownian::new, Brownian::with_area] {
+        let brownian = make(Noise::new(5), &lengths).unwrap();
+        let leaf = |index| Node { cell: 0, level: 6, index };
+        for (from, to) in [(0, 64), (0, 1), (63, 64), (1, 63), (13, 50), (31, 33), (32, 33), (20, 20)] {
+            let found = between::<f64>(&brownian, &rows, 0, from << 34..to << 34, 2);
+            // The integral of the path is the sum of length·(W before + W/2 + H) over the leaves.
+            let (mut before, mut integral) = (Array2::<f64>::zeros((3, 2)), Array2::<f64>::zeros((3, 2)));
+            for index in from..to {
+                let mut w = Array2::zeros((3, 2));
+                brownian.increments_into(&rows, leaf(index), &mut w);
+                if brownian.has_areas() {
+                    let h = &pair::<f64>(&brownian, &rows, leaf(index), 2)[1];
+                    integral += &((&before + &w * 0.5 + h) * (2.0 / 64.0));
+                }
+                before += &w;
+            }
+            assert!((&before - &found[0]).iter().all(|e| e.abs() < 1e-14), "{from} {to}");
+            if let Some(h) = found.get(1).filter(|_| from < to) {
+                let length = 2.0 * (to - from) as f64 / 64.0;
+                let area = integral / length - before * 0.5;
+                assert!((area - h).iter().all(|e| e.abs() < 1e-14), "{from} {to}");
+            }
+        }
+    }
+}
+
+/// Walking a cell by dyadic steps splits every node once; a rejected step splits nothing twice.
+#[test]
+fn a_cursor_splits_each_node_once() {
+    let lengths = [1.0];
+    let brownian = Brownian::with_area(Noise::new(5), &lengths).unwrap();
+    let mut cursor = BrownianCursor::<f64>::new(brownian, &[3], 0);
+    let (mut w, step) = (Array2::zeros((1, 2)), Brownian::TICKS >> 10);
+    for i in 0..1 << 10 {
+        cursor.between_into(i * step..(i + 1) * step, &mut w, None);
+    }
+    assert_eq!(cursor.num_splits(), (1 << 10) - 1);
+    cursor.restart(&[3], 0);
+    // Two steps of 1/4 asked as 1/2 first: the root, and its left half.
+    for (from, to) in [(0, 2), (0, 1), (1, 2), (2, 4), (2, 3), (3, 4)] {
+        cursor.between_into(from << 38..to << 38, &mut w, None);
+    }
+    assert_eq!(cursor.num_splits(), (1 << 10) - 1 + 3);
+}
+
+/// The law given what an adaptive method has seen: a step is asked for, rejected, and asked for in parts, at ticks of
+/// no node. What is asked for first is a step of which the second is a part. False alarms: 1 in 1000.
+#[test]
+fn parts_of_rejected_steps_have_their_conditional_law() {
+    let mut family = Family::new(1e-3).unwrap();
+    let lengths = [2.0];
+    let rows: Vec<u64> = (0..20_000).collect();
+    for areas in [false, true] {
+        let make = if areas { Brownian::with_area } else { Brownian::new };
+        let brownian = make(Noise::new(seed(210 + u64::from(areas))), &lengths).unwrap();
+        let mut cursor = BrownianCursor::<f64>::new(brownian, &rows, 0);
+        // (rejected step, the part taken instead); the last ones lie within a few ticks of each other.
+        let quarter = Brownian::TICKS / 4;
+        for (whole, part) in [
+            (0..4 * quarter, 0..2 * quarter),
+            (0..2 * quarter, 0..quarter),
+            (quarter..2 * quarter, quarter..quarter + 12_345),
+            (123_456_789..3 * quarter + 17, 123_456_789..quarter + 1),
+            (2 * quarter - 3..2 * quarter + 4, 2 * quarter - 3..2 * quarter + 2),
+        ] {
+            let [mut w, mut h, mut wp, mut hp] = [(); 4].map(|()| Array2::zeros((rows.len(), 2)));
+            cursor.between_into(whole.clone(), &mut w, areas.then_some(&mut *h));
+            cursor.between_into(part.clone(), &mut wp, areas.then_some(&mut *hp));
+            let length = brownian.elapsed(0, whole.end) - brownian.elapsed(0, whole.start);
+            let u = (part.end - part.start) as f64 / (whole.end - whole.start) as f64;
+            // A bridge: mean uW + 6u(1 − u)H; variance u(1 − u), less 3u²(1 − u)² if H is known.
+            let v = u * (1.0 - u);
+            let (mean, variance) =
+                if areas { (&w * u + &h * (6.0 * v), v - 3.0 * v * v) } else { (&w * u, v) };
+            let z = (wp - mean) / (variance * length).sqrt();
+            let name = format!("{part:?} of {whole:?}, {}", if areas { "given W, H" } else { "given W" });
+            let fit = kolmogorov_smirnov(z.as_slice().unwrap(), |z| Normal::standard().cdf(z)).unwrap();
+            family.push(format!("{name}: law"), fit.p_value);
+            let count = z.len() as f64;
+            let squares: f64 = z.iter().map(|z| (z * z - 1.0) / 2_f64.sqrt()).sum();
+            family.push(format!("{name}: variance"), normal_p_value(squares / count.sqrt()));
+            family.push(format!("{name}: mean"), normal_p_value(z.sum() / count.sqrt()));
+            let cross = (&z * &w / length.sqrt()).sum() / count.sqrt();
+            family.push(format!("{name}: independent of W"), normal_p_value(cross));
+            if areas {
+                let cross = (&z * &h / (length / 12.0).sqrt()).sum() / count.sqrt();
+                family.push(format!("{name}: independent of H"), normal_p_value(cross));
+                // The area of the part, N(0, part/12) whatever its increment.
+                let area = hp / (u * length / 12.0).sqrt();
+                let fit =
+                    kolmogorov_smirnov(area.as_slice().unwrap(), |z| Normal::standard().cdf(z)).unwrap();
+                family.push(format!("{name}: law of H"), fit.p_value);
+            }
+        }
+    }
+    family.assert();
+}
+
+/// Lévy areas of a node at some depth; of other coordinates if asked.
+fn levy(brownian: &Brownian, rows: &[u64], node: Node, depth: u32, m: usize) -> Array2<f64> {
+    let [w, h] = pair::<f64>(brownian, rows, node, m);
+    let mut out = Array2::from_elem((rows.len(), m * m.saturating_sub(1) / 2), f64::NAN);
+    brownian.levy_areas_into(rows, node, depth, [&w, &h], &mut out, &mut Scratch::new());
+    out
+}
+
+/// Against the sums ½ Σ (W^j ΔW^k − W^k ΔW^j) over leaves that are asked for one by one, plus the leaves' means.
+#[test]
+fn levy_areas_are_sums_over_the_leaves() {
+    let lengths = [0.5, 2.0];
+    let brownian = Brownian::with_area(Noise::new(8), &lengths).unwrap();
+    let (rows, m) = ([1, 2, 3, 50], 4);
+    for (node, depth) in [
+        (Node::whole(1), 0),
+        (Node::whole(0), 1),
+        (Node { cell: 1, level: 3, index: 5 }, 5),
+        (Node { cell: 0, level: 38, index: 77 }, 2),
+        (Node { cell: 0, level: 40, index: 77 }, 0),
+    ] {
+        let found = levy(&brownian, &rows, node, depth, m);
+        let (mut before, mut expected) = (Array2::<f64>::zeros((4, m)), Array2::<f64>::zeros(found.dim()));
+        for leaf in 0..1_u64 << depth {
+            let at = Node { level: node.level + depth, index: node.index << depth | leaf, ..node };
+            let [w, h] = pair::<f64>(&brownian, &rows, at, m);
+            for i in 0..rows.len() {
+                let mut pair = 0;
+                for j in 0..m {
+                    for k in j + 1..m {
+                        expected[[i, pair]] += 0.5
+                            * (before[[i, j]] * w[[i, k]] - before[[i, k]] * w[[i, j]])
+                            + h[[i, j]] * w[[i, k]]
+                            - w[[i, j]] * h[[i, k]];
+                        pair += 1;
+                    }
+                }
+            }
+            before += &w;
+        }
+        let scale = brownian.length(node);
+        assert!((&found - &expected).iter().all(|e| e.abs() < 1e-14 * scale), "{node:?} {depth}");
+        // A shard, and fewer coordinates.
+        assert_eq!(levy(&brownian, &rows[1..3], node, depth, m), found.slice(s![1..3, ..]));
+        assert_eq!(levy(&brownian, &rows, node, depth, 2), found.slice(s![.., ..1]));
+    }
+    assert_eq!(levy(&brownian, &rows, Node::whole(0), 3, 1).dim(), (4, 0));
+}
+
+/// Swapping two coordinates changes the sign: computed by hand from swapped increments and areas, at depth 0.
+#[test]
+fn levy_areas_are_antisymmetric() {
+    let brownian = Brownian::with_area(Noise::new(8), &[1.0]).unwrap();
+    let [w, h] = pair::<f64>(&brownian, &[0, 1, 2], Node::whole(0), 2);
+    let area = |[w, h]: [&Array2<f64>; 2]| {
+        let mut out = Array2::zeros((3, 1));
+        brownian.levy_areas_into(&[0, 1, 2], Node::whole(0), 0, [w, h], &mut out, &mut Scratch::new());
+        out
+    };
+    let swap = |a: &Array2<f64>| Array2::from_shape_fn(a.dim(), |(i, j)| a[[i, 1 - j]]);
+    assert_eq!(area([&w, &h]), -area([&swap(&w), &swap(&h)]));
+}
+
+/// Variance h²/4 less h²/(12·2^depth) at every depth, and mean-square differences between depths as documented, against Riemann sums
+/// that do not use the conditional mean. False alarms: 1 in 1000.
+#[test]
+fn levy_areas_converge_as_documented() {
+    let mut family = Family::new(1e-3).unwrap();
+    let lengths = [0.7];
+    let brownian = Brownian::with_area(Noise::new(seed(220)), &lengths).unwrap();
+    let (node, fine) = (Node { cell: 0, level: 1, index: 1 }, 10_u32);
+    let length = brownian.length(node);
+    let rows: Vec<u64> = (0..4000).collect();
+    let at_depth = |depth| levy(&brownian, &rows, node, depth, 3) / length;
+    // Riemann sums over the leaves: the martingale part of each leaf, h²/4, is lost.
+    let mut riemann = Array2::<f64>::zeros((rows.len(), 3));
+    let mut before = Array2::<f64>::zeros((rows.len(), 3));
+    let mut cursor = BrownianCursor::<f64>::new(brownian, &rows, 0);
+    let step = Brownian::TICKS >> (1 + fine);
+    for leaf in 0..1 << fine {
+        let start = node.ticks().start + leaf * step;
+        let mut w = Array2::zeros((rows.len(), 3));
+        cursor.between_into(start..start + step, &mut w, None);
+        for (mut a, (b, w)) in riemann.rows_mut().into_iter().zip(before.rows().into_iter().zip(w.rows())) {
+            for (pair, (j, k)) in [(0, 1), (0, 2), (1, 2)].into_iter().enumerate() {
+                a[pair] += 0.5 * (b[j] * w[k] - b[k] * w[j]) / length;
+            }
+        }
+        before += &w;
+    }
+    // Means over rows of the three pairs together: the rows are independent, the pairs are not.
+    let mut judge = |name: String, a: &Array2<f64>, expected: f64| {
+        let per_row = a.mapv(|a| a * a).mean_axis(numeric::ndarray::Axis(1)).unwrap();
+        let error = per_row.std(1.0) / (rows.len() as f64).sqrt();
+        let mean = per_row.mean().unwrap();
+        println!(
+            "{name}: {:.4} of what is expected, standard error {:.4}",
+            mean / expected,
+            error / expected
+        );
+        family.push(name, normal_p_value((mean - expected) / error));
+    };
+    judge("E A², Riemann".into(), &riemann, (1.0 - 0.5_f64.powi(fine as i32)) / 4.0);
+    for depth in 0..=6 {
+        let a = at_depth(depth);
+        let rest = 0.5_f64.powi(depth as i32) / 12.0;
+        judge(format!("E A², depth {depth}"), &a, 0.25 - rest);
+        // With A the area, D this one and R the Riemann sum, in units of h²: E(A − D)² = 2^-depth/12, E(A − R)² =
+        // 2^-fine/4, and A − R, the areas within the fine leaves, meets D only in the parts H^j W^k of these leaves, each of
+        // weight 2^(depth − fine), so E(A − D)(A − R) = 2^-fine/4 − 2^(depth − 2 fine)/6.
+        let leaves = 0.5_f64.powi(fine as i32);
+        let overlap = 0.5_f64.powi(fine as i32 - depth as i32) * leaves / 6.0;
+        judge(format!("error of depth {depth}"), &(&a - &riemann), rest - leaves / 4.0 + 2.0 * overlap);
+    }
+    family.assert();
+}
+
+#[test]
+fn ends_of_a_cell_are_exact() {
+    let lengths = [0.1, 1e-300, 3.0];
+    let brownian = Brownian::new(Noise::new(1), &lengths).unwrap();
+    for (cell, length) in lengths.into_iter().enumerate() {
+        let cell = cell as u64;
+        assert_eq!(brownian.tick(cell, 0.0).unwrap(), 0);
+        assert_eq!(brownian.tick(cell, length).unwrap(), Brownian::TICKS);
+        assert_eq!((brownian.elapsed(cell, 0), brownian.elapsed(cell, Brownian::TICKS)), (0.0, length));
+        assert_eq!(brownian.tick(cell, length / 4.0).unwrap(), Brownian::TICKS / 4);
+        for outside in [-1e-9 * length, length * (1.0 + f64::EPSILON), f64::NAN, f64::INFINITY] {
+            let refused = brownian.tick(cell, outside).unwrap_err();
+            assert!(matches!(refused, Error::Domain { parameter: "elapsed", .. }), "{refused}");
+        }
+        assert!(between::<f64>(&brownian, &[4], cell, 7..7, 2)[0].iter().all(|&w| w == 0.0));
+        let last = between::<f64>(&brownian, &[4], cell, Brownian::TICKS - 1..Brownian::TICKS, 2);
+        let mut w = Array2::zeros((1, 2));
+        brownian.increments_into(&[4], Node { cell, level: 40, index: (1 << 40) - 1 }, &mut w);
+        assert_eq!(last[0], w);
+    }
+}
+
 #[test]
 #[should_panic(expected = "the tree has no areas")]
 fn areas_of_a_plain_tree() {
@@ -147,4 +479,27 @@ fn areas_of_a_plain_tree() {
 fn plain_split_of_a_tree_with_areas() {
     let [w, mut l, mut r] = [(); 3].map(|()| Array2::<f64>::zeros((1, 1)));
     Brownian::with_area(Noise::new(0), &[1.0]).unwrap().split_into(&[0], Node::whole(0), &w, &mut l, &mut r);
+}
+
+#[test]
+#[should_panic(expected = "is no interval of the ticks of a cell")]
+fn ticks_beyond_the_cell() {
+    let brownian = Brownian::new(Noise::new(0), &[1.0]).unwrap();
+    let _ = between::<f64>(&brownian, &[0], 0, 0..Brownian::TICKS + 1, 1);
+}
+
+#[test]
+#[should_panic(expected = "the tree has no areas")]
+fn areas_between_ticks_of_a_plain_tree() {
+    let brownian = Brownian::new(Noise::new(0), &[1.0]).unwrap();
+    let [mut w, mut h] = [(); 2].map(|()| Array2::<f64>::zeros((1, 1)));
+    brownian.between_into(&[0], 0, 0..1, &mut w, Some(&mut h), &mut Scratch::new());
+}
+
+#[test]
+#[should_panic(expected = "the shape of the last query")]
+fn another_width_in_a_cursor() {
+    let mut cursor = BrownianCursor::<f64>::new(Brownian::new(Noise::new(0), &[1.0]).unwrap(), &[0], 0);
+    cursor.between_into(0..5, &mut Array2::zeros((1, 1)), None);
+    cursor.between_into(0..5, &mut Array2::zeros((1, 2)), None);
 }

@@ -3,12 +3,11 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use numeric::ndarray::{Array2, Array3, Axis};
-use numeric::{
-    Brownian, Control, Error, Node, Noise, Real, RowStream, Scratch, Time, TimeGrid, check_finite, fill_rows,
-};
+use numeric::ndarray::{Array2, ArrayRef2, Axis};
+use numeric::{Brownian, Control, Error, Node, Noise, Real, RowStream, Scratch, Time, TimeGrid};
 
 use crate::integrator::{Integrator, Needs, SdeStep, check_solves};
+use crate::run::GridRun;
 use crate::{Keep, Sde, Start, Statistics, Trajectory};
 
 /// A diffusion that jumps: `dX = f dt + g dW + (c(t, X₋) − X₋) dN`, where N jumps with intensity `λ(t, X₋)`.
@@ -114,50 +113,37 @@ impl<E, K, I, J> JumpDiffusion<E, K, I, J> {
                 "rows with jumps are stepped alone: the equation must compute each row from that row alone",
             );
         }
-        let d = self.sde.dim();
-        let n = usize::try_from(rows.end.saturating_sub(rows.start)).expect("rows fit into memory");
-        start.check_given(self.integrator.name(), n, d)?;
-        let kept = keep.nodes(self.grid.steps())?;
-        let width = keep.dim(d);
+        let (dim, batching) = (self.sde.dim(), self.sde.batching());
+        let course = GridRun { grid: &self.grid, start, keep, rows, dim, batching };
+        start.check_given(self.integrator.name(), course.count(), dim)?;
         let lengths = self.grid.lengths();
         let brownian = Brownian::new(noise.fork("path"), &lengths)?;
-        let first = rows.start;
-        let jumps: Vec<AtomicU64> = (0..n).map(|_| AtomicU64::new(0)).collect();
+        let (streams, extra) = (noise.fork("jumps"), noise.fork("extra"));
+        let jumps: Vec<AtomicU64> = (0..course.count()).map(|_| AtomicU64::new(0)).collect();
         let steps = AtomicU64::new(0);
-        let mut states = Array3::zeros((n, kept.len(), width));
-        let out = states.as_slice_mut().expect("made in standard layout");
-        fill_rows(rows, kept.len() * width, self.sde.batching(), control, out, |rows, out, scratch| {
-            let rows: Vec<u64> = rows.collect();
-            let mut x = Array2::zeros((rows.len(), d));
-            start.write(&rows, first, self.grid.first(), &mut x, |_| ())?;
-            let clocks = rows.iter().map(|&row| Clock::new(noise.fork("jumps").row_stream(row), self.bound));
-            let mut clocks: Vec<Clock> = clocks.collect();
-            let mut w = Array2::zeros((rows.len(), self.sde.noise_dim()));
-            let mut next = 0;
-            for (node, &length) in lengths.iter().chain(&[0.0]).enumerate() {
-                if kept.get(next) == Some(&node) {
-                    let slots = out.chunks_exact_mut(width).skip(next).step_by(kept.len());
-                    keep.write(node, self.grid.node(node), x.as_slice().expect("standard layout"), slots);
-                    next += 1;
+        let (times, states) = course.run(
+            control,
+            |_, _| (),
+            |rows, x, scratch, seen| {
+                let clocks = rows.iter().map(|&row| Clock::new(streams.row_stream(row), self.bound));
+                let mut clocks: Vec<Clock> = clocks.collect();
+                let mut w = Array2::zeros((rows.len(), self.sde.noise_dim()));
+                for (index, &length) in lengths.iter().enumerate() {
+                    brownian.increments_into(rows, Node::whole(index as u64), &mut w);
+                    Cut { of: self, index, length, extra }.all_rows(rows, &mut clocks, &w, x, scratch)?;
+                    seen(index + 1, x)?;
                 }
-                if node < self.grid.steps() {
-                    brownian.increments_into(&rows, Node::whole(node as u64), &mut w);
-                    let step = Cut { of: self, index: node, length, extra: noise.fork("extra") };
-                    step.all_rows(&rows, &mut clocks, &w, &mut x, scratch)?;
-                    check_finite("the state", &rows, node as u64, self.grid.node(node).t, x.view())?;
+                for (&row, clock) in rows.iter().zip(&clocks) {
+                    jumps[(row - course.rows.start) as usize].store(clock.jumps, Ordering::Relaxed);
                 }
-            }
-            for (&row, clock) in rows.iter().zip(&clocks) {
-                jumps[(row - first) as usize].store(clock.jumps, Ordering::Relaxed);
-            }
-            let cuts: u64 = clocks.iter().map(|clock| clock.candidates).sum();
-            steps.fetch_add(cuts + (rows.len() * self.grid.steps()) as u64, Ordering::Relaxed);
-            Ok(())
-        })?;
+                let cuts: u64 = clocks.iter().map(|clock| clock.candidates).sum();
+                steps.fetch_add(cuts + (rows.len() * lengths.len()) as u64, Ordering::Relaxed);
+                Ok(())
+            },
+        )?;
         let accepted = steps.into_inner();
         let statistics =
             Statistics { calls: accepted * self.integrator.calls() as u64, accepted, rejected: 0 };
-        let times = kept.iter().map(|&k| self.grid.node(k)).collect();
         Ok(JumpRun {
             trajectory: Trajectory { times, states, statistics },
             jumps: jumps.into_iter().map(AtomicU64::into_inner).collect(),
@@ -200,7 +186,7 @@ impl<E, K, I, J> Cut<'_, E, K, I, J> {
         rows: &[u64],
         clocks: &mut [Clock],
         w: &Array2<F>,
-        x: &mut Array2<F>,
+        x: &mut ArrayRef2<F>,
         scratch: &mut Scratch,
     ) -> Result<(), Error>
     where
@@ -282,7 +268,7 @@ impl<E, K, I, J> Cut<'_, E, K, I, J> {
         rows: &[u64],
         [start, end]: [f64; 2],
         w: &Array2<F>,
-        x: &mut Array2<F>,
+        x: &mut ArrayRef2<F>,
         scratch: &mut Scratch,
     ) -> Result<(), Error>
     where

@@ -39,7 +39,7 @@ mod sampler;
 mod schedule;
 mod sde;
 
-pub use integrator::{AdaptiveSolver, Integrator, Needs, Orders, SdeStep, Tolerance};
+pub use integrator::{AdaptiveSolver, Integrator, Needs, Orders, SdeStep, Solver, Tolerance};
 pub use jump::{JumpDiffusion, JumpRun};
 pub use method::{
     EulerMaruyama, ExponentialIntegrator, FrozenDenoiser, FrozenScore, GaussianStep, History,
@@ -56,4 +56,8 @@ pub use schedule::{
     CosineVp, DiscreteVp, DriftDiffusion, Edm, Flow, LinearProcess, LinearVp, Ou, ScaledLinearVp, SubVp,
     VariancePreserving, Ve, cosine_betas, linear_betas, noised, scaled_linear_betas,
 };
-pub use sde::{NoiseClass, Reading, ReverseTime, Sde};
+pub use sde::{
+    Additive, CoxIngersollRoss, CriticallyDamped, Diagonal, ExactTransition, General, GeometricBrownian,
+    InReading, NoiseClass, OrnsteinUhlenbeck, OverdampedLangevin, PairKernel, Reading, ReverseTime, Sde,
+    UnderdampedLangevin, add_noise_drift, as_ito, as_stratonovich, problems,
+};

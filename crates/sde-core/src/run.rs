@@ -1,7 +1,9 @@
 //! What a run starts from, what it keeps, and what it reports: the same for samplers, SDE and ODE solvers.
 
-use numeric::ndarray::{Array3, ArrayRef2, aview1};
-use numeric::{Error, Real, Time, check_finite};
+use std::ops::Range;
+
+use numeric::ndarray::{Array3, ArrayRef2, ArrayViewMut2, aview1};
+use numeric::{Batching, Control, Error, Real, Scratch, Time, TimeGrid, check_finite, fill_rows};
 
 /// Where the rows of a run start.
 #[derive(Clone, Copy, Debug)]
@@ -178,5 +180,86 @@ impl std::ops::AddAssign for Statistics {
         self.calls += other.calls;
         self.accepted += other.accepted;
         self.rejected += other.rejected;
+    }
+}
+
+/// Rows on their way along the nodes of a grid, whatever takes the steps: what all runs share.
+#[derive(Clone, Debug)]
+pub(crate) struct GridRun<'a, F> {
+    pub(crate) grid: &'a TimeGrid,
+    pub(crate) start: Start<'a, F>,
+    pub(crate) keep: Keep<'a, F>,
+    pub(crate) rows: Range<u64>,
+    /// Length d of a state.
+    pub(crate) dim: usize,
+    pub(crate) batching: Batching,
+}
+
+/// Takes the state at a node, after each step.
+pub(crate) type Seen<'s, F> = dyn FnMut(usize, &ArrayRef2<F>) -> Result<(), Error> + 's;
+
+impl<F: Real> GridRun<'_, F> {
+    /// Number of rows.
+    pub(crate) fn count(&self) -> usize {
+        usize::try_from(self.rows.end.saturating_sub(self.rows.start)).expect("rows fit into memory")
+    }
+
+    /// The times of the kept states, and the states.
+    ///
+    /// `walk(rows, x, scratch, seen)` takes the rows of a block from their start `x` along the grid and calls
+    /// `seen(k + 1, x)` after step k; `prior` writes starts where [`Start::Prior`] asks for them. Of several failing rows
+    /// the lowest is reported, as is the step at which a state stopped being finite.
+    pub(crate) fn run(
+        &self,
+        control: Control<'_>,
+        prior: impl Fn(&[u64], &mut ArrayRef2<F>) + Sync,
+        walk: impl Fn(&[u64], &mut ArrayRef2<F>, &mut Scratch, &mut Seen<'_, F>) -> Result<(), Error> + Sync,
+    ) -> Result<(Vec<Time>, Array3<F>), Error> {
+        let (n, steps) = (self.count(), self.grid.steps());
+        self.start.check(n, self.dim)?;
+        let kept = self.keep.nodes(steps)?;
+        let width = self.keep.dim(self.dim);
+        let mut states = Array3::zeros((n, kept.len(), width));
+        let out = states.as_slice_mut().expect("made in standard layout");
+        let (rows, per_row) = (self.rows.clone(), kept.len() * width);
+        fill_rows(rows, per_row, self.batching, control, out, |rows, out, scratch| {
+            let rows: Vec<u64> = rows.collect();
+            let shape = (rows.len(), self.dim);
+            // The last state lives where it ends.
+            let in_place = matches!(self.keep, Keep::Last);
+            let mut state: Vec<F> = scratch.take();
+            state.resize(if in_place { 0 } else { shape.0 * shape.1 }, F::zero());
+            let block = |checked: bool, state: &mut [F], out: &mut [F], scratch: &mut Scratch| {
+                let (slot, mut out) = if in_place { (out, None) } else { (state, Some(out)) };
+                let mut x = ArrayViewMut2::from_shape(shape, slot).expect("one state for each row");
+                let mut next = 0;
+                let mut keep = |node: usize, x: &ArrayRef2<F>| {
+                    if let (Some(out), true) = (&mut out, kept.get(next) == Some(&node)) {
+                        let slots = out.chunks_exact_mut(width).skip(next).step_by(kept.len());
+                        let x = x.as_slice().expect("states are in standard layout");
+                        self.keep.write(node, self.grid.node(node), x, slots);
+                        next += 1;
+                    }
+                };
+                self.start.write(&rows, self.rows.start, self.grid.first(), &mut x, |x| prior(&rows, x))?;
+                keep(0, &x);
+                walk(&rows, &mut x, scratch, &mut |node, x| {
+                    if checked || node == steps {
+                        let before = self.grid.node(node - 1).t;
+                        check_finite("the state", &rows, node as u64 - 1, before, x.view())?;
+                    }
+                    keep(node, x);
+                    Ok(())
+                })
+            };
+            let done = match block(false, &mut state, out, scratch) {
+                // What is not finite stays so until the end; where it began, the same run tells once more.
+                Err(Error::NotFinite { .. }) => block(true, &mut state, out, scratch),
+                done => done,
+            };
+            scratch.put(state);
+            done
+        })?;
+        Ok((kept.iter().map(|&k| self.grid.node(k)).collect(), states))
     }
 }

@@ -32,7 +32,7 @@ mod stream;
 
 use ndarray::ArrayRef2;
 
-pub use brownian::{Brownian, Node};
+pub use brownian::{Brownian, BrownianCursor, Node};
 pub use stream::RowStream;
 
 use crate::Real;

@@ -3,12 +3,11 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use numeric::ndarray::{Array2, Array3, ArrayRef2, Axis, s};
-use numeric::{
-    Brownian, Control, Error, Node, Noise, Real, Scratch, Time, TimeGrid, check_finite, fill_rows,
-};
+use numeric::ndarray::{Array2, ArrayRef2, Axis, s};
+use numeric::{Brownian, Control, Error, Node, Noise, Real, Scratch, Time, TimeGrid, check_finite};
 
 use super::{Integrator, Needs, SdeStep, check_solves};
+use crate::run::GridRun;
 use crate::{Keep, Sde, Start, Statistics, Trajectory};
 
 /// Ticks of a cell: the deepest nodes of its tree.
@@ -132,40 +131,28 @@ impl<F: Real, E: Sde<F>, K: Integrator<F>> AdaptiveSolver<F, E, K> {
         noise: Noise,
         control: Control<'_>,
     ) -> Result<Trajectory<F>, Error> {
-        let d = self.sde.dim();
-        let n = usize::try_from(rows.end.saturating_sub(rows.start)).expect("rows fit into memory");
-        start.check_given(self.integrator.name(), n, d)?;
-        let kept = keep.nodes(self.grid.steps())?;
-        let width = keep.dim(d);
-        let brownian = Brownian::with_area(noise.fork("path"), &self.lengths)?;
+        let (dim, batching) = (self.sde.dim(), self.sde.batching());
+        let course = GridRun { grid: &self.grid, start, keep, rows, dim, batching };
+        start.check_given(self.integrator.name(), course.count(), dim)?;
+        let noises = (Brownian::with_area(noise.fork("path"), &self.lengths)?, noise.fork("extra"));
         let counts = [const { AtomicU64::new(0) }; 2];
-        let mut states = Array3::zeros((n, kept.len(), width));
-        let out = states.as_slice_mut().expect("made in standard layout");
-        let first = rows.start;
-        fill_rows(rows, kept.len() * width, self.sde.batching(), control, out, |rows, out, scratch| {
-            let rows: Vec<u64> = rows.collect();
-            let mut block = Block::new(self, &rows, (brownian, noise.fork("extra")), start, first)?;
-            let mut next = 0;
-            let mut write = |node: usize, x: &[F]| {
-                if kept.get(next) == Some(&node) {
-                    let slots = out.chunks_exact_mut(width).skip(next).step_by(kept.len());
-                    keep.write(node, self.grid.node(node), x, slots);
-                    next += 1;
+        let (times, states) = course.run(
+            control,
+            |_, _| (),
+            |rows, x, scratch, seen| {
+                let mut block = Block::new(self, rows, noises, x);
+                for cell in 0..self.grid.steps() {
+                    block.walk(cell, scratch)?;
+                    seen(cell + 1, block.x)?;
                 }
-            };
-            write(0, block.states());
-            for cell in 0..self.grid.steps() {
-                block.walk(cell, scratch)?;
-                write(cell + 1, block.states());
-            }
-            for (count, of_block) in counts.iter().zip([block.accepted, block.rejected]) {
-                count.fetch_add(of_block, Ordering::Relaxed);
-            }
-            Ok(())
-        })?;
+                for (count, of_block) in counts.iter().zip([block.accepted, block.rejected]) {
+                    count.fetch_add(of_block, Ordering::Relaxed);
+                }
+                Ok(())
+            },
+        )?;
         let [accepted, rejected] = counts.map(AtomicU64::into_inner);
         let calls = 3 * self.integrator.calls() as u64 * (accepted + rejected);
-        let times = kept.iter().map(|&k| self.grid.node(k)).collect();
         Ok(Trajectory { times, states, statistics: Statistics { calls, accepted, rejected } })
     }
 }
@@ -189,7 +176,7 @@ struct Block<'a, F, E, K> {
     rows: &'a [u64],
     brownian: Brownian<'a>,
     extra: Noise,
-    x: Array2<F>,
+    x: &'a mut ArrayRef2<F>,
     places: Vec<Place>,
     /// W and H of each row's current node, `(n, m)`.
     current: [Array2<F>; 2],
@@ -204,13 +191,10 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
         solver: &'a AdaptiveSolver<F, E, K>,
         rows: &'a [u64],
         (brownian, extra): (Brownian<'a>, Noise),
-        start: Start<'_, F>,
-        first: u64,
-    ) -> Result<Self, Error> {
-        let (n, d, m) = (rows.len(), solver.sde.dim(), solver.sde.noise_dim());
-        let mut x = Array2::zeros((n, d));
-        start.write(rows, first, solver.grid.first(), &mut x, |_| ())?;
-        Ok(Block {
+        x: &'a mut ArrayRef2<F>,
+    ) -> Self {
+        let (n, m) = (rows.len(), solver.sde.noise_dim());
+        Block {
             solver,
             rows,
             brownian,
@@ -221,11 +205,7 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
             waiting: Vec::new(),
             accepted: 0,
             rejected: 0,
-        })
-    }
-
-    fn states(&self) -> &[F] {
-        self.x.as_slice().expect("made in standard layout")
+        }
     }
 
     /// Carries all rows through a cell.

@@ -1,12 +1,54 @@
-//! One step of a general stochastic differential equation.
+//! General stochastic differential equations: methods with fixed steps, and the solver that runs them.
+//!
+//! A method is a small value; a [`Solver`] is an equation, a method and a grid, and refuses a method that does not
+//! solve the equation. Strong orders (of paths) and weak orders (of laws), by class of noise:
+//!
+//! | method | solves | additive | scalar, diagonal | commutative | general |
+//! |---|---|---|---|---|---|
+//! | [`EulerMaruyama`] | Itô | 1 / 1 | ½ / 1 | ½ / 1 | ½ / 1 |
+//! | [`TamedEuler`] | Itô, drift that grows faster than linearly | 1 / 1 | ½ / 1 | ½ / 1 | ½ / 1 |
+//! | [`ImplicitEuler`] | Itô, stiff drift | 1 / 1 | ½ / 1 | ½ / 1 | ½ / 1 |
+//! | [`Milstein`] | both | 1 / 1 | 1 / 1 | 1 / 1 | |
+//! | [`LevyMilstein`] | both | 1 / 1 | 1 / 1 | 1 / 1 | 1 / 1 |
+//! | [`EulerHeun`] | Stratonovich | 1 / 1 | 1 / 1 | 1 / 1 | ½ / 1 |
+//! | [`Midpoint`] | Stratonovich | 1 / 1 | 1 / 1 | 1 / 1 | ½ / 1 |
+//! | [`Heun`] | Stratonovich | 1 / 2 | 1 / 1 | 1 / 1 | ½ / 1 |
+//! | [`Sra1`] | both | 1½ / 2 | | | |
+//! | [`Sri1W1`] | Itô | | 1½ / 2 | | |
+//! | [`PlatenWeak2`] | Itô | 1 / 2 | 1 / 2 | ½ / 2 | ½ / 2 |
+//! | [`Baoab`] | Langevin dynamics with inertia | – / 2 | | | |
+//!
+//! Additive noise makes both readings the same equation, so every method takes it. An equation in the other reading
+//! is rewritten by [`as_ito`](crate::as_ito) or [`as_stratonovich`](crate::as_stratonovich).
+//!
+//! # Which method?
+//! [`Sra1`] for additive noise and [`Sri1W1`] for diagonal noise, where paths matter or the error is to be small;
+//! [`Milstein`] for commutative noise; [`PlatenWeak2`] where only the law matters and the noise is general;
+//! [`EulerMaruyama`] to compare with everything.
 
 mod adaptive;
+mod euler;
+mod langevin;
+mod milstein;
+mod path;
+mod platen;
+mod rossler;
+mod solver;
+mod stratonovich;
 
 pub use adaptive::{AdaptiveSolver, Tolerance};
+pub use euler::{EulerMaruyama, ImplicitEuler, TamedEuler};
+pub use langevin::Baoab;
+pub use milstein::{LevyMilstein, Milstein};
+pub use platen::PlatenWeak2;
+pub use rossler::{Sra1, Sri1W1};
+pub use solver::Solver;
+pub use stratonovich::{EulerHeun, Heun, Midpoint};
 
 use numeric::ndarray::ArrayRef2;
-use numeric::{Error, Noise, Real, Scratch, Time, TimeGrid};
+use numeric::{Batch, Error, Noise, Real, Scratch, Time, TimeGrid, Times, vectorize};
 
+use crate::sde::coefficients::{slice, slice_mut};
 use crate::{NoiseClass, Reading, Sde};
 
 /// Orders of convergence that a method declares for a class of noise, under the usual smoothness.
@@ -66,7 +108,9 @@ pub trait Integrator<F: Real>: Send + Sync {
     /// Short name, for tables.
     fn name(&self) -> &'static str;
 
-    /// The reading that the method solves; `None` if it makes no difference to it (it takes additive noise only).
+    /// The reading that the method solves; `None` if it solves both.
+    ///
+    /// Under additive noise there is no difference, and none is made.
     fn reading(&self) -> Option<Reading>;
 
     /// The orders for a class of noise, or `None` where the method does not converge or is not meant for it.
@@ -139,4 +183,75 @@ pub(crate) fn check_solves<F: Real>(
         });
     }
     Ok(())
+}
+
+impl<'a, F: Real> SdeStep<'a, F> {
+    /// The batch at the start of the step.
+    fn batch<'b>(&self, x: &'b ArrayRef2<F>) -> Batch<'b, F>
+    where
+        'a: 'b,
+    {
+        Batch::new(self.rows, Times::Same(self.from), x)
+    }
+
+    /// The batch at a part `part` of the way to the end of the step, exact at both ends.
+    fn batch_at<'b>(&self, part: f64, x: &'b ArrayRef2<F>) -> Batch<'b, F>
+    where
+        'a: 'b,
+    {
+        Batch::new(self.rows, Times::Same(self.from.between(self.to, part)), x)
+    }
+
+    /// The space-time areas.
+    ///
+    /// # Panics
+    /// If there are none although the method needs them.
+    #[track_caller]
+    fn areas(&self) -> &'a ArrayRef2<F> {
+        self.area.expect("a solver gives what `needs` asks for")
+    }
+}
+
+/// `x += c a`.
+fn add<F: Real>(x: &mut ArrayRef2<F>, c: f64, a: &ArrayRef2<F>) {
+    let (c, a, x) = (F::of(c), slice(a), slice_mut(x));
+    vectorize(
+        #[inline(always)]
+        || {
+            for (x, &a) in x.iter_mut().zip(a) {
+                *x += c * a;
+            }
+        },
+    );
+}
+
+/// `x += c a + b`.
+fn add_two<F: Real>(x: &mut ArrayRef2<F>, c: f64, a: &ArrayRef2<F>, b: &ArrayRef2<F>) {
+    let (c, a, b, x) = (F::of(c), slice(a), slice(b), slice_mut(x));
+    vectorize(
+        #[inline(always)]
+        || {
+            for ((x, &a), &b) in x.iter_mut().zip(a).zip(b) {
+                *x += c * a + b;
+            }
+        },
+    );
+}
+
+/// `out = x + c a + e b`.
+fn stage<F: Real>(
+    out: &mut ArrayRef2<F>,
+    x: &ArrayRef2<F>,
+    (c, a): (f64, &ArrayRef2<F>),
+    (e, b): (f64, &ArrayRef2<F>),
+) {
+    let (c, e, x, a, b, out) = (F::of(c), F::of(e), slice(x), slice(a), slice(b), slice_mut(out));
+    vectorize(
+        #[inline(always)]
+        || {
+            for (((out, &x), &a), &b) in out.iter_mut().zip(x).zip(a).zip(b) {
+                *out = x + c * a + e * b;
+            }
+        },
+    );
 }

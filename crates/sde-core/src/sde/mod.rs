@@ -1,11 +1,22 @@
 //! Stochastic differential equations on R^d.
 
+pub(crate) mod coefficients;
+mod exact;
+mod langevin;
+pub mod problems;
+mod reading;
 mod reverse;
-
-pub use reverse::ReverseTime;
 
 use numeric::ndarray::{Array2, ArrayRef2};
 use numeric::{Batch, Batching, Error, Real, Scratch};
+
+pub use coefficients::{Additive, Diagonal, General};
+pub use exact::{
+    CoxIngersollRoss, CriticallyDamped, ExactTransition, GeometricBrownian, OrnsteinUhlenbeck, PairKernel,
+};
+pub use langevin::{OverdampedLangevin, UnderdampedLangevin};
+pub use reading::{InReading, add_noise_drift, as_ito, as_stratonovich};
+pub use reverse::ReverseTime;
 
 /// How the stochastic integral of an equation is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -121,6 +132,78 @@ pub trait Sde<F: Real>: Send + Sync {
     fn batching(&self) -> Batching {
         Batching::default()
     }
+}
+
+macro_rules! forward_sde {
+    ($($ty:ty),*) => {$(
+        impl<F: Real, E: Sde<F> + ?Sized> Sde<F> for $ty {
+            fn dim(&self) -> usize {
+                (**self).dim()
+            }
+            fn noise_dim(&self) -> usize {
+                (**self).noise_dim()
+            }
+            fn reading(&self) -> Reading {
+                (**self).reading()
+            }
+            fn noise_class(&self) -> NoiseClass {
+                (**self).noise_class()
+            }
+            fn drift_into(
+                &self,
+                batch: &Batch<'_, F>,
+                out: &mut ArrayRef2<F>,
+                scratch: &mut Scratch,
+            ) -> Result<(), Error> {
+                (**self).drift_into(batch, out, scratch)
+            }
+            fn diffuse_into(
+                &self,
+                batch: &Batch<'_, F>,
+                w: &ArrayRef2<F>,
+                out: &mut ArrayRef2<F>,
+                scratch: &mut Scratch,
+            ) -> Result<(), Error> {
+                (**self).diffuse_into(batch, w, out, scratch)
+            }
+            fn diffuse_derivative_into(
+                &self,
+                batch: &Batch<'_, F>,
+                w: &ArrayRef2<F>,
+                v: &ArrayRef2<F>,
+                out: &mut ArrayRef2<F>,
+                scratch: &mut Scratch,
+            ) -> Result<(), Error> {
+                (**self).diffuse_derivative_into(batch, w, v, out, scratch)
+            }
+            fn backward(&self) -> bool {
+                (**self).backward()
+            }
+            fn batching(&self) -> Batching {
+                (**self).batching()
+            }
+        }
+    )*};
+}
+forward_sde!(&E, Box<E>, std::sync::Arc<E>);
+
+/// Arrays of this shape with any contents, from the worker's buffers; to be given back with [`put_rows`].
+pub(crate) fn take_rows<F: Real, const N: usize>(
+    scratch: &mut Scratch,
+    shape: (usize, usize),
+) -> [Array2<F>; N]
+where
+    [Vec<F>; N]: Default,
+{
+    scratch.take::<[Vec<F>; N]>().map(|mut buffer| {
+        buffer.resize(shape.0 * shape.1, F::zero());
+        Array2::from_shape_vec(shape, buffer).expect("sized above")
+    })
+}
+
+/// Gives the arrays of [`take_rows`] back.
+pub(crate) fn put_rows<F: Real, const N: usize>(scratch: &mut Scratch, arrays: [Array2<F>; N]) {
+    scratch.put(arrays.map(|array| array.into_raw_vec_and_offset().0));
 }
 
 /// `(g(x + h v) w − g(x − h v) w)/2h` of each row.

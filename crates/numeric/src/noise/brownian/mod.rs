@@ -1,10 +1,15 @@
 //! Brownian paths on a dyadic tree over the cells of a grid.
 
+mod cursor;
+mod levy;
 mod node;
+mod path;
 mod split;
+mod walk;
 
 use ndarray::ArrayRef2;
 
+pub use cursor::BrownianCursor;
 pub use node::Node;
 
 use super::Noise;

@@ -1,0 +1,146 @@
+//! A method for laws.
+
+use numeric::ndarray::{Array2, ArrayRef2};
+use numeric::{Error, Real, Scratch};
+
+use super::{Integrator, Orders, SdeStep, add, stage};
+use crate::sde::{put_rows, take_rows};
+use crate::{NoiseClass, Reading, Sde};
+
+/// Platen's explicit method of weak order 2, for any noise.
+///
+/// With `R̄_j^± = X + f h ± g_j √h`, `Ū_j^± = X ± g_j √h` and `Ῡ = X + f h + g W`:
+///
+/// ```math
+/// \begin{aligned}
+/// X' = X &+ \tfrac12 \bigl( f(Ῡ) + f \bigr) h
+/// + \tfrac14 \sum_j \Bigl[ \bigl( g_j(\bar R_j^+) + g_j(\bar R_j^-) + 2 g_j \bigr) W^j
+/// + \sum_{r \ne j} \bigl( g_j(\bar U_r^+) + g_j(\bar U_r^-) - 2 g_j \bigr) W^j \Bigr] \\
+/// &+ \tfrac{1}{4 \sqrt h} \sum_j \Bigl[ \bigl( g_j(\bar R_j^+) - g_j(\bar R_j^-) \bigr) \bigl( (W^j)^2 - h \bigr)
+/// + \sum_{r \ne j} \bigl( g_j(\bar U_r^+) - g_j(\bar U_r^-) \bigr) \bigl( W^j W^r + V_{rj} \bigr) \Bigr],
+/// \end{aligned}
+/// ```
+///
+/// where `V_rj = −V_jr` are independent and ±h with equal probability: they stand for the Lévy areas, in law.
+///
+/// # Convergence
+/// Itô; weak order 2 for every class of noise. Strong order 1 for scalar and diagonal and additive noise; where
+/// several motions act on one coordinate the V's are not the areas of the path, and the strong order is ½.
+///
+/// # Randomness
+/// A uniform per pair of motions and step, from the stream "extra"; the increments are Gaussian.
+///
+/// # Complexity
+/// Two drifts and 5m + 1 products with the diffusion per step, of which m + 1 at the start of the step; the pairs of
+/// motions are left out for scalar, diagonal and additive noise, where their terms vanish.
+///
+/// # References
+/// Kloeden, Platen (1992), Numerical solution of stochastic differential equations, section 15.1, (15.1.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PlatenWeak2;
+
+impl<F: Real> Integrator<F> for PlatenWeak2 {
+    fn name(&self) -> &'static str {
+        "PlatenWeak2"
+    }
+    fn reading(&self) -> Option<Reading> {
+        Some(Reading::Ito)
+    }
+    fn orders(&self, noise: NoiseClass) -> Option<Orders> {
+        let strong = if noise >= NoiseClass::Commutative { 0.5 } else { 1.0 };
+        Some(Orders { strong, weak: 2.0 })
+    }
+    fn calls(&self) -> usize {
+        2
+    }
+    fn step(
+        &self,
+        sde: &dyn Sde<F>,
+        step: SdeStep<'_, F>,
+        x: &mut ArrayRef2<F>,
+        scratch: &mut Scratch,
+    ) -> Result<(), Error> {
+        let (n, m) = step.w.dim();
+        let (h, root) = (step.length, step.length.sqrt());
+        let [mut f, mut g, mut sum, mut at, mut column, mut value] = take_rows::<F, 6>(scratch, x.dim());
+        let [mut unit, mut w] = take_rows::<F, 2>(scratch, (n, m));
+        let [mut signs] = take_rows::<F, 1>(scratch, (n, m * m));
+        let pairs = sde.noise_class() >= NoiseClass::Commutative;
+        if pairs {
+            self.signs_into(&step, m, &mut signs);
+        }
+
+        sde.drift_into(&step.batch(x), &mut f, scratch)?;
+        sde.diffuse_into(&step.batch(x), step.w, &mut g, scratch)?;
+        stage(&mut at, x, (h, &f), (1.0, &g));
+        sde.drift_into(&step.batch_at(1.0, &at), &mut value, scratch)?;
+        // The terms of 2 g_j W^j, once with a plus and m − 1 times with a minus.
+        sum.fill(F::zero());
+        let net = if pairs { 0.5 * (2.0 - m as f64) } else { 0.5 };
+        add(&mut sum, net, &g);
+        add(&mut sum, 0.5 * h, &f);
+        add(&mut sum, 0.5 * h, &value);
+
+        for r in 0..m {
+            unit.fill(F::zero());
+            unit.column_mut(r).fill(F::one());
+            sde.diffuse_into(&step.batch(x), &unit, &mut column, scratch)?;
+            for sign in [1.0, -1.0] {
+                stage(&mut at, x, (h, &f), (sign * root, &column));
+                w.fill(F::zero());
+                for (mut out, w) in w.rows_mut().into_iter().zip(step.w.rows()) {
+                    out[r] = F::of(0.25) * (w[r] + F::of(sign / root) * (w[r] * w[r] - F::of(h)));
+                }
+                sde.diffuse_into(&step.batch_at(1.0, &at), &w, &mut value, scratch)?;
+                add(&mut sum, 1.0, &value);
+                if pairs && m > 1 {
+                    at.assign(x);
+                    add(&mut at, sign * root, &column);
+                    pair_weights(&step, r, sign / root, &signs, &mut w);
+                    sde.diffuse_into(&step.batch(&at), &w, &mut value, scratch)?;
+                    add(&mut sum, 1.0, &value);
+                }
+            }
+        }
+        add(x, 1.0, &sum);
+        put_rows(scratch, [f, g, sum, at, column, value]);
+        put_rows(scratch, [unit, w]);
+        put_rows(scratch, [signs]);
+        Ok(())
+    }
+}
+
+impl PlatenWeak2 {
+    /// The signs of `V_jk` for all pairs of each row, antisymmetric.
+    fn signs_into<F: Real>(&self, step: &SdeStep<'_, F>, m: usize, signs: &mut Array2<F>) {
+        step.extra.uniforms_into(step.rows, step.index, signs);
+        for mut signs in signs.rows_mut() {
+            for j in 0..m {
+                for k in j + 1..m {
+                    let sign = if signs[j * m + k] < F::of(0.5) { F::one() } else { -F::one() };
+                    (signs[j * m + k], signs[k * m + j]) = (sign, -sign);
+                }
+            }
+        }
+    }
+}
+
+/// `w_j = ¼ (W^j ± (W^j W^r + V_rj)/√h)` for j ≠ r, and 0 for r.
+fn pair_weights<F: Real>(
+    step: &SdeStep<'_, F>,
+    r: usize,
+    scale: f64,
+    signs: &Array2<F>,
+    out: &mut Array2<F>,
+) {
+    let (m, h, scale, quarter) = (step.w.ncols(), F::of(step.length), F::of(scale), F::of(0.25));
+    for ((mut out, w), signs) in out.rows_mut().into_iter().zip(step.w.rows()).zip(signs.rows()) {
+        for (j, out) in out.iter_mut().enumerate() {
+            *out = if j == r {
+                F::zero()
+            } else {
+                quarter * (w[j] + scale * (w[j] * w[r] + h * signs[r * m + j]))
+            };
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Laws that the transitions are made of.
+
+use numeric::RowStream;
+
+/// `ln N(residual; 0, variance)`.
+pub(super) fn ln_normal(residual: f64, variance: f64) -> f64 {
+    -0.5 * (residual * residual / variance + (2.0 * std::f64::consts::PI * variance).ln())
+}
+
+/// `ln Γ(x) − ((x − ½) ln x − x + ½ ln 2π)` for x ≥ 10, by Stirling's series: absolute error below 10⁻¹⁵.
+fn stirling_rest(x: f64) -> f64 {
+    let r = 1.0 / (x * x);
+    let series =
+        1.0 / 360.0 - r * (1.0 / 1260.0 - r * (1.0 / 1680.0 - r * (1.0 / 1188.0 - r * (691.0 / 360_360.0))));
+    (1.0 / 12.0 - r * series) / x
+}
+
+/// `ln Γ(x)` for x > 0.
+pub(super) fn ln_gamma(x: f64) -> f64 {
+    // Γ(x) = Γ(x + k)/(x (x + 1) … (x + k − 1)).
+    let (mut shifted, mut product) = (x, 1.0);
+    while shifted < 10.0 {
+        product *= shifted;
+        shifted += 1.0;
+    }
+    let half_ln_two_pi = 0.5 * (2.0 * std::f64::consts::PI).ln();
+    (shifted - 0.5) * shifted.ln() - shifted + half_ln_two_pi + stirling_rest(shifted) - product.ln()
+}
+
+/// A Gamma(shape, 1) variate, by the rejection of Marsaglia and Tsang (2000), A simple method for generating gamma
+/// variables; for shapes below 1 by `Γ_a = Γ_{a+1} U^{1/a}`. Shape 0 is the atom at 0.
+pub(super) fn gamma(shape: f64, stream: &mut RowStream) -> f64 {
+    if shape == 0.0 {
+        return 0.0;
+    }
+    if shape < 1.0 {
+        let larger = gamma(shape + 1.0, stream);
+        return larger * stream.uniform().powf(1.0 / shape);
+    }
+    let d = shape - 1.0 / 3.0;
+    let c = 1.0 / (9.0 * d).sqrt();
+    loop {
+        let z = stream.normal();
+        let base = 1.0 + c * z;
+        if base <= 0.0 {
+            continue;
+        }
+        let v = base * base * base;
+        // ln U < z²/2 + d (1 − v + ln v), without cancellation for large d, where v is near 1.
+        if stream.uniform().ln() < 0.5 * z * z - d * numeric::special::x_minus_ln_1p(v - 1.0) {
+            return d * v;
+        }
+    }
+}
+
+/// A Poisson variate with any mean ≥ 0, as a whole number in `f64`.
+///
+/// By inversion below 10, else by the transformed rejection of Hörmann (1993), The transformed rejection method for
+/// generating Poisson random variables, algorithm PTRS. The log-probability is written with the deviance, so that
+/// nothing cancels for large means; beyond 2⁵³ a variate is as exact as its type.
+pub(super) fn poisson(mean: f64, stream: &mut RowStream) -> f64 {
+    if mean < 10.0 {
+        let (mut u, mut probability, mut k) = (stream.uniform(), (-mean).exp(), 0.0);
+        // The second condition is for what rounding leaves of u, beyond all probability.
+        while u > probability && probability > 0.0 {
+            u -= probability;
+            k += 1.0;
+            probability *= mean / k;
+        }
+        return k;
+    }
+    let b = 0.931 + 2.53 * mean.sqrt();
+    let a = -0.059 + 0.024_83 * b;
+    let inverse_alpha = 1.123_9 + 1.132_8 / (b - 3.4);
+    let v_r = 0.927_7 - 3.622_4 / (b - 2.0);
+    loop {
+        let (u, v) = (stream.uniform() - 0.5, stream.uniform());
+        let us = 0.5 - u.abs();
+        let k = ((2.0 * a / us + b) * u + mean + 0.43).floor();
+        if us >= 0.07 && v <= v_r {
+            return k;
+        }
+        if k < 0.0 || (us < 0.013 && v > us) {
+            continue;
+        }
+        if (v * inverse_alpha / (a / (us * us) + b)).ln() <= ln_poisson(k, mean) {
+            return k;
+        }
+    }
+}
+
+/// `ln P(N = k)` for a Poisson variable.
+fn ln_poisson(k: f64, mean: f64) -> f64 {
+    if k < 10.0 {
+        return k * mean.ln() - mean - ln_gamma(k + 1.0);
+    }
+    // k ln(mean/k) − mean + k = −k (r − 1 − ln r) with r = mean/k.
+    let deviance = k * numeric::special::x_minus_ln_1p((mean - k) / k);
+    -deviance - 0.5 * (2.0 * std::f64::consts::PI * k).ln() - stirling_rest(k)
+}
+
+#[cfg(test)]
+mod tests {
+    use numeric::Noise;
+    use statrs::distribution::{Discrete, Poisson};
+    use statrs::function::gamma::ln_gamma as reference;
+    use verify::{Family, chi_squared, kolmogorov_smirnov};
+
+    use super::*;
+
+    #[test]
+    fn ln_gamma_against_another_implementation() {
+        for x in [1e-3, 0.5, 1.0, 2.5, 9.99, 10.0, 33.3, 1e4] {
+            assert!((ln_gamma(x) - reference(x)).abs() < 1e-12 * (1.0 + reference(x).abs()), "{x}");
+        }
+        // Γ(½) = √π, and Γ(21) = 20!
+        assert!((ln_gamma(0.5) - 0.5 * std::f64::consts::PI.ln()).abs() < 1e-14);
+        assert!((ln_gamma(21.0) - 2_432_902_008_176_640_000.0_f64.ln()).abs() < 1e-13);
+    }
+
+    #[test]
+    fn poisson_has_its_probabilities() {
+        let mut family = Family::new(1e-4).expect("a rate");
+        for (i, mean) in [0.0, 0.3, 4.0, 9.99, 10.0, 37.5, 1000.0].into_iter().enumerate() {
+            let mut stream = Noise::new(verify::seed(i as u64)).row_stream(0);
+            let draws: Vec<f64> = (0..20_000).map(|_| poisson(mean, &mut stream)).collect();
+            if mean == 0.0 {
+                assert!(draws.iter().all(|&k| k == 0.0));
+                continue;
+            }
+            let law = Poisson::new(mean).expect("a mean");
+            let last = (mean + 8.0 * mean.sqrt() + 10.0) as u64;
+            let mut counts = vec![0; last as usize + 2];
+            draws.iter().for_each(|&k| counts[(k as usize).min(last as usize + 1)] += 1);
+            let mut probabilities: Vec<f64> = (0..=last).map(|k| law.pmf(k)).collect();
+            probabilities.push((1.0 - probabilities.iter().sum::<f64>()).max(0.0));
+            family.push(format!("mean {mean}"), chi_squared(&counts, &probabilities).expect("valid").p_value);
+        }
+        family.assert();
+    }
+
+    #[test]
+    fn poisson_of_a_large_mean_is_normal() {
+        // Its skewness is 10⁻⁶.
+        let mean = 1e12;
+        let mut stream = Noise::new(verify::seed(20)).row_stream(0);
+        let z: Vec<f64> = (0..20_000).map(|_| (poisson(mean, &mut stream) - mean) / mean.sqrt()).collect();
+        let normal = |z: f64| 0.5 * statrs::function::erf::erfc(-z / std::f64::consts::SQRT_2);
+        assert!(kolmogorov_smirnov(&z, normal).expect("valid").p_value > 1e-5);
+    }
+
+    #[test]
+    fn gamma_has_its_law() {
+        let mut family = Family::new(1e-4).expect("a rate");
+        for (i, shape) in [0.05, 0.7, 1.0, 3.3, 250.0].into_iter().enumerate() {
+            let mut stream = Noise::new(verify::seed(30 + i as u64)).row_stream(0);
+            let draws: Vec<f64> = (0..20_000).map(|_| gamma(shape, &mut stream)).collect();
+            let cdf = |x: f64| statrs::function::gamma::gamma_lr(shape, x.max(1e-300));
+            family.push(format!("shape {shape}"), kolmogorov_smirnov(&draws, cdf).expect("valid").p_value);
+        }
+        family.assert();
+        assert_eq!(gamma(0.0, &mut Noise::new(1).row_stream(0)), 0.0);
+    }
+}
