@@ -54,8 +54,10 @@ pub struct Tolerance {
 /// ```
 ///
 /// # Convergence
-/// The error at the end falls with the tolerance; for a method of strong order γ about like
-/// `tolerance^{γ/(γ + ½)}`.
+/// To the solution along the path. The error of a step is about `h^{γ + ½}` for a method of strong order γ. With fixed
+/// steps these errors have mean 0 and partly cancel; steps that were chosen by looking at the path need not. So the error
+/// at the end falls between `tolerance^{(γ − ½)/(γ + ½)}`, where all add up, and `tolerance^{γ/(γ + ½)}`, where they
+/// cancel as for fixed steps. Prefer methods of order 1½.
 ///
 /// # Randomness
 /// The (W, H) tree of [`Brownian::with_area`] under the stream "path", m normals for each of W and H per row and split:
@@ -336,7 +338,8 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
             w,
             area: Some(h),
             levy: None,
-            extra: self.extra,
+            // Of its own for each node: a scheme must not meet its draws again.
+            extra: self.extra.fork_index(u64::from(node.level) << Node::MAX_LEVEL | node.index),
             index: node.cell,
         };
         self.solver.integrator.step(&self.solver.sde, step, x, scratch)
