@@ -2,13 +2,11 @@
 
 use std::ops::Range;
 
-use numeric::ndarray::{Array2, Array3, ArrayRef2, ArrayViewMut2};
-use numeric::{
-    Batching, Control, Error, Model, Noise, Real, Scratch, Time, TimeGrid, VectorField, check_finite,
-    fill_rows,
-};
+use numeric::ndarray::{Array2, ArrayRef2};
+use numeric::{Control, Error, Model, Noise, Real, Time, TimeGrid, VectorField};
 
 use crate::method::{History, Method, Step};
+use crate::run::GridRun;
 use crate::{Keep, LinearProcess, Start, Statistics, Trajectory};
 
 /// Reverse-time sampler: from noise at the first node of the grid to the data at its last.
@@ -170,104 +168,28 @@ impl<V, S: LinearProcess, K> Sampler<Model<V, S>, K> {
         V: VectorField<F>,
         K: Method<F, Model<V, S>>,
     {
-        let d = self.model.field.dim();
-        let n = usize::try_from(rows.end.saturating_sub(rows.start)).expect("rows fit into memory");
-        start.check(n, d)?;
-        let kept = keep.nodes(self.grid.steps())?;
-        let width = keep.dim(d);
-        let batching: Batching = self.model.field.batching();
-        let runner = Runner { sampler: self, start, keep, noise, first: rows.start };
-        let mut states = Array3::zeros((n, kept.len(), width));
-        let out = states.as_slice_mut().expect("made in standard layout");
-        fill_rows(rows, kept.len() * width, batching, control, out, |rows, out, scratch| {
-            let rows: Vec<u64> = rows.collect();
-            match runner.block(&rows, &kept, out, scratch, false) {
-                // What is not finite stays so until the end; where it began, the same run tells once more.
-                Err(Error::NotFinite { .. }) => runner.block(&rows, &kept, out, scratch, true),
-                done => done,
-            }
-        })?;
-        let statistics = Statistics {
-            calls: n as u64 * self.model_calls::<F>() as u64,
-            accepted: n as u64 * self.grid.steps() as u64,
-            rejected: 0,
-        };
-        Ok(Trajectory { times: kept.iter().map(|&k| self.grid.node(k)).collect(), states, statistics })
-    }
-}
-
-/// What all blocks of a run share.
-struct Runner<'a, M, K, F> {
-    sampler: &'a Sampler<M, K>,
-    start: Start<'a, F>,
-    keep: Keep<'a, F>,
-    noise: Noise,
-    /// The first row asked for, row 0 of [`Start::Rows`].
-    first: u64,
-}
-
-impl<F: Real, V: VectorField<F>, S: LinearProcess, K: Method<F, Model<V, S>>> Runner<'_, Model<V, S>, K, F> {
-    /// Runs the rows of a block, with a check of every state if `checked`, else of the last.
-    fn block(
-        &self,
-        rows: &[u64],
-        kept: &[usize],
-        out: &mut [F],
-        scratch: &mut Scratch,
-        checked: bool,
-    ) -> Result<(), Error> {
-        let Sampler { model, grid, .. } = self.sampler;
-        let shape = (rows.len(), model.field.dim());
-        if let Keep::Last = self.keep {
-            // The state lives where it ends.
-            let mut x = ArrayViewMut2::from_shape(shape, out).expect("one state for each row");
-            return self.walk(rows, &mut x, scratch, checked, |_, _| ());
-        }
-        let mut state: Vec<F> = scratch.take();
-        state.resize(shape.0 * shape.1, F::zero());
-        let mut x = ArrayViewMut2::from_shape(shape, &mut state).expect("sized above");
-        let width = self.keep.dim(shape.1);
-        let mut next = 0;
-        let done = self.walk(rows, &mut x, scratch, checked, |node, x| {
-            if kept.get(next) == Some(&node) {
-                let slots = out.chunks_exact_mut(width).skip(next).step_by(kept.len());
-                self.keep.write(node, grid.node(node), x, slots);
-                next += 1;
-            }
-        });
-        scratch.put(state);
-        done
-    }
-
-    /// Takes the rows along the grid, and shows their states at each node.
-    fn walk(
-        &self,
-        rows: &[u64],
-        x: &mut ArrayRef2<F>,
-        scratch: &mut Scratch,
-        checked: bool,
-        mut show: impl FnMut(usize, &[F]),
-    ) -> Result<(), Error> {
-        let Sampler { model, method, grid } = self.sampler;
-        let path = self.noise.fork("path");
-        let slice = "states are in standard layout";
-        self.start.write(rows, self.first, grid.first(), x, |x| {
-            self.noise.fork("start").normals_into(rows, 0, x);
-            let std = F::of(model.schedule.start_std(grid.first()));
+        let (dim, batching) = (self.model.field.dim(), self.model.field.batching());
+        let course = GridRun { grid: &self.grid, start, keep, rows, dim, batching };
+        let (prior, path) = (noise.fork("start"), noise.fork("path"));
+        let fill = |rows: &[u64], x: &mut ArrayRef2<F>| {
+            prior.normals_into(rows, 0, x);
+            let std = F::of(self.model.schedule.start_std(self.grid.first()));
             if std != F::one() {
                 x.mapv_inplace(|z| std * z);
             }
-        })?;
-        show(0, x.as_slice().expect(slice));
-        let mut history = History::default();
-        for (index, (from, to)) in grid.pairs().enumerate() {
-            let step = Step { rows, index: index as u64, from, to, noise: path };
-            method.step(model, step, x, &mut history, scratch)?;
-            if checked || index + 1 == grid.steps() {
-                check_finite("the state", rows, index as u64, from.t, x.view())?;
+        };
+        let (times, states) = course.run(control, fill, |rows, x, scratch, seen| {
+            let mut history = History::default();
+            for (index, (from, to)) in self.grid.pairs().enumerate() {
+                let step = Step { rows, index: index as u64, from, to, noise: path };
+                self.method.step(&self.model, step, x, &mut history, scratch)?;
+                seen(index + 1, x)?;
             }
-            show(index + 1, x.as_slice().expect(slice));
-        }
-        Ok(())
+            Ok(())
+        })?;
+        let n = course.count() as u64;
+        let calls = n * self.model_calls::<F>() as u64;
+        let statistics = Statistics { calls, accepted: n * self.grid.steps() as u64, rejected: 0 };
+        Ok(Trajectory { times, states, statistics })
     }
 }
