@@ -66,14 +66,18 @@ fn the_aim_is_met_and_the_errors_are_calibrated() {
     assert!((errors / 60.0).sqrt() < 1.4 * rmse, "{}", (errors / 60.0).sqrt());
 }
 
-/// Half the error for about four times the cost, where plain paths take eight; and fewer rows on finer levels.
+/// A quarter of the error for less than 40 times the cost, where plain paths take 64; and fewer rows on finer levels.
 #[test]
 fn the_cost_grows_like_the_inverse_square() {
-    let run = |rmse| multilevel(aim(rmse), Noise::new(seed(2)), pairs, cost).unwrap();
-    let (coarse, fine) = (run(0.01), run(0.0025));
-    let growth = fine.cost / coarse.cost;
+    let run = |rmse, repetition| {
+        multilevel(aim(rmse), Noise::new(seed(2)).fork_index(repetition), pairs, cost).unwrap()
+    };
+    // Over 20 runs: whether a finest level more is needed is chance.
+    let total = |rmse| (0..20).map(|repetition| run(rmse, repetition).cost).sum::<f64>();
+    let growth = total(0.0025) / total(0.01);
     // ε⁻² ln² ε for strong order ½: 16 times the square of a factor near 1.3.
     assert!(growth > 12.0 && growth < 40.0, "{growth}");
+    let fine = run(0.0025, 0);
     assert!(fine.levels.windows(2).all(|pair| pair[1].rows < pair[0].rows));
     // Plain paths of the finest level to the same standard error.
     let steps = fine.cost / cost(0);
