@@ -36,8 +36,10 @@ mod sde;
 
 pub use integrator::{Integrator, Needs, Orders, SdeStep};
 pub use method::{
-    EulerMaruyama, ExponentialIntegrator, FrozenDenoiser, FrozenScore, GaussianStep, History,
-    LocallyMomentMatched, Method, MomentMatched, ProbabilityFlowHeun, Spread, Step, add_noise, gaussian_step,
+    AnnealedLangevin, Ddim, Deis, DpmSolver, DpmSolverPlusPlus2M, DpmSolverPlusPlus2S, EdmHeun,
+    EulerMaruyama, ExponentialAdams, ExponentialIntegrator, Extrapolation, FrozenDenoiser, FrozenScore,
+    GaussianStep, History, LocallyMomentMatched, Method, MomentMatched, PredictorCorrector,
+    ProbabilityFlowHeun, ReverseSde, Spread, Step, UniPc, UniPcVariant, add_noise, gaussian_step,
     ln_step_density,
 };
 pub use mixture::{Component, Covariance, Mixture, MixtureField};
