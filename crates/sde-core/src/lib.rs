@@ -46,5 +46,8 @@ pub use mixture::{Component, Covariance, Mixture, MixtureField};
 pub use numeric;
 pub use run::{Keep, Start, StateMap, Statistics, Trajectory};
 pub use sampler::Sampler;
-pub use schedule::{CosineVp, LinearProcess, LinearVp, Ou, VariancePreserving, transition};
+pub use schedule::{
+    CosineVp, DiscreteVp, DriftDiffusion, Edm, Flow, LinearProcess, LinearVp, Ou, ScaledLinearVp, SubVp,
+    VariancePreserving, Ve, cosine_betas, linear_betas, noised, scaled_linear_betas,
+};
 pub use sde::{NoiseClass, Reading, Sde};
