@@ -26,8 +26,9 @@ pub enum Extrapolation {
 /// u' = u + \int_r^{r'} P\, dr, \qquad \frac{du}{dr} = \varepsilon(u) = \frac{u - m(u)}{r},\quad u = x/\alpha,\ r = \sigma/\alpha,
 /// ```
 /// P being the polynomial through the last values of ε, in a variable of your choice. Order 1 is DDIM. The weights
-/// are exact for the ratio and the log-SNR; for the time they take a Gauss rule of 8 points per step, exact to rounding
-/// where σ/α is smooth. The first steps use as many values as there are. A step to the data themselves is of order 1
+/// are exact for the ratio and the log-SNR; for the time they take a Gauss rule of 8 points per step, in a variable
+/// that is smooth at the data. The first steps use as many values as there are. A step to the data themselves is of
+/// order 1
 /// for [`Extrapolation::LogSnr`], in which they are infinitely far.
 ///
 /// # Convergence
@@ -90,7 +91,9 @@ impl Deis {
             Extrapolation::Time => {
                 // By parts, ∫ p^k dr = r' − k ∫ p^{k−1} r dp, with r − r' for r: there is less to cancel.
                 let mut moments = [change, 0.0, 0.0, 0.0];
-                for (p, weight) in gauss() {
+                for (q, weight) in gauss() {
+                    // p = 1 − q²: where r leaves the data like a root of the time, it is smooth in q.
+                    let (p, weight) = (1.0 - q * q, 2.0 * q * weight);
                     let above = ratio_at(process, between(step.from, step.to, p)) - gap.to;
                     for (k, moment) in moments.iter_mut().enumerate().skip(1) {
                         let k = i32::try_from(k).expect("small");

@@ -38,7 +38,7 @@ impl Gap {
         Error::domain(r.is_finite(), "step.from", r, "a time with signal, σ/α < ∞")?;
         Error::domain(r_to >= 0.0 && r_to < r, "step.to", r_to, "less noise per signal than at the start")?;
         let rho = r_to / r;
-        let fresh = (1.0 - rho) * (1.0 + rho);
+        let fresh = process.fresh_share(to, from);
         let h = if fresh < 0.5 { -0.5 * (-fresh).ln_1p() } else { -rho.ln() };
         Ok(Gap {
             from: r,

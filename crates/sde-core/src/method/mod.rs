@@ -84,6 +84,33 @@ pub trait Method<F: Real, M>: Send + Sync {
     ) -> Result<(), Error>;
 }
 
+macro_rules! forward_method {
+    ($($ty:ty),*) => {$(
+        impl<F: Real, M, K: Method<F, M> + ?Sized> Method<F, M> for $ty {
+            fn name(&self) -> &'static str {
+                (**self).name()
+            }
+            fn calls(&self) -> usize {
+                (**self).calls()
+            }
+            fn calls_in(&self, model: &M, step: Step<'_>) -> usize {
+                (**self).calls_in(model, step)
+            }
+            fn step(
+                &self,
+                model: &M,
+                step: Step<'_>,
+                x: &mut ArrayRef2<F>,
+                history: &mut History<F>,
+                scratch: &mut Scratch,
+            ) -> Result<(), Error> {
+                (**self).step(model, step, x, history, scratch)
+            }
+        }
+    )*};
+}
+forward_method!(&K, Box<K>);
+
 /// The covariance of a Gaussian step, by a factor of it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Spread<F> {

@@ -1,0 +1,1 @@
+//! Laws and weak orders of the stochastic methods.
