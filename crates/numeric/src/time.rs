@@ -219,6 +219,10 @@ impl TimeGrid {
 
 /// The point `k/n` of the way from `a` to `b`: exactly `a` for 0 and `b` for `n`, monotone between.
 fn between(a: f64, b: f64, k: usize, n: usize) -> f64 {
+    if a == b {
+        // Also where both are infinite, on an axis without end.
+        return a;
+    }
     if 2 * k <= n { a + (b - a) * (k as f64 / n as f64) } else { b - (b - a) * ((n - k) as f64 / n as f64) }
 }
 

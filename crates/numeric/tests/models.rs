@@ -3,7 +3,8 @@
 use ndarray::{Array2, array};
 use numeric::{
     Batch, Batching, Control, Error, Level, Model, Prediction, Schedule, Scratch, Time, TimeGrid, Times,
-    VectorField, combined, from_fn, from_row_fn, ndarray, run_blocks, run_rows, scaled, time_reversed,
+    VectorField, combined, fill_rows, from_fn, from_row_fn, ndarray, run_blocks, run_rows, scaled,
+    time_reversed,
 };
 use proptest::prelude::*;
 
@@ -155,6 +156,13 @@ fn adapters_compose() {
 }
 
 #[test]
+fn grids_on_an_axis_without_end_can_be_refined() {
+    let times = [2.0, 1.0, 0.5].map(Time::of).to_vec();
+    let fine = TimeGrid::from_times(times).expect("valid").refined(1);
+    assert_eq!(fine.nodes(), [2.0, 1.5, 1.0, 0.75, 0.5].map(Time::of));
+}
+
+#[test]
 fn bad_grids_are_refused() {
     for nodes in [
         vec![],
@@ -222,4 +230,27 @@ fn progress_counts_rows_and_workspaces_are_reused() {
             .is_err()
     );
     assert_eq!(run_blocks(3..3, Batching::default(), Control::default(), |_, _| Ok(())), Ok(vec![]));
+}
+
+#[test]
+fn rows_are_written_into_their_own_part_of_the_result() {
+    let whole = Batching { rows: 16, rowwise: false, serial: false };
+    for batching in [Batching { rows: 16, ..Batching::default() }, whole, Batching { serial: true, ..whole }]
+    {
+        for range in [0..64, 5..70, 7..9, 16..32, 31..33, 8..8] {
+            let mut out = vec![f64::NAN; 3 * (range.end - range.start) as usize];
+            fill_rows(range.clone(), 3, batching, Control::default(), &mut out, |rows, out, _| {
+                assert!(batching.rowwise || (rows.start % 16 == 0 && rows.end - rows.start == 16));
+                for (row, out) in rows.zip(out.chunks_exact_mut(3)) {
+                    out.fill(row as f64);
+                }
+                Ok(())
+            })
+            .expect("nothing fails");
+            let expected: Vec<f64> = range.flat_map(|row| [row as f64; 3]).collect();
+            assert_eq!(out, expected);
+        }
+        let short = fill_rows(0..5, 3, batching, Control::default(), &mut [0.0; 14], |_, _, _| Ok(()));
+        assert_eq!(short, Err(Error::Shape { parameter: "out", expected: vec![15], found: vec![14] }));
+    }
 }

@@ -1,16 +1,18 @@
-//! Diffusions on R^d: variance-preserving processes, analytic targets, and reverse-time samplers.
+//! Diffusions on R^d: noising processes, analytic targets, and reverse-time samplers.
 //!
 //! # Overview
 //! A reverse-time run is a composition of four independent values:
 //!
 //! | value | types |
 //! |---|---|
-//! | a *process* that turns data into noise | [`Ou`], [`LinearVp`], [`CosineVp`] ([`VariancePreserving`]) |
+//! | a *process* that turns data into noise | [`Ou`], [`LinearVp`], [`ScaledLinearVp`], [`CosineVp`], [`DiscreteVp`] ([`VariancePreserving`]); [`SubVp`], [`Ve`], [`Edm`], [`Flow`] ([`LinearProcess`]) |
 //! | a *model* of it: a field that predicts something | [`numeric::Model`]; exact ones from [`Mixture`] |
 //! | a *method* that takes one step back | [`EulerMaruyama`], [`ExponentialIntegrator`], [`FrozenScore`], [`FrozenDenoiser`], [`MomentMatched`], [`LocallyMomentMatched`], [`ProbabilityFlowHeun`] |
-//! | a *grid* of times | [`grid::uniform`], [`grid::two_phase`], [`grid::geometric_v`] |
+//! | a *grid* of times | of clocks, noise-to-signal ratios, or steps of a discrete chain: see [`grid`] |
 //!
-//! and a [`Sampler`] is model, method and grid; it draws any rows of the sample from a [`numeric::Noise`].
+//! and a [`Sampler`] is model, method and grid; it draws any rows of the sample from a [`numeric::Noise`]. Where a run
+//! starts and what it keeps of its path are [`Start`] and [`Keep`] of [`Sampler::run`]; [`noised`] takes data to any
+//! time of a process, to be edited from there.
 //!
 //! # Which method?
 //! - [`LocallyMomentMatched`] where the posterior covariance is known: second order, the least error by far.

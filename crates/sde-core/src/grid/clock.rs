@@ -1,25 +1,14 @@
-//! Grids of the clock, from noise to data.
-//!
-//! A reverse-time run goes from the horizon `T` down to the early-stopping clock `δ > 0`. All grids here are
-//! in the clock of [`Ou`](crate::Ou); [`in_time_of`] carries them over to another process.
+//! Grids of the clock of variance-preserving processes.
 
 use numeric::{Error, TimeGrid};
 
-use crate::VariancePreserving;
+use super::nodes;
 
 fn checked(horizon: f64, early_stop: f64, steps: usize) -> Result<(), Error> {
     Error::positive("early_stop", early_stop)?;
     let ok = horizon > early_stop && horizon.is_finite();
     Error::domain(ok, "horizon", horizon, "a finite clock greater than early_stop")?;
     Error::domain(steps > 0, "steps", steps as f64, "at least 1")
-}
-
-/// Nodes of the clock from formulas, with the ends replaced by the numbers given.
-fn nodes(horizon: f64, early_stop: f64, steps: usize, at: impl Fn(usize) -> f64) -> Result<TimeGrid, Error> {
-    let mut nodes: Vec<f64> = (0..=steps).map(at).collect();
-    nodes[0] = horizon;
-    nodes[steps] = early_stop;
-    TimeGrid::from_nodes(nodes)
 }
 
 /// Equal steps from `horizon` to `early_stop`.
@@ -91,22 +80,6 @@ pub fn geometric_v(horizon: f64, early_stop: f64, steps: usize) -> Result<TimeGr
         // ½ ln(1 + v), from whichever side does not overflow.
         if ln_v > 0.0 { 0.5 * (ln_v + (-ln_v).exp().ln_1p()) } else { 0.5 * ln_v.exp().ln_1p() }
     })
-}
-
-/// The grid of clocks as a grid of times of another process.
-///
-/// ```
-/// use sde_core::{LinearVp, VariancePreserving, grid};
-/// let vp = LinearVp::new(0.1, 20.0)?;
-/// let times = grid::in_time_of(&vp, &grid::geometric_v(4.0, 1e-3, 10)?)?;
-/// assert!((vp.clock(times.first()) - 4.0).abs() < 1e-13 && (vp.clock(times.last()) - 1e-3).abs() < 1e-16);
-/// # Ok::<(), numeric::Error>(())
-/// ```
-///
-/// # Errors
-/// [`Error::Domain`] where the clock of a node is beyond the end of the process.
-pub fn in_time_of(process: &impl VariancePreserving, clocks: &TimeGrid) -> Result<TimeGrid, Error> {
-    TimeGrid::from_times(clocks.nodes().iter().map(|node| process.time_at(node.t)).collect::<Result<_, _>>()?)
 }
 
 #[cfg(test)]
