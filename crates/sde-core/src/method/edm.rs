@@ -18,8 +18,8 @@ use crate::LinearProcess;
 /// most noise that it has.
 ///
 /// # Convergence
-/// Order 2 for smooth denoisers without churn; with churn of a fixed total it tends to a stochastic equation of
-/// the same marginals.
+/// Order 2 for smooth denoisers without churn. With a fixed total of churn weak order 1, towards the reverse SDE of
+/// stochasticity `λ² = churn/ln(r_0/r_N)` if the steps are equal in ln r.
 /// # Randomness
 /// d normals per row in a step with churn.
 /// # Complexity

@@ -61,7 +61,7 @@ fn remembered<F: Real>(history: &History<F>, back: usize) -> (numeric::Time, &Ar
 /// # Convergence
 /// Its order p for smooth denoisers and λ = 0, but for the start: the first step, of length h₀, is of first order and
 /// leaves O(h₀²), the second O(h₁³). That is small where a run starts in noise, and of no lower order if the
-/// first steps are short. Weak order 1 for λ > 0, the mean of order p where the denoiser is linear.
+/// first steps are short. For λ > 0 weak order min(p, 2), measured on Gaussian data.
 /// # Randomness
 /// d normals per row and step; none for λ = 0.
 /// # Complexity
@@ -136,7 +136,7 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for Ex
 /// few evaluations.
 ///
 /// # Convergence
-/// Order 2 for smooth denoisers and λ = 0; weak order 1 for λ > 0, with means of order 2 where the denoiser is linear.
+/// Order 2 for smooth denoisers and λ = 0; weak order 2 for λ > 0, measured on Gaussian data.
 /// # Randomness
 /// d normals per row and step; none for λ = 0.
 /// # Complexity

@@ -10,12 +10,17 @@ pub(crate) struct Case<'a> {
     pub(crate) m: &'a dyn Fn(f64, f64) -> f64,
 }
 
-/// ∫_a^b f by Simpson's rule.
-fn integral(a: f64, b: f64, f: impl Fn(f64) -> f64) -> f64 {
-    let n = 2000;
+/// ∫_a^b f by Simpson's rule on 2n intervals.
+fn integral(a: f64, b: f64, n: i32, f: impl Fn(f64) -> f64) -> f64 {
+    let n = 2 * n;
     let h = (b - a) / f64::from(n);
     let weight = |i: i32| if i == 0 || i == n { 1.0 } else { f64::from(2 + 2 * (i % 2)) };
     (0..=n).map(|i| weight(i) * f(a + f64::from(i) * h)).sum::<f64>() * h / 3.0
+}
+
+/// Enough of them for what varies on a scale of 1.
+fn intervals(length: f64) -> i32 {
+    (1000.0 * length.abs()).ceil() as i32
 }
 
 /// The polynomial through (nodes, values), at s.
@@ -56,7 +61,8 @@ fn sde_step(u: f64, m: f64, (r, r_to): (f64, f64), lambda: f64, z: f64) -> f64 {
         return m;
     }
     let l2 = lambda * lambda;
-    let (h, n) = ((r / r_to).ln(), 2000);
+    let h = (r / r_to).ln();
+    let n = intervals(h);
     let dt = h / f64::from(n);
     let slope = |s: f64, (mean, variance): (f64, f64)| {
         let r2 = r * r * (-2.0 * s).exp();
@@ -232,8 +238,9 @@ pub(crate) fn exponential_adams(case: &Case<'_>, order: usize, lambda: f64) -> f
         }
         let speed = 1.0 + lambda * lambda;
         let (s, s_to) = (-r.ln(), -r_to.ln());
-        let extrapolated =
-            integral(s, s_to, |x| speed * (-speed * (s_to - x)).exp() * lagrange(&nodes, &values, x));
+        let extrapolated = integral(s, s_to, intervals(s_to - s), |x| {
+            speed * (-speed * (s_to - x)).exp() * lagrange(&nodes, &values, x)
+        });
         let spread = (-(-2.0 * lambda * lambda * (s_to - s)).exp_m1()).sqrt();
         u = (-speed * (s_to - s)).exp() * u + extrapolated + r_to * spread * (case.z)(k);
     }
@@ -253,7 +260,7 @@ pub(crate) fn deis(case: &Case<'_>, order: usize, variable: &dyn Fn(f64) -> f64,
         values.insert(0, (u - m) / r);
         nodes.truncate(order);
         values.truncate(order);
-        u += integral(r, r_to, |r| lagrange(&nodes, &values, variable(r)));
+        u += integral(r, r_to, 1000, |r| lagrange(&nodes, &values, variable(r)));
     }
     u
 }
