@@ -6,9 +6,10 @@ use numeric::estimate::{MeanAccumulator, Moments};
 use numeric::ndarray::Array2;
 use numeric::{Control, Error, Estimate, Model, Noise, Scratch, TimeGrid, VectorField, run_blocks};
 use sde_core::{
-    EulerMaruyama, ExponentialIntegrator, FrozenDenoiser, FrozenScore, GaussianStep, LocallyMomentMatched,
-    Mixture, MixtureField, MomentMatched, ProbabilityFlowHeun, Step, VariancePreserving, add_noise,
-    ln_step_density,
+    AnnealedLangevin, Ddim, Deis, DpmSolver, DpmSolverPlusPlus2M, DpmSolverPlusPlus2S, EdmHeun,
+    EulerMaruyama, ExponentialAdams, ExponentialIntegrator, FrozenDenoiser, FrozenScore, GaussianStep,
+    LocallyMomentMatched, Mixture, MixtureField, MomentMatched, PredictorCorrector, ProbabilityFlowHeun,
+    ReverseSde, Step, UniPc, VariancePreserving, add_noise, ln_step_density,
 };
 
 use crate::initial::mixture_initial_bound;
@@ -155,12 +156,66 @@ certifiable!(
     LocallyMomentMatched
 );
 
-impl<M> Certifiable<M> for ProbabilityFlowHeun {
+const NO_NOISE: NoTheorem = NoTheorem {
+    reason: "a deterministic flow has no noise to compare paths with: its law may be singular to the data's, \
+             and no theorem bounds its KL divergence",
+};
+
+/// Gaussian steps with a stochasticity, certified where there is any. The bound holds for every amount of it, but for
+/// another than 1 the spread of a step is not that of the true one however short it is: the term then grows in
+/// proportion to the number of steps.
+macro_rules! certifiable_with_noise {
+    ($($method:ty: $noise:ident),*) => {$(
+        impl<S: VariancePreserving> Certifiable<Model<MixtureField<f64, S>, S>> for $method {
+            fn chain(&self) -> Result<&dyn GaussianStep<f64, Model<MixtureField<f64, S>, S>>, NoTheorem> {
+                if self.$noise() > 0.0 { Ok(self) } else { Err(NO_NOISE) }
+            }
+        }
+    )*};
+}
+certifiable_with_noise!(ReverseSde: lambda, Ddim: eta);
+
+macro_rules! no_theorem {
+    ($reason:expr; $($method:ty),*) => {$(
+        impl<M> Certifiable<M> for $method {
+            fn chain(&self) -> Result<&dyn GaussianStep<f64, M>, NoTheorem> {
+                Err($reason)
+            }
+        }
+    )*};
+}
+no_theorem!(NO_NOISE; ProbabilityFlowHeun, DpmSolver, Deis, UniPc);
+no_theorem!(
+    NoTheorem {
+        reason: "a multistep method draws from earlier predictions too, so that its states are no Markov chain to \
+                 compare step by step, and without stochasticity it has no noise to compare at all",
+    };
+    ExponentialAdams, DpmSolverPlusPlus2M
+);
+no_theorem!(
+    NoTheorem {
+        reason: "its noise is added before the model is called or not at all: the law of a step is not Gaussian, or \
+                 has no density",
+    };
+    EdmHeun
+);
+no_theorem!(
+    NoTheorem {
+        reason: "the noise of its steps differs from that of the true reverse process however short they are, so \
+                 that a comparison step by step grows with their number, and at η = 0 there is none to compare",
+    };
+    DpmSolverPlusPlus2S
+);
+
+/// Why Langevin steps have no certificate.
+const LANGEVIN: NoTheorem = NoTheorem {
+    reason: "Langevin steps at a fixed level have no counterpart in the reverse process to compare them with",
+};
+no_theorem!(LANGEVIN; AnnealedLangevin);
+
+impl<M, P> Certifiable<M> for PredictorCorrector<P> {
     fn chain(&self) -> Result<&dyn GaussianStep<f64, M>, NoTheorem> {
-        Err(NoTheorem {
-            reason: "a deterministic flow has no noise to compare paths with: its law may be singular to the data's, \
-                     and no theorem bounds its KL divergence",
-        })
+        Err(LANGEVIN)
     }
 }
 

@@ -8,9 +8,9 @@ use numeric::ndarray::{Array1, Array2, array};
 use numeric::{Model, Noise, Prediction, Time, TimeGrid, from_row_fn};
 use proptest::prelude::*;
 use sde_core::{
-    Component, CosineVp, Covariance, EulerMaruyama, ExponentialIntegrator, FrozenDenoiser, FrozenScore,
-    LocallyMomentMatched, Mixture, MixtureField, MomentMatched, Ou, ProbabilityFlowHeun, VariancePreserving,
-    grid,
+    Component, CosineVp, Covariance, Ddim, EulerMaruyama, ExponentialIntegrator, FrozenDenoiser, FrozenScore,
+    LocallyMomentMatched, Mixture, MixtureField, MomentMatched, Ou, ProbabilityFlowHeun, ReverseSde,
+    VariancePreserving, grid,
 };
 use verify::seed;
 
@@ -222,6 +222,50 @@ fn what_has_no_theorem_says_why_and_bad_input_is_refused() {
 }
 
 /// The same bits for any number of threads.
+/// Steps of any stochasticity on N(0, c), in closed form: with λ = 1 it is the frozen denoiser's, with another λ the
+/// term grows with the number of steps, and without noise there is no certificate.
+#[test]
+fn the_stochasticity_of_the_reverse_sde_is_paid_for() {
+    let c = 0.6;
+    let target = Mixture::gaussian(array![0.0], Covariance::Isotropic(c)).expect("valid");
+    let mut last = [0.0; 3];
+    for steps in [10, 40] {
+        let grid = grid::geometric_v(3.0, 0.01, steps).expect("valid");
+        for (k, lambda) in [1.0, 0.8, 1.25].into_iter().enumerate() {
+            let exact: f64 = grid
+                .pairs()
+                .map(|(from, to)| {
+                    let ratio = |t: f64| (2.0 * t).exp_m1().sqrt();
+                    let (r, r_to) = (ratio(from.t), ratio(to.t));
+                    let (rho, l2) = (r_to / r, lambda * lambda);
+                    // True and model variance of u', and the mean square gap of the means.
+                    let fresh = 1.0 - rho * rho;
+                    let truth = r_to * r_to * fresh + fresh * fresh * c * r * r / (c + r * r);
+                    let model = r_to * r_to * (1.0 - rho.powf(2.0 * l2));
+                    let gap = (rho * rho - rho.powf(1.0 + l2)).powi(2) * r.powi(4) / (c + r * r);
+                    0.5 * (truth / model - 1.0 - (truth / model).ln() + gap / model)
+                })
+                .sum();
+            let method = ReverseSde::new(lambda).expect("valid");
+            let found = certified(&target, &Ou, &method, &grid, 4000, seed(61));
+            assert_measures(&found, exact, &format!("λ = {lambda}, {steps} steps"));
+            if lambda == 1.0 {
+                let ddpm = certified(&target, &Ou, &FrozenDenoiser, &grid, 4000, seed(61));
+                assert!((found.discretization.nats / ddpm.discretization.nats - 1.0).abs() < 1e-9);
+                assert!(steps == 10 || exact < 0.5 * last[k]);
+            } else {
+                assert!(steps == 10 || exact > 1.5 * last[k]);
+            }
+            last[k] = exact;
+        }
+    }
+    let grid = grid::geometric_v(3.0, 0.01, 4).expect("valid");
+    let paths = Paths { count: 2, noise: Noise::new(1) };
+    let (flow, still) = (Ddim::new(0.0).expect("valid"), ReverseSde::new(0.0).expect("valid"));
+    assert!(certify(&target, &Ou, &flow, &grid, paths, Default::default()).expect("an answer").is_err());
+    assert!(certify(&target, &Ou, &still, &grid, paths, Default::default()).expect("an answer").is_err());
+}
+
 #[test]
 fn certificates_do_not_depend_on_threads() {
     let grid = grid::geometric_v(3.0, 0.02, 6).expect("valid");

@@ -3,7 +3,7 @@
 //! | family | functions | lost by the textbook formula |
 //! |---|---|---|
 //! | logarithms of sums | [`log_sum_exp`], [`log_mean_exp`], [`softmax_into`], [`log_add_exp`], [`log_sub_exp`], [`log1p_exp`], [`log1m_exp`] | overflow, underflow, $`\ln(1 - \varepsilon)`$ |
-//! | exponential integrators | [`phi_0`], [`phi_1`], [`phi_2`], [`phi_3`] | cancellation near 0 |
+//! | exponential integrators | [`phi_0`], [`phi_1`], [`phi_2`], [`phi_3`], [`phi_4`] | cancellation near 0 |
 //! | remainders | [`x_minus_ln_1p`], [`r_minus_1_minus_ln`], [`g_minus_1_plus_exp_neg`], [`c_step`] | cancellation to second or third order |
 //!
 //! Scalar functions follow the conventions of `f64`: NaN goes in and comes out, an argument outside the
@@ -286,6 +286,26 @@ pub fn phi_3(z: f64) -> f64 {
         phi_large(z, 3)
     } else {
         (phi_2(z) - 0.5) / z
+    }
+}
+
+/// φ₄(z) = (eᶻ - 1 - z - z²/2 - z³/6) / z⁴, within 16 u; 0 at -∞ and +∞ at +∞.
+///
+/// Series for $`|z| < 2`$, beyond it the recurrence $`(φ_3(z) - 1/6)/z`$.
+///
+/// ```
+/// use numeric::special::phi_4;
+/// assert_eq!(phi_4(0.0), 1.0 / 24.0);
+/// assert!((phi_4(1.0) - (1f64.exp() - 8.0 / 3.0)).abs() < 1e-15);
+/// ```
+#[must_use]
+pub fn phi_4(z: f64) -> f64 {
+    if z.abs() < 2.0 {
+        phi_series(z, 4.0) / 24.0
+    } else if z > PHI_LARGE {
+        phi_large(z, 4)
+    } else {
+        (phi_3(z) - 1.0 / 6.0) / z
     }
 }
 

@@ -8,7 +8,7 @@
 use numeric::Error;
 use numeric::special::{
     LN_2PI, c_step, g_minus_1_plus_exp_neg, log_add_exp, log_mean_exp, log_sub_exp, log_sum_exp, log1m_exp,
-    log1p_exp, phi_0, phi_1, phi_2, phi_3, r_minus_1_minus_ln, softmax_into, x_minus_ln_1p,
+    log1p_exp, phi_0, phi_1, phi_2, phi_3, phi_4, r_minus_1_minus_ln, softmax_into, x_minus_ln_1p,
 };
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
@@ -41,6 +41,7 @@ fn tables() {
     check("phi_1", phi_1, &PHI_1, 3.0);
     check("phi_2", phi_2, &PHI_2, 4.0);
     check("phi_3", phi_3, &PHI_3, 8.0);
+    check("phi_4", phi_4, &PHI_4, 16.0);
     check("x_minus_ln_1p", x_minus_ln_1p, &X_MINUS_LN_1P, 5.0);
     check("r_minus_1_minus_ln", r_minus_1_minus_ln, &R_MINUS_1_MINUS_LN, 6.0);
     check("g_minus_1_plus_exp_neg", g_minus_1_plus_exp_neg, &G_MINUS_1_PLUS_EXP_NEG, 5.0);
@@ -51,7 +52,7 @@ fn tables() {
 #[test]
 fn limits() {
     type Function = fn(f64) -> f64;
-    let cases: [(&str, Function, f64, f64); 27] = [
+    let cases: [(&str, Function, f64, f64); 30] = [
         ("log1m_exp", log1m_exp, 0.0, -INF),
         ("log1m_exp", log1m_exp, -INF, 0.0),
         ("log1p_exp", log1p_exp, -INF, 0.0),
@@ -60,12 +61,15 @@ fn limits() {
         ("phi_1", phi_1, -INF, 0.0),
         ("phi_2", phi_2, -INF, 0.0),
         ("phi_3", phi_3, -INF, 0.0),
+        ("phi_4", phi_4, -INF, 0.0),
         ("phi_1", phi_1, INF, INF),
         ("phi_2", phi_2, INF, INF),
         ("phi_3", phi_3, INF, INF),
+        ("phi_4", phi_4, INF, INF),
         ("phi_1", phi_1, 1e300, INF),
         ("phi_2", phi_2, 1e300, INF),
         ("phi_3", phi_3, 1e300, INF),
+        ("phi_4", phi_4, 1e300, INF),
         ("x_minus_ln_1p", x_minus_ln_1p, -1.0, INF),
         ("x_minus_ln_1p", x_minus_ln_1p, INF, INF),
         ("x_minus_ln_1p", x_minus_ln_1p, 0.0, 0.0),
@@ -334,6 +338,36 @@ const PHI_3: [(f64, f64); 27] = [
     (100.0, 2.6881171418161354e+37),
     (700.0000000000001, 2.9569447659916015e+295),
     (712.0, 4.5733151951668106e+300),
+];
+
+const PHI_4: [(f64, f64); 27] = [
+    (-1e-300, 0.041666666666666667),
+    (-1e-09, 0.041666666658333333),
+    (-0.01, 0.041583472024057264),
+    (-0.5, 0.037823888735468111),
+    (-1.0, 0.034546107838108988),
+    (-1.9999999999999998, 0.029291788535621628),
+    (-2.0, 0.029291788535621627),
+    (-2.0000000000000004, 0.029291788535621625),
+    (-3.0, 0.025306013189726715),
+    (-10.0, 0.012566671206659643),
+    (-100.0, 0.0016176566666666667),
+    (-10000.0, 1.6661667666566667e-5),
+    (-1e+200, 1.6666666666666667e-201),
+    (0.0, 0.041666666666666667),
+    (1e-300, 0.041666666666666667),
+    (1e-09, 0.041666666675),
+    (0.01, 0.041750139087549879),
+    (0.5, 0.046206997868717016),
+    (1.0, 0.051615161792378569),
+    (1.9999999999999998, 0.065982672849832302),
+    (2.0, 0.065982672849832306),
+    (2.0000000000000004, 0.065982672849832314),
+    (3.0, 0.087475764483798367),
+    (10.0, 2.179879912814005),
+    (100.0, 2.6881171418161354e35),
+    (700.0000000000001, 4.2242068085594301e292),
+    (712.0, 6.4231954988297902e297),
 ];
 const X_MINUS_LN_1P: [(f64, f64); 19] = [
     (-0.9999999999999999, 35.736800569677102),

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | a *process* that turns data into noise | [`Ou`], [`LinearVp`], [`ScaledLinearVp`], [`CosineVp`], [`DiscreteVp`] ([`VariancePreserving`]); [`SubVp`], [`Ve`], [`Edm`], [`Flow`] ([`LinearProcess`]) |
 //! | a *model* of it: a field that predicts something | [`numeric::Model`]; exact ones from [`Mixture`] |
-//! | a *method* that takes one step back | [`EulerMaruyama`], [`ExponentialIntegrator`], [`FrozenScore`], [`FrozenDenoiser`], [`MomentMatched`], [`LocallyMomentMatched`], [`ProbabilityFlowHeun`] |
+//! | a *method* that takes one step back | [`EulerMaruyama`], [`ExponentialIntegrator`], [`FrozenScore`], [`FrozenDenoiser`], [`MomentMatched`], [`LocallyMomentMatched`], [`ProbabilityFlowHeun`], and those of the table below |
 //! | a *grid* of times | of clocks, noise-to-signal ratios, or steps of a discrete chain: see [`grid`] |
 //!
 //! and a [`Sampler`] is model, method and grid; it draws any rows of the sample from a [`numeric::Noise`]. Where a run
@@ -20,6 +20,21 @@
 //! - [`FrozenDenoiser`] (DDPM) if nothing is known of the data.
 //! - [`ExponentialIntegrator`] and [`EulerMaruyama`] to compare with theory and with other libraries.
 //! - [`ProbabilityFlowHeun`] for a deterministic map from noise to data.
+//!
+//!
+//! With few evaluations of a network, or to compare with other libraries, for every process (in u = x/α all give the
+//! same paths):
+//!
+//! | method | model calls per step | order of the ODE | stochastic? |
+//! |---|---|---|---|
+//! | [`DpmSolverPlusPlus2M`]: the usual choice | 1 | 2 | λ ≥ 0, weak order 2 |
+//! | [`UniPc`] of order p: the most accurate smooth one at few steps | 1 | p + 1 ≤ 4 | no |
+//! | [`ExponentialAdams`] of order p: DPM-Solver++(2M), (3M) and their SDE forms | 1 | p ≤ 4 | λ ≥ 0, weak order min(p, 2) |
+//! | [`Deis`] of order p: also ρAB or LMS | 1 | p ≤ 4 | no |
+//! | [`DpmSolver`] of order p, [`DpmSolverPlusPlus2S`]: no memory of earlier steps | p ≤ 3, 2 | p, 2 | no, η ≤ 1 |
+//! | [`EdmHeun`]: Heun with churn | 2 | 2 | churn |
+//! | [`ReverseSde`], [`Ddim`]: DDIM to DDPM; Gaussian steps, so that there are certificates | 1 | 1 | λ ≥ 0, η ≤ 1 |
+//! | [`PredictorCorrector`] around any of them, [`AnnealedLangevin`] | + correctors | | yes |
 //!
 //! # What this crate is not
 //! It trains no networks and holds none: a network is a [`numeric::VectorField`] of yours. Certificates of what
@@ -42,8 +57,10 @@ mod sde;
 pub use integrator::{AdaptiveSolver, Integrator, Needs, Orders, SdeStep, Solver, Tolerance};
 pub use jump::{JumpDiffusion, JumpRun};
 pub use method::{
-    EulerMaruyama, ExponentialIntegrator, FrozenDenoiser, FrozenScore, GaussianStep, History,
-    LocallyMomentMatched, Method, MomentMatched, ProbabilityFlowHeun, Spread, Step, add_noise, gaussian_step,
+    AnnealedLangevin, Ddim, Deis, DpmSolver, DpmSolverPlusPlus2M, DpmSolverPlusPlus2S, EdmHeun,
+    EulerMaruyama, ExponentialAdams, ExponentialIntegrator, Extrapolation, FrozenDenoiser, FrozenScore,
+    GaussianStep, History, LocallyMomentMatched, Method, MomentMatched, PredictorCorrector,
+    ProbabilityFlowHeun, ReverseSde, Spread, Step, UniPc, UniPcVariant, add_noise, gaussian_step,
     ln_step_density,
 };
 pub use mixture::{Component, Covariance, Mixture, MixtureField};

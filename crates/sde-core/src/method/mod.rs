@@ -1,21 +1,37 @@
 //! One step of a reverse-time run: the methods, and what they have in common.
 
+mod adams;
+mod deis;
+mod edm;
 mod frozen;
+mod gap;
 mod history;
+mod langevin;
 mod local;
+mod multistep;
 mod ode;
 mod principal;
+mod reverse_sde;
+mod single_step;
+mod unipc;
 
 use numeric::ndarray::{Array2, ArrayRef2};
 use numeric::{
     Batch, Error, Model, Noise, Prediction, Real, Schedule, Scratch, Time, Times, VectorField, vectorize,
 };
 
+pub use deis::{Deis, Extrapolation};
+pub use edm::EdmHeun;
 pub use frozen::{EulerMaruyama, ExponentialIntegrator, FrozenDenoiser, FrozenScore};
 pub use history::History;
+pub use langevin::{AnnealedLangevin, PredictorCorrector};
 pub use local::LocallyMomentMatched;
+pub use multistep::{DpmSolverPlusPlus2M, ExponentialAdams};
 pub use ode::ProbabilityFlowHeun;
 pub use principal::MomentMatched;
+pub use reverse_sde::{Ddim, ReverseSde};
+pub use single_step::{DpmSolver, DpmSolverPlusPlus2S};
+pub use unipc::{UniPc, UniPcVariant};
 
 /// One step of a run: which rows, from where to where, with which noise.
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +84,33 @@ pub trait Method<F: Real, M>: Send + Sync {
     ) -> Result<(), Error>;
 }
 
+macro_rules! forward_method {
+    ($($ty:ty),*) => {$(
+        impl<F: Real, M, K: Method<F, M> + ?Sized> Method<F, M> for $ty {
+            fn name(&self) -> &'static str {
+                (**self).name()
+            }
+            fn calls(&self) -> usize {
+                (**self).calls()
+            }
+            fn calls_in(&self, model: &M, step: Step<'_>) -> usize {
+                (**self).calls_in(model, step)
+            }
+            fn step(
+                &self,
+                model: &M,
+                step: Step<'_>,
+                x: &mut ArrayRef2<F>,
+                history: &mut History<F>,
+                scratch: &mut Scratch,
+            ) -> Result<(), Error> {
+                (**self).step(model, step, x, history, scratch)
+            }
+        }
+    )*};
+}
+forward_method!(&K, Box<K>);
+
 /// The covariance of a Gaussian step, by a factor of it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Spread<F> {
@@ -117,8 +160,12 @@ pub fn gaussian_step<F: Real, M, G: GaussianStep<F, M> + ?Sized>(
 ) -> Result<(), Error> {
     let [mut mean, mut z] = take_like(x, scratch);
     let spread = method.transition(model, step, x, &mut mean, scratch)?;
-    step.noise.normals_into(step.rows, step.index, &mut z);
-    add_noise(&mean, &spread, method.directions(), &mut z, x);
+    if spread == Spread::Isotropic(0.0) {
+        x.assign(&mean); // nothing is drawn for a step without noise
+    } else {
+        step.noise.normals_into(step.rows, step.index, &mut z);
+        add_noise(&mean, &spread, method.directions(), &mut z, x);
+    }
     scratch.put([mean, z]);
     Ok(())
 }

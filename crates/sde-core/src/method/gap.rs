@@ -1,0 +1,148 @@
+//! A step as every reverse-time method sees it: in `u = x/α`, by the noise-to-signal ratio `r = σ/α`.
+
+use numeric::ndarray::{Array2, ArrayRef2};
+use numeric::{
+    Batch, Error, Model, Prediction, Real, Schedule, Scratch, Time, Times, VectorField, vectorize,
+};
+
+use super::Step;
+use crate::LinearProcess;
+
+/// The step from ratio r to r' < r. With `λ = −ln r`, the half log-SNR, its length is `h = λ' − λ = −ln ρ`.
+///
+/// Everything is finite at r' = 0 but h, which is +∞.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Gap {
+    /// r = σ/α at the start.
+    pub(super) from: f64,
+    /// r' at the end.
+    pub(super) to: f64,
+    /// ρ = r'/r.
+    pub(super) rho: f64,
+    /// 1 − ρ.
+    pub(super) lost: f64,
+    /// h = −ln ρ.
+    pub(super) h: f64,
+    /// α'/α, the factor that carries x along at constant u.
+    pub(super) grow: f64,
+    /// α'.
+    pub(super) alpha: f64,
+}
+
+impl Gap {
+    /// # Errors
+    /// [`Error::Domain`] unless r is finite and r' is less.
+    pub(super) fn of(process: &impl LinearProcess, from: Time, to: Time) -> Result<Gap, Error> {
+        let (s, t) = (process.level(from), process.level(to));
+        let (r, r_to) = (s.sigma / s.alpha, t.sigma / t.alpha);
+        Error::domain(r.is_finite(), "step.from", r, "a time with signal, σ/α < ∞")?;
+        Error::domain(r_to >= 0.0 && r_to < r, "step.to", r_to, "less noise per signal than at the start")?;
+        let rho = r_to / r;
+        let fresh = process.fresh_share(to, from);
+        let h = if fresh < 0.5 { -0.5 * (-fresh).ln_1p() } else { -rho.ln() };
+        Ok(Gap {
+            from: r,
+            to: r_to,
+            rho,
+            lost: fresh / (1.0 + rho),
+            h,
+            grow: t.alpha / s.alpha,
+            alpha: t.alpha,
+        })
+    }
+
+    /// `(ρ^p, 1 − ρ^p)` for p ≥ 0.
+    pub(super) fn kept(&self, p: f64) -> (f64, f64) {
+        // At r' = 0 the exponent of p = 0 would be 0·∞.
+        if p == 0.0 { (1.0, 0.0) } else { ((-p * self.h).exp(), -(-p * self.h).exp_m1()) }
+    }
+
+    /// The step to a ratio below that of the same end: where a step that adds noise goes down to first.
+    pub(super) fn down_to(self, ratio: f64) -> Gap {
+        let rho = ratio / self.from;
+        Gap { to: ratio, rho, lost: 1.0 - rho, h: -rho.ln(), ..self }
+    }
+
+    /// Whether the step ends at the data themselves.
+    pub(super) fn ends_at_data(&self) -> bool {
+        self.to == 0.0
+    }
+
+    /// `u' = a u + Σ b p`, written for x; at least one term.
+    pub(super) fn advance<'p, F: Real>(
+        &self,
+        x: &mut ArrayRef2<F>,
+        a: f64,
+        terms: impl IntoIterator<Item = (f64, &'p ArrayRef2<F>)>,
+    ) {
+        let mut a = a * self.grow;
+        for (b, p) in terms {
+            axpby(a, x, self.alpha * b, p);
+            a = 1.0;
+        }
+    }
+
+    /// The node `(λ_j − λ)/h` of an earlier ratio, at most 0.
+    pub(super) fn node(&self, ratio: f64) -> f64 {
+        (self.from / ratio).ln() / self.h
+    }
+}
+
+/// `x = a x + b p`.
+pub(super) fn axpby<F: Real>(a: f64, x: &mut ArrayRef2<F>, b: f64, p: &ArrayRef2<F>) {
+    let slices = "steps work on standard layout";
+    let (a, b) = (F::of(a), F::of(b));
+    let (x, p) = (x.as_slice_mut().expect(slices), p.as_slice().expect(slices));
+    vectorize(
+        #[inline(always)]
+        || {
+            for (x, &p) in x.iter_mut().zip(p) {
+                *x = a * *x + b * p;
+            }
+        },
+    );
+}
+
+/// `x = a x + std z` with the normals z of the step; nothing is drawn for a `std` of 0.
+pub(super) fn disturb<F: Real>(
+    step: Step<'_>,
+    a: f64,
+    x: &mut ArrayRef2<F>,
+    std: f64,
+    scratch: &mut Scratch,
+) {
+    if std > 0.0 {
+        let mut z = take_array(x, scratch);
+        step.noise.normals_into(step.rows, step.index, &mut z);
+        axpby(a, x, std, &z);
+        scratch.put(z);
+    } else if a != 1.0 {
+        x.mapv_inplace(|x| F::of(a) * x);
+    }
+}
+
+/// σ/α at a time.
+pub(super) fn ratio_at(process: &impl Schedule, time: Time) -> f64 {
+    let level = process.level(time);
+    level.sigma / level.alpha
+}
+
+/// An array of the shape of `x`, with any contents; to be put back as it is.
+pub(super) fn take_array<F: Real>(x: &ArrayRef2<F>, scratch: &mut Scratch) -> Array2<F> {
+    let buffer: Array2<F> = scratch.take();
+    if buffer.dim() == x.dim() { buffer } else { Array2::zeros(x.raw_dim()) }
+}
+
+/// The prediction `what` at `x` and `time`, in an array from the scratch.
+pub(super) fn predict<F: Real, V: VectorField<F>, S: LinearProcess>(
+    model: &Model<V, S>,
+    what: Prediction,
+    rows: &[u64],
+    time: Time,
+    x: &ArrayRef2<F>,
+    scratch: &mut Scratch,
+) -> Result<Array2<F>, Error> {
+    let mut out = take_array(x, scratch);
+    model.predict_into(what, &Batch::new(rows, Times::Same(time), x), &mut out, scratch)?;
+    Ok(out)
+}

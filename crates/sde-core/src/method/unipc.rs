@@ -1,0 +1,146 @@
+//! UniPC: a predictor and a corrector from the same evaluation.
+
+use numeric::ndarray::ArrayRef2;
+use numeric::{Error, Model, Prediction, Real, Scratch, VectorField};
+
+use super::adams::{MOST, exponential_moments, weights};
+use super::gap::{Gap, predict, ratio_at, take_array};
+use super::{History, Method, Step};
+use crate::LinearProcess;
+
+/// The function B(h) of [`UniPc`], h = ln(r/r'). It matters where the rule has a single free weight, which is then ½.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum UniPcVariant {
+    /// `B(h) = h`, *bh1*: for few steps without guidance.
+    Bh1,
+    /// `B(h) = 1 − e^{−h}`, *bh2*.
+    Bh2,
+}
+
+/// UniPC of order 1, 2 or 3 with data prediction: each step is predicted and then corrected with the model's value at
+/// its predicted end, which serves the next step too.
+///
+/// In u = x/α, r = σ/α, with P the polynomial in `−ln r` through the values of m at the last p nodes, and Q the one
+/// through these and the value at the predicted end, so that both need one evaluation,
+/// ```math
+/// \hat u = \rho u + \int_0^h e^{-(h - s)} P(s)\, ds, \qquad u' = \rho u + \int_0^h e^{-(h - s)} Q(s)\, ds, \qquad
+/// h = \ln\frac{r}{r'},\ \rho = \frac{r'}{r}.
+/// ```
+/// The published rules give the difference to m, in a predictor of order 2 and a corrector of order 1, the weight
+/// B(h)/2, see [`UniPcVariant`]; elsewhere B cancels. The first steps use as many values as there are. A step to the
+/// data themselves ends in m, uncorrected.
+///
+/// # Convergence
+/// Order p + 1 for smooth denoisers, but for the start: the first step, of length h₀, leaves O(h₀³), which is of no
+/// lower order for p ≤ 2.
+/// # Randomness
+/// None after the start.
+/// # Complexity
+/// One model evaluation per step, one more in the first, none in one to the data themselves; p predictions are
+/// remembered.
+///
+/// ```
+/// use numeric::{Noise, ndarray::array};
+/// use sde_core::{Mixture, Ou, Sampler, UniPc, UniPcVariant, grid};
+/// # fn main() -> Result<(), numeric::Error> {
+/// let model = Mixture::atoms(&array![[-1.0], [1.0]], None)?.denoiser::<f64, _>(Ou);
+/// let sampler = Sampler::new(model, UniPc::new(2, UniPcVariant::Bh2)?, grid::geometric_v(4.0, 1e-4, 20)?)?;
+/// assert_eq!(sampler.model_calls::<f64>(), 21);
+/// let x = sampler.sample(0..50, Noise::new(1), Default::default())?;
+/// assert!(x.iter().all(|x: &f64| (x.abs() - 1.0).abs() < 0.05));   // at one of the two atoms
+/// # Ok(()) }
+/// ```
+///
+/// # References
+/// Zhao, Bai, Rao, Zhou, Lu (2023), *UniPC: a unified predictor-corrector framework for fast sampling of diffusion
+/// models*, algorithms 1 to 4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UniPc {
+    order: usize,
+    variant: UniPcVariant,
+}
+
+impl UniPc {
+    /// The method with a predictor of that order.
+    ///
+    /// # Errors
+    /// [`Error::Domain`] unless `order` is 1, 2 or 3.
+    pub fn new(order: usize, variant: UniPcVariant) -> Result<UniPc, Error> {
+        Error::domain((1..MOST).contains(&order), "order", order as f64, "1, 2 or 3")?;
+        Ok(UniPc { order, variant })
+    }
+
+    /// B(h)/2.
+    fn half(&self, gap: &Gap) -> f64 {
+        0.5 * match self.variant {
+            UniPcVariant::Bh1 => gap.h,
+            UniPcVariant::Bh2 => gap.lost,
+        }
+    }
+}
+
+impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for UniPc {
+    fn name(&self) -> &'static str {
+        ["UniPC-1", "UniPC-2", "UniPC-3"][self.order - 1]
+    }
+
+    fn calls_in(&self, model: &Model<V, S>, step: Step<'_>) -> usize {
+        usize::from(step.index == 0) + usize::from(ratio_at(&model.schedule, step.to) > 0.0)
+    }
+
+    fn step(
+        &self,
+        model: &Model<V, S>,
+        step: Step<'_>,
+        x: &mut ArrayRef2<F>,
+        history: &mut History<F>,
+        scratch: &mut Scratch,
+    ) -> Result<(), Error> {
+        let gap = Gap::of(&model.schedule, step.from, step.to)?;
+        if history.get(0).is_none_or(|(time, _)| time != step.from) {
+            let m = predict(model, Prediction::Denoised, step.rows, step.from, x, scratch)?;
+            history.push(step.from, &m, self.order);
+            scratch.put(m);
+        }
+        let remembered = |back| history.get(back).expect("as many as were counted");
+        let used = if gap.ends_at_data() { 1 } else { history.len() };
+        // The end of the step, then the nodes that are known.
+        let mut nodes = [1.0, 0.0, 0.0, 0.0];
+        for back in 1..used {
+            nodes[back + 1] = gap.node(ratio_at(&model.schedule, remembered(back).0));
+        }
+        let moments = || exponential_moments(-gap.h).map(|moment| gap.h * moment);
+        let predictor = match used {
+            1 => [gap.lost, 0.0, 0.0, 0.0],
+            2 => {
+                let slope = self.half(&gap) / nodes[2];
+                [gap.lost - slope, slope, 0.0, 0.0]
+            }
+            _ => weights(&nodes[1..=used], moments()),
+        };
+        let mut predicted = take_array(x, scratch);
+        predicted.assign(x);
+        let terms = |b: &[f64]| -> [(f64, usize); MOST - 1] { [0, 1, 2].map(|j| (b[j], j)) };
+        let known = |b: &[f64]| terms(b).into_iter().take(used).map(|(b, back)| (b, &**remembered(back).1));
+        gap.advance(&mut predicted, gap.rho, known(&predictor));
+        if gap.ends_at_data() {
+            x.assign(&predicted);
+            scratch.put(predicted);
+            return Ok(());
+        }
+        let end = predict(model, Prediction::Denoised, step.rows, step.to, &predicted, scratch)?;
+        let corrector = match used {
+            1 => {
+                let half = self.half(&gap);
+                [half, gap.lost - half, 0.0, 0.0]
+            }
+            _ => weights(&nodes[..=used], moments()),
+        };
+        gap.advance(x, gap.rho, std::iter::once((corrector[0], &*end)).chain(known(&corrector[1..])));
+        history.push(step.to, &end, self.order);
+        scratch.put(predicted);
+        scratch.put(end);
+        Ok(())
+    }
+}
