@@ -26,6 +26,7 @@
 
 pub mod fit;
 pub mod grid;
+pub mod guidance;
 mod integrator;
 mod method;
 mod mixture;
@@ -40,7 +41,7 @@ pub use method::{
     LocallyMomentMatched, Method, MomentMatched, ProbabilityFlowHeun, Spread, Step, add_noise, gaussian_step,
     ln_step_density,
 };
-pub use mixture::{Component, Covariance, Mixture, MixtureField};
+pub use mixture::{Component, Covariance, LinearObservation, Mixture, MixtureField};
 pub use numeric;
 pub use run::{Keep, Start, StateMap, Statistics, Trajectory};
 pub use sampler::Sampler;

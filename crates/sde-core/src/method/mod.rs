@@ -14,6 +14,7 @@ use numeric::{
 pub use frozen::{EulerMaruyama, ExponentialIntegrator, FrozenDenoiser, FrozenScore};
 pub use history::History;
 pub use local::LocallyMomentMatched;
+pub(crate) use local::cholesky;
 pub use ode::ProbabilityFlowHeun;
 pub use principal::MomentMatched;
 
