@@ -19,11 +19,17 @@
 //! - [`ExponentialIntegrator`] and [`EulerMaruyama`] to compare with theory and with other libraries.
 //! - [`ProbabilityFlowHeun`] for a deterministic map from noise to data.
 //!
+//! # Conditions
+//! - Given a linear observation of the data: [`Mixture::posterior`] is exact for a mixture; the models of [`guidance`]
+//!   steer any other, and by labels or gradients too.
+//! - Given where a path ends: [`LinearBridge`] for a linear process, [`DoobTransform`] for any equation.
+//!
 //! # What this crate is not
 //! It trains no networks and holds none: a network is a [`numeric::VectorField`] of yours. Certificates of what
 //! a run got wrong are in the crate `girsanov-bounds`.
 #![doc(test(attr(deny(warnings))))]
 
+mod bridge;
 pub mod fit;
 pub mod grid;
 pub mod guidance;
@@ -35,6 +41,7 @@ mod sampler;
 mod schedule;
 mod sde;
 
+pub use bridge::{BridgeKernel, BrownianMotion, DoobTransform, LinearBridge, OrnsteinUhlenbeck};
 pub use integrator::{Integrator, Needs, Orders, SdeStep};
 pub use method::{
     EulerMaruyama, ExponentialIntegrator, FrozenDenoiser, FrozenScore, GaussianStep, History,
