@@ -21,7 +21,6 @@
 //! - [`ExponentialIntegrator`] and [`EulerMaruyama`] to compare with theory and with other libraries.
 //! - [`ProbabilityFlowHeun`] for a deterministic map from noise to data.
 //!
-//!
 //! With few evaluations of a network, or to compare with other libraries, for every process (in u = x/α all give the
 //! same paths):
 //!
@@ -36,13 +35,20 @@
 //! | [`ReverseSde`], [`Ddim`]: DDIM to DDPM; Gaussian steps, so that there are certificates | 1 | 1 | λ ≥ 0, η ≤ 1 |
 //! | [`PredictorCorrector`] around any of them, [`AnnealedLangevin`] | + correctors | | yes |
 //!
+//! # Conditions
+//! - Given a linear observation of the data: [`Mixture::posterior`] is exact for a mixture; the models of [`guidance`]
+//!   steer any other, and by labels or gradients too.
+//! - Given where a path ends: [`LinearBridge`] for a linear process, [`DoobTransform`] for any equation.
+//!
 //! # What this crate is not
 //! It trains no networks and holds none: a network is a [`numeric::VectorField`] of yours. Certificates of what
 //! a run got wrong are in the crate `girsanov-bounds`.
 #![doc(test(attr(deny(warnings))))]
 
+mod bridge;
 pub mod fit;
 pub mod grid;
+pub mod guidance;
 pub mod integrator;
 mod jump;
 mod method;
@@ -54,6 +60,7 @@ mod sampler;
 mod schedule;
 mod sde;
 
+pub use bridge::{BridgeKernel, BrownianMotion, DoobTransform, LinearBridge, ScaledOu};
 pub use integrator::{AdaptiveSolver, Integrator, Needs, Orders, SdeStep, Solver, Tolerance};
 pub use jump::{JumpDiffusion, JumpRun};
 pub use method::{
@@ -63,7 +70,7 @@ pub use method::{
     ProbabilityFlowHeun, ReverseSde, Spread, Step, UniPc, UniPcVariant, add_noise, gaussian_step,
     ln_step_density,
 };
-pub use mixture::{Component, Covariance, Mixture, MixtureField};
+pub use mixture::{Component, Covariance, LinearObservation, Mixture, MixtureField};
 pub use multilevel::{LevelReport, Multilevel, MultilevelEstimate, multilevel};
 pub use numeric;
 pub use path::{ChangeOfDrift, Drawn, WeightedPaths};

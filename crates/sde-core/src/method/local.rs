@@ -94,7 +94,7 @@ const PANEL: usize = 4;
 
 /// Replaces the lower triangle of a symmetric row-major matrix by its Cholesky factor; whether it has one.
 #[inline(always)]
-fn cholesky<F: Real>(a: &mut [F], d: usize) -> bool {
+pub(crate) fn cholesky<F: Real>(a: &mut [F], d: usize) -> bool {
     // Right-looking on the upper triangle, whose rows are contiguous, then one transposition.
     for first in (0..d).step_by(PANEL) {
         let end = d.min(first + PANEL);

@@ -26,6 +26,7 @@ pub use frozen::{EulerMaruyama, ExponentialIntegrator, FrozenDenoiser, FrozenSco
 pub use history::History;
 pub use langevin::{AnnealedLangevin, PredictorCorrector};
 pub use local::LocallyMomentMatched;
+pub(crate) use local::cholesky;
 pub use multistep::{DpmSolverPlusPlus2M, ExponentialAdams};
 pub use ode::ProbabilityFlowHeun;
 pub use principal::MomentMatched;

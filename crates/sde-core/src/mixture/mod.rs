@@ -1,7 +1,9 @@
 //! Analytic targets: Gaussians, Gaussian mixtures and finite sets of points, known at every noise level.
 
+mod condition;
 mod evaluate;
 mod field;
+mod observation;
 mod spectrum;
 
 use std::ops::Range;
@@ -13,6 +15,7 @@ use numeric::{
 };
 
 pub use field::MixtureField;
+pub use observation::LinearObservation;
 use spectrum::Spectrum;
 
 /// A covariance matrix, in the form its user has it.

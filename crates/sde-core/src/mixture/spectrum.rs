@@ -121,9 +121,14 @@ impl Spectrum {
 
     /// `C^{1/2} z` with the symmetric root.
     pub(super) fn colour(&self, z: ArrayView1<'_, f64>) -> Array1<f64> {
-        let root = self.floor.sqrt();
-        let mut out = z.map(|z| root * z);
-        let gains = self.variances.iter().map(|c| c.sqrt() - root);
+        self.function(f64::sqrt, z)
+    }
+
+    /// `φ(C) z` for a function φ of the eigenvalues.
+    pub(super) fn function(&self, phi: impl Fn(f64) -> f64, z: ArrayView1<'_, f64>) -> Array1<f64> {
+        let floor = if self.spans_all() { 0.0 } else { phi(self.floor) };
+        let mut out = z.map(|z| floor * z);
+        let gains = self.variances.iter().map(|&c| phi(c) - floor);
         match &self.directions {
             Directions::Axes => {
                 for ((out, &z), gain) in out.iter_mut().zip(z).zip(gains) {
@@ -136,6 +141,34 @@ impl Spectrum {
             }
         }
         out
+    }
+
+    /// Whether nothing is orthogonal to the directions: the floor then stands for no eigenvalue.
+    fn spans_all(&self) -> bool {
+        matches!(self.directions, Directions::Axes) && !self.variances.is_empty()
+    }
+
+    /// The smallest eigenvalue.
+    pub(super) fn smallest(&self) -> f64 {
+        let floor = if self.spans_all() { f64::INFINITY } else { self.floor };
+        self.variances.iter().copied().fold(floor, f64::min)
+    }
+
+    /// `Fᵀ F` for a square matrix F, `(d, d)`, by its singular values; those within rounding of 0 are 0.
+    pub(super) fn from_root(root: DMatrix<f64>) -> Spectrum {
+        let d = root.ncols();
+        let svd = root.svd(false, true);
+        let v = svd.v_t.expect("asked for");
+        let largest = svd.singular_values.max();
+        let eigenvalue = |s: f64| if s <= rounding(d, largest) { 0.0 } else { s * s };
+        let eigenvalues: Vec<f64> = svd.singular_values.iter().map(|&s| eigenvalue(s)).collect();
+        let floor = eigenvalues.iter().copied().fold(f64::INFINITY, f64::min);
+        // Relative to the floor, which is as exact here as the others.
+        let kept: Vec<usize> =
+            (0..d).filter(|&j| eigenvalues[j] > floor * (1.0 + rounding(d, 1.0))).collect();
+        let columns = Array2::from_shape_fn((d, kept.len()), |(i, j)| v[(kept[j], i)]);
+        let variances = kept.iter().map(|&j| eigenvalues[j]).collect();
+        Spectrum { floor, variances, directions: Directions::Columns(columns) }
     }
 }
 

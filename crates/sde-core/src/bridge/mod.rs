@@ -1,0 +1,265 @@
+//! Diffusions conditioned on their future: bridges and Doob's h-transform.
+
+mod doob;
+mod motion;
+
+use std::ops::Range;
+
+use numeric::ndarray::{Array1, Array2, ArrayRef2};
+use numeric::{Batch, Batching, Control, Error, Noise, Real, Scratch, Time, TimeGrid, Times, run_rows};
+
+pub use doob::DoobTransform;
+pub use motion::{BrownianMotion, ScaledOu};
+
+use crate::{LinearProcess, NoiseClass, Reading, Sde, Start, Statistics, Trajectory};
+
+/// A linear process conditioned to be at a point z at a time T: exact paths, and its equation.
+///
+/// For the equation `dX = f X dt + g dW` with the kernel `X_t | X_s ~ N(φ_{st} X_s, q_{st} I)`,
+///
+/// ```math
+/// X_t \mid X_s = x,\ X_T = z\ \sim\ N\Big(
+///   \frac{q_{tT}\, \phi_{st}\, x + \phi_{tT}\, q_{st}\, z}{q_{sT}},\ \frac{q_{st}\, q_{tT}}{q_{sT}} I\Big),
+/// \qquad q_{sT} = q_{tT} + \phi_{tT}^2 q_{st},
+/// ```
+/// ```math
+/// dX = \Big[ f X + g^2\, \frac{\phi_{tT}\, (z - \phi_{tT} X)}{q_{tT}} \Big] dt + g\, dW,
+/// ```
+/// the h-transform with `h(t, x) = p(X_T = z | X_t = x)`. Any [`LinearProcess`] can be bridged;
+/// [`BrownianMotion`] and [`ScaledOu`] are those with constant coefficients.
+///
+/// As an [`Sde`] its drift is infinite at T, so that no scheme for general equations can end there: run it to the
+/// last node before T, and take the last step by [`step_into`](Self::step_into), which ends in z to the bit.
+/// [`sample`](Self::sample) needs no equation at all.
+///
+/// ```
+/// use numeric::{Noise, Time, TimeGrid, ndarray::array};
+/// use sde_core::{BrownianMotion, LinearBridge, Start};
+/// # fn main() -> Result<(), numeric::Error> {
+/// // Brownian motion from 1 at time 0 to 3 at time 2; halfway it is N(2, 1/2).
+/// let bridge = LinearBridge::new(BrownianMotion::new(1.0)?, array![3.0], Time::of(2.0))?;
+/// let halfway = bridge.kernel(Time::of(0.0), Time::of(1.0))?;
+/// assert!((halfway.of_state - 0.5).abs() < 1e-15 && (halfway.of_end - 0.5).abs() < 1e-15);
+/// assert!((halfway.std - 0.5_f64.sqrt()).abs() < 1e-15);
+/// let grid = TimeGrid::from_nodes(vec![0.0, 0.3, 1.0, 2.0])?;
+/// let paths = bridge.sample(Start::Point(&[1.0]), &grid, 0..50, Noise::new(1), Default::default())?;
+/// assert_eq!(paths.states.dim(), (50, 4, 1));
+/// assert!((0..50).all(|i| paths.states[(i, 0, 0)] == 1.0 && paths.states[(i, 3, 0)] == 3.0));
+/// # Ok(()) }
+/// ```
+///
+/// # References
+/// Särkkä, Solin (2019), *Applied stochastic differential equations*, sections 6.1 (linear equations) and 7.5 (Doob's
+/// h-transform).
+#[derive(Clone, Debug)]
+pub struct LinearBridge<P> {
+    process: P,
+    end: Array1<f64>,
+    at: Time,
+}
+
+/// The Gaussian transition of a bridge: `X_t ~ N(of_state · x + of_end · z, std² I)`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct BridgeKernel {
+    /// Factor of the state that it starts from.
+    pub of_state: f64,
+    /// Factor of the end point.
+    pub of_end: f64,
+    /// Standard deviation.
+    pub std: f64,
+}
+
+impl<P: LinearProcess> LinearBridge<P> {
+    /// The process conditioned to be at `end`, of length d, at the time `at`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for no coordinate, [`Error::Entry`] for an end that is not finite, [`Error::Domain`] for a
+    /// time that is not finite.
+    pub fn new(process: P, end: Array1<f64>, at: Time) -> Result<LinearBridge<P>, Error> {
+        if end.is_empty() {
+            return Err(Error::Shape { parameter: "end", expected: vec![1], found: vec![0] });
+        }
+        Error::entries("end", end.iter().copied(), "a finite number", f64::is_finite)?;
+        Error::domain(at.t.is_finite(), "at", at.t, "a finite time")?;
+        Ok(LinearBridge { process, end, at })
+    }
+
+    /// The exact transition between two times up to T. To T itself it is the end point.
+    ///
+    /// # Errors
+    /// [`Error::Domain`] unless `from` ≤ `to` ≤ T, at times where the process has signal.
+    pub fn kernel(&self, from: Time, to: Time) -> Result<BridgeKernel, Error> {
+        let (factor, std) = self.process.transition(from, to)?;
+        let (onward, left) = self.process.transition(to, self.at)?;
+        // Both variances are 0 only at T.
+        let total = left * left + (onward * std).powi(2);
+        if total == 0.0 {
+            return Ok(BridgeKernel { of_state: 0.0, of_end: 1.0, std: 0.0 });
+        }
+        Ok(BridgeKernel {
+            of_state: left * left / total * factor,
+            of_end: onward * std * std / total,
+            std: std * left / total.sqrt(),
+        })
+    }
+
+    /// Replaces the rows `x`, `(n, d)`, at `from` by exact draws at `to` ≤ T, with the normals of step `index`.
+    ///
+    /// # Errors
+    /// As [`kernel`](Self::kernel); [`Error::Shape`] for rows of another length.
+    pub fn step_into<F: Real>(
+        &self,
+        rows: &[u64],
+        index: u64,
+        (from, to): (Time, Time),
+        noise: Noise,
+        x: &mut ArrayRef2<F>,
+        scratch: &mut Scratch,
+    ) -> Result<(), Error> {
+        Error::shape("x", &[rows.len(), self.end.len()], x.shape())?;
+        let kernel = self.kernel(from, to)?;
+        let (a, s) = (F::of(kernel.of_state), F::of(kernel.std));
+        let mut z: Array2<F> = scratch.take();
+        if z.dim() != x.dim() {
+            z = Array2::zeros(x.raw_dim());
+        }
+        noise.normals_into(rows, index, &mut z);
+        for (mut x, z) in x.rows_mut().into_iter().zip(z.rows()) {
+            for ((x, &z), &end) in x.iter_mut().zip(z).zip(&self.end) {
+                *x = a * *x + F::of(kernel.of_end * end) + s * z;
+            }
+        }
+        scratch.put(z);
+        Ok(())
+    }
+
+    /// Exact paths on the nodes of a grid, from `start` at its first node, all states kept.
+    ///
+    /// The transitions are exact, so that the nodes are the times that are wanted and no others are needed. The last
+    /// may be T.
+    ///
+    /// # Randomness
+    /// Step k takes d normals per row from the stream "path". Row i depends on (noise, i) and its start only.
+    ///
+    /// # Errors
+    /// As [`kernel`](Self::kernel) and for a grid that goes backwards; [`Error::Shape`] or [`Error::NotFinite`] for a
+    /// start that does not fit or is not finite; [`Error::Unsupported`] for [`Start::Prior`].
+    ///
+    /// # Panics
+    /// Never by itself.
+    pub fn sample<F: Real>(
+        &self,
+        start: Start<'_, F>,
+        grid: &TimeGrid,
+        rows: Range<u64>,
+        noise: Noise,
+        control: Control<'_>,
+    ) -> Result<Trajectory<F>, Error> {
+        if matches!(start, Start::Prior) {
+            let reason =
+                "a bridge starts in a point or in given rows: a process has no law of its own at its start";
+            return Err(Error::Unsupported { method: "bridge", reason });
+        }
+        let (d, nodes) = (self.end.len(), grid.steps() + 1);
+        let count = usize::try_from(rows.end.saturating_sub(rows.start)).expect("rows fit into memory");
+        start.check(count, d)?;
+        for (from, to) in grid.pairs() {
+            self.kernel(from, to)?;
+        }
+        let (first, path) = (rows.start, noise.fork("path"));
+        let states = run_rows(rows, nodes * d, Batching::default(), control, |rows, scratch| {
+            let rows: Vec<u64> = rows.collect();
+            let mut x = Array2::<F>::zeros((rows.len(), d));
+            start.write(&rows, first, grid.first(), &mut x, |_| ())?;
+            let mut states = vec![F::zero(); rows.len() * nodes * d];
+            let mut keep = |node: usize, x: &Array2<F>| {
+                for (states, x) in states.chunks_exact_mut(nodes * d).zip(x.rows()) {
+                    states[node * d..][..d].iter_mut().zip(x).for_each(|(kept, &x)| *kept = x);
+                }
+            };
+            keep(0, &x);
+            for (index, times) in grid.pairs().enumerate() {
+                self.step_into(&rows, index as u64, times, path, &mut x, scratch)?;
+                keep(index + 1, &x);
+            }
+            Ok(states)
+        })?;
+        let statistics = Statistics { accepted: (count * grid.steps()) as u64, ..Statistics::default() };
+        let states = states.into_shape_with_order((count, nodes, d)).expect("all nodes of all rows");
+        Ok(Trajectory { times: grid.nodes().to_vec(), states, statistics })
+    }
+
+    /// Coefficients of the drift at a time before T, as (a, b) of `a x + b z`.
+    fn drift(&self, time: Time) -> Result<(f64, f64), Error> {
+        let (onward, left) = self.process.transition(time, self.at)?;
+        Error::domain(left > 0.0, "time", time.t, "a time before the end of the bridge")?;
+        let free = self.process.drift_and_diffusion(time);
+        let pull = free.diffusion_squared * onward / (left * left);
+        Ok((free.drift - pull * onward, pull))
+    }
+}
+
+impl<F: Real, P: LinearProcess> Sde<F> for LinearBridge<P> {
+    fn dim(&self) -> usize {
+        self.end.len()
+    }
+
+    fn noise_dim(&self) -> usize {
+        self.end.len()
+    }
+
+    fn reading(&self) -> Reading {
+        Reading::Ito
+    }
+
+    fn noise_class(&self) -> NoiseClass {
+        NoiseClass::Additive
+    }
+
+    /// # Errors
+    /// [`Error::Domain`] at T and after it.
+    fn drift_into(&self, batch: &Batch<'_, F>, out: &mut ArrayRef2<F>, _: &mut Scratch) -> Result<(), Error> {
+        let same = match batch.times() {
+            Times::Same(time) => Some(self.drift(time)?),
+            Times::PerRow(_) => None,
+        };
+        for (i, (mut out, x)) in out.rows_mut().into_iter().zip(batch.x().rows()).enumerate() {
+            let (a, b) = match same {
+                Some(coefficients) => coefficients,
+                None => self.drift(batch.times().get(i))?,
+            };
+            for ((out, &x), &end) in out.iter_mut().zip(x).zip(&self.end) {
+                *out = F::of(a) * x + F::of(b * end);
+            }
+        }
+        Ok(())
+    }
+
+    fn diffuse_into(
+        &self,
+        batch: &Batch<'_, F>,
+        w: &ArrayRef2<F>,
+        out: &mut ArrayRef2<F>,
+        _: &mut Scratch,
+    ) -> Result<(), Error> {
+        for (i, (mut out, w)) in out.rows_mut().into_iter().zip(w.rows()).enumerate() {
+            let free = self.process.drift_and_diffusion(batch.times().get(i));
+            let g = F::of(free.diffusion_squared.sqrt());
+            out.zip_mut_with(&w, |out, &w| *out = g * w);
+        }
+        Ok(())
+    }
+
+    fn diffuse_derivative_into(
+        &self,
+        _: &Batch<'_, F>,
+        _: &ArrayRef2<F>,
+        _: &ArrayRef2<F>,
+        out: &mut ArrayRef2<F>,
+        _: &mut Scratch,
+    ) -> Result<(), Error> {
+        out.fill(F::zero());
+        Ok(())
+    }
+}
