@@ -26,6 +26,7 @@
 
 mod brownian;
 mod fill;
+mod lanes;
 mod laws;
 mod philox;
 mod stream;
@@ -193,6 +194,7 @@ impl Noise {
     }
 
     /// For a tag, a bijection of `datum`; for a datum of 0, a bijection of the tag.
+    #[inline(always)]
     fn derive(self, tag: u64, datum: u64) -> Noise {
         Noise { key: mix(mix(self.key ^ tag) ^ datum) }
     }

@@ -5,6 +5,7 @@ mod levy;
 mod node;
 mod path;
 mod split;
+mod values;
 mod walk;
 
 use ndarray::ArrayRef2;
@@ -150,6 +151,12 @@ impl<'g> Brownian<'g> {
             panic!("{node:?} is not in the tree of {} cells", self.cell_lengths.len());
         };
         length / (1_u64 << level) as f64
+    }
+
+    /// [`length`](Brownian::length) of a node known to be in the tree.
+    #[inline(always)]
+    fn length_of(&self, node: Node) -> f64 {
+        self.cell_lengths[node.cell as usize] / (1_u64 << node.level) as f64
     }
 
     /// The increments of `rows` over the node, `(rows.len(), d)`.

@@ -33,7 +33,8 @@ impl Brownian<'_> {
     }
 
     /// What splits the increment of a node.
-    fn increment_noise(&self, node: Node) -> Noise {
+    #[inline(always)]
+    pub(super) fn increment_noise(&self, node: Node) -> Noise {
         self.noise.derive(u64::from_le_bytes(*b"treenode"), datum(node))
     }
 
@@ -136,6 +137,7 @@ fn with_both<F: Real>(w: &mut ArrayRef2<F>, h: &mut ArrayRef2<F>, each: impl Fn(
 }
 
 /// The node as an integer, without its cell.
+#[inline(always)]
 fn datum(node: Node) -> u64 {
     u64::from(node.level) << Node::MAX_LEVEL | node.index
 }
