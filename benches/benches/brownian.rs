@@ -1,8 +1,9 @@
 //! The value W(t) of d = 10 coordinates of a Brownian path at a time t of [0, 1], to a tolerance of 2^-10 and 2^-20.
 //!
 //! 16,384 rows on both cores, each with a time of its own, or all at one time; one element is one query, that is, the 10
-//! values of a row. `peers/brownian_diffrax.py` does the same in diffrax. `step` is one interval of a walk of
-//! 1024 equal steps by a cursor, 64 rows sharing it, on one core.
+//! values of a row. `peers/brownian_diffrax.py` does the same in diffrax. `step` is an increment
+//! (and its area) in a walk of 1024 equal steps by a cursor, which 64 rows share or one has for itself, on one core; one element
+//! is one number.
 
 use std::hint::black_box;
 
@@ -25,11 +26,11 @@ fn query<F: Real>(at: &[u64], level: u32, batching: Batching) -> Array2<F> {
     .expect("no failure")
 }
 
-fn walk<F: Real>(areas: bool) {
+fn walk<F: Real>(areas: bool, n: usize) {
     let make = if areas { Brownian::with_area } else { Brownian::new };
     let brownian = make(Noise::new(1), &[1.0]).expect("valid");
-    let rows: Vec<u64> = (0..64).collect();
-    let (mut w, mut h) = (Array2::<F>::zeros((64, DIM)), Array2::<F>::zeros((64, DIM)));
+    let rows: Vec<u64> = (0..n as u64).collect();
+    let (mut w, mut h) = (Array2::<F>::zeros((n, DIM)), Array2::<F>::zeros((n, DIM)));
     let mut cursor = BrownianCursor::new(brownian, &rows, 0);
     let step = Brownian::TICKS >> 10;
     for i in 0..1 << 10 {
@@ -54,9 +55,11 @@ fn bench<F: Real>(criterion: &mut Criterion) {
             }
         }
     }
-    group.throughput(Throughput::Elements(64 * DIM as u64 * 1024));
-    for (name, areas) in [("step", false), ("step with areas", true)] {
-        group.bench_function(format!("{name}/{}", F::NAME), |b| b.iter(|| walk::<F>(areas)));
+    for n in [64, 1] {
+        group.throughput(Throughput::Elements((n * DIM) as u64 * 1024));
+        for (name, areas) in [("step", false), ("step with areas", true)] {
+            group.bench_function(format!("{name}/{n} rows/{}", F::NAME), |b| b.iter(|| walk::<F>(areas, n)));
+        }
     }
     group.finish();
 }

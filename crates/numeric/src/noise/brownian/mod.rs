@@ -224,7 +224,7 @@ impl<'g> Brownian<'g> {
     ///
     /// # Panics
     /// If the tree has areas, without which its increments cannot be split; if the node has no halves in the tree,
-    /// if the three shapes differ, or as [`Noise::normals_into`].
+    /// if the three shapes differ, if an array is not in standard layout, or as [`Noise::normals_into`].
     #[track_caller]
     pub fn split_into<F: Real>(
         &self,
