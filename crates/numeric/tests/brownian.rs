@@ -568,6 +568,24 @@ fn ends_of_a_cell_are_exact() {
 }
 
 #[test]
+fn cursors_are_auto_traits() {
+    fn assert_auto<T: Send + Sync + Unpin>() {}
+    assert_auto::<BrownianCursor<'static, f32>>();
+}
+
+#[test]
+fn no_rows_and_no_coordinates_are_answered() {
+    let brownian = Brownian::with_area(Noise::new(0), &[1.0]).unwrap();
+    assert_eq!(between::<f64>(&brownian, &[], 0, 5..500, 3)[1].dim(), (0, 3));
+    assert_eq!(between::<f64>(&brownian, &[1, 2], 0, 5..500, 0)[1].dim(), (2, 0));
+    assert_eq!(levy(&brownian, &[], Node::whole(0), 3, 3).dim(), (0, 3));
+    assert_eq!(levy(&brownian, &[1], Node::whole(0), 3, 0).dim(), (1, 0));
+    let plain = Brownian::new(Noise::new(0), &[1.0]).unwrap();
+    assert_eq!(values::<f32>(&plain, &[], 0, &[], 3, 3).dim(), (0, 3));
+    assert_eq!(values::<f32>(&plain, &[1, 2], 0, &[5, 6], 3, 0).dim(), (2, 0));
+}
+
+#[test]
 #[should_panic(expected = "the tree has no areas")]
 fn areas_of_a_plain_tree() {
     let _ = pair::<f64>(&Brownian::new(Noise::new(0), &[1.0]).unwrap(), &[0], Node::whole(0), 1);
@@ -601,4 +619,17 @@ fn another_width_in_a_cursor() {
     let mut cursor = BrownianCursor::<f64>::new(Brownian::new(Noise::new(0), &[1.0]).unwrap(), &[0], 0);
     cursor.between_into(0..5, &mut Array2::zeros((1, 1)), None);
     cursor.between_into(0..5, &mut Array2::zeros((1, 2)), None);
+}
+
+#[test]
+#[should_panic(expected = "values are those of a tree without areas")]
+fn values_of_a_tree_with_areas() {
+    let _ = values::<f64>(&Brownian::with_area(Noise::new(0), &[1.0]).unwrap(), &[0], 0, &[1], 3, 1);
+}
+
+#[test]
+#[should_panic(expected = "has no parts 2 levels below it")]
+fn levy_areas_below_the_deepest_level() {
+    let brownian = Brownian::with_area(Noise::new(0), &[1.0]).unwrap();
+    let _ = levy(&brownian, &[0], Node { cell: 0, level: 39, index: 0 }, 2, 2);
 }

@@ -69,6 +69,16 @@ use crate::{Error, Real};
 ///
 /// Both trees of one noise have the same increments at level 0 and different ones below.
 ///
+/// # What to ask for
+/// | what | function | normals per entry |
+/// |---|---|---|
+/// | a node | [`increments_into`](Brownian::increments_into), [`increments_and_areas_into`](Brownian::increments_and_areas_into) | one or two per level |
+/// | its halves, from its own values | [`split_into`](Brownian::split_into), [`split_with_areas_into`](Brownian::split_with_areas_into) | one, two |
+/// | any interval within a cell | [`between_into`](Brownian::between_into) | one or two per level, at both ends |
+/// | one interval after the other, with rejections | [`BrownianCursor`] | one or two per new node |
+/// | the path at a time of each row, to a tolerance | [`values_into`](Brownian::values_into) | one per level |
+/// | Lévy areas of a node | [`levy_areas_into`](Brownian::levy_areas_into) | two per part |
+///
 /// # References
 /// Lévy (1948), Processus stochastiques et mouvement brownien. Gaines and Lyons (1997), Variable step size control in
 /// the numerical solution of stochastic differential equations, section 3 (the tree). Foster, Oberhauser and Lyons (2020), An optimal
