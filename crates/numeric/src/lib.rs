@@ -6,7 +6,7 @@
 //! | a field with what it predicts and for which process | [`Model`], [`Prediction`], [`Schedule`], [`Level`] |
 //! | what some fields can do beyond that | [`JacobianProducts`], [`Divergence`], [`PosteriorCovariance`], [`LogDensity`], [`FiniteDifference`] |
 //! | times and grids of times | [`Time`], [`Times`], [`TimeGrid`] |
-//! | randomness as a function of (seed, label, row, step, coordinate) | [`Noise`], [`Brownian`], [`RowStream`] |
+//! | randomness as a function of (seed, label, row, step, coordinate) | [`Noise`], [`Brownian`], [`BrownianCursor`], [`RowStream`] |
 //! | running blocks of rows on all cores | [`run_blocks`], [`run_rows`], [`fill_rows`], [`Control`], [`Scratch`] |
 //! | statistics that do not depend on how the rows were split | [`estimate`], [`Estimate`] |
 //! | logarithms, exponentials and φ-functions at their limits | [`special`] |

@@ -329,6 +329,105 @@ fn parts_of_rejected_steps_have_their_conditional_law() {
     family.assert();
 }
 
+/// The path at a tick of each row.
+fn values<F: Real>(
+    brownian: &Brownian,
+    rows: &[u64],
+    cell: u64,
+    at: &[u64],
+    level: u32,
+    d: usize,
+) -> Array2<F> {
+    let mut w = Array2::from_elem((rows.len(), d), F::nan());
+    brownian.values_into(rows, cell, at, level, &mut w, &mut Scratch::new());
+    w
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// The path at ticks of the tree is its increment from 0, to the bit, whatever the other rows are asked for.
+    #[test]
+    fn values_are_increments_from_zero(
+        key: u64, level in 0..=40_u32, start: u64, ticks in prop::collection::vec(tick(), 1..150), d in 0..4_usize,
+        gap in 1..4_u64
+    ) {
+        let lengths = [0.3, 2.0];
+        let brownian = Brownian::new(Noise::new(key), &lengths).unwrap();
+        let rows: Vec<u64> = (0..ticks.len() as u64).map(|i| (start >> 1) + gap * i).collect();
+        // On the grid one level below.
+        let unit = Brownian::TICKS >> (level + 1).min(40);
+        let ticks: Vec<u64> = ticks.into_iter().map(|tick| tick / unit * unit).collect();
+        let (single, double) = (
+            values::<f32>(&brownian, &rows, 1, &ticks, level, d),
+            values::<f64>(&brownian, &rows, 1, &ticks, level, d),
+        );
+        for (i, &tick) in ticks.iter().enumerate() {
+            let own = between::<f32>(&brownian, &rows[i..=i], 1, 0..tick, d);
+            prop_assert_eq!(single.row(i), own[0].row(0));
+            let own = between::<f64>(&brownian, &rows[i..=i], 1, 0..tick, d);
+            prop_assert_eq!(double.row(i), own[0].row(0));
+            if i < 3 {
+                // All rows at the same tick.
+                let shared = values::<f64>(&brownian, &rows, 1, &vec![tick; rows.len()], level, d);
+                prop_assert_eq!(shared.row(i), double.row(i));
+            }
+        }
+    }
+
+    /// Between the nodes too a row does not depend on the others.
+    #[test]
+    fn values_between_nodes_do_not_depend_on_other_rows(key: u64, level in 0..=10_u32, at in 0..=Brownian::TICKS) {
+        let lengths = [0.3];
+        let brownian = Brownian::new(Noise::new(key), &lengths).unwrap();
+        let rows = [3, 4, 5, 6, 1 << 40];
+        let shared = values::<f64>(&brownian, &rows, 0, &[at; 5], level, 3);
+        let mixed = values::<f64>(&brownian, &rows, 0, &[1, 1 << 39, at, 77, at], level, 3);
+        prop_assert_eq!(shared.row(2), mixed.row(2));
+        prop_assert_eq!(shared.row(4), mixed.row(4));
+        prop_assert_eq!(values::<f64>(&brownian, &rows[2..3], 0, &[at], level, 3), mixed.slice(s![2..3, ..]));
+    }
+}
+
+/// At any tick and tolerance the value is N(0, t), and so are differences of values that are not within one node. False
+/// alarms: 1 in 1000.
+#[test]
+fn values_have_their_law() {
+    let mut family = Family::new(1e-3).unwrap();
+    let brownian = Brownian::new(Noise::new(seed(230)), &[0.5]).unwrap();
+    let rows: Vec<u64> = (0..20_000).collect();
+    // Ticks all over the cell.
+    let spread = |i: u64| 1 + i.wrapping_mul(0x9E37_79B9_7F4A_7C15) % (Brownian::TICKS - 1);
+    for level in [0, 1, 10, 20, 40] {
+        let at: Vec<u64> = rows.iter().map(|&i| spread(i + 1)).collect();
+        let w = values::<f64>(&brownian, &rows, 0, &at, level, 2);
+        let mut z = w.clone();
+        z.rows_mut().into_iter().zip(&at).for_each(|(mut z, &at)| z /= brownian.elapsed(0, at).sqrt());
+        let mut judge = |name: &str, z: &Array2<f64>| {
+            let fit = kolmogorov_smirnov(z.as_slice().unwrap(), |z| Normal::standard().cdf(z)).unwrap();
+            family.push(format!("{name} at level {level}: law"), fit.p_value);
+            let squares: f64 = z.iter().map(|z| (z * z - 1.0) / 2_f64.sqrt()).sum();
+            family.push(
+                format!("{name} at level {level}: variance"),
+                normal_p_value(squares / (z.len() as f64).sqrt()),
+            );
+        };
+        judge("values", &z);
+        // A difference over more than a node: from the tick to one in the next but one node.
+        if level >= 10 {
+            let later: Vec<u64> =
+                at.iter().map(|&at| (at + (3 << (40 - level)) / 2).min(Brownian::TICKS)).collect();
+            let mut z = values::<f64>(&brownian, &rows, 0, &later, level, 2) - &w;
+            for ((mut z, &from), &to) in z.rows_mut().into_iter().zip(&at).zip(&later) {
+                z /= (brownian.elapsed(0, to) - brownian.elapsed(0, from)).sqrt();
+            }
+            let kept: Vec<usize> = (0..rows.len()).filter(|&i| later[i] > at[i]).collect();
+            judge("differences", &z.select(numeric::ndarray::Axis(0), &kept));
+        }
+    }
+    family.assert();
+}
+
 /// Lévy areas of a node at some depth; of other coordinates if asked.
 fn levy(brownian: &Brownian, rows: &[u64], node: Node, depth: u32, m: usize) -> Array2<f64> {
     let [w, h] = pair::<f64>(brownian, rows, node, m);
@@ -469,6 +568,24 @@ fn ends_of_a_cell_are_exact() {
 }
 
 #[test]
+fn cursors_are_auto_traits() {
+    fn assert_auto<T: Send + Sync + Unpin>() {}
+    assert_auto::<BrownianCursor<'static, f32>>();
+}
+
+#[test]
+fn no_rows_and_no_coordinates_are_answered() {
+    let brownian = Brownian::with_area(Noise::new(0), &[1.0]).unwrap();
+    assert_eq!(between::<f64>(&brownian, &[], 0, 5..500, 3)[1].dim(), (0, 3));
+    assert_eq!(between::<f64>(&brownian, &[1, 2], 0, 5..500, 0)[1].dim(), (2, 0));
+    assert_eq!(levy(&brownian, &[], Node::whole(0), 3, 3).dim(), (0, 3));
+    assert_eq!(levy(&brownian, &[1], Node::whole(0), 3, 0).dim(), (1, 0));
+    let plain = Brownian::new(Noise::new(0), &[1.0]).unwrap();
+    assert_eq!(values::<f32>(&plain, &[], 0, &[], 3, 3).dim(), (0, 3));
+    assert_eq!(values::<f32>(&plain, &[1, 2], 0, &[5, 6], 3, 0).dim(), (2, 0));
+}
+
+#[test]
 #[should_panic(expected = "the tree has no areas")]
 fn areas_of_a_plain_tree() {
     let _ = pair::<f64>(&Brownian::new(Noise::new(0), &[1.0]).unwrap(), &[0], Node::whole(0), 1);
@@ -502,4 +619,17 @@ fn another_width_in_a_cursor() {
     let mut cursor = BrownianCursor::<f64>::new(Brownian::new(Noise::new(0), &[1.0]).unwrap(), &[0], 0);
     cursor.between_into(0..5, &mut Array2::zeros((1, 1)), None);
     cursor.between_into(0..5, &mut Array2::zeros((1, 2)), None);
+}
+
+#[test]
+#[should_panic(expected = "values are those of a tree without areas")]
+fn values_of_a_tree_with_areas() {
+    let _ = values::<f64>(&Brownian::with_area(Noise::new(0), &[1.0]).unwrap(), &[0], 0, &[1], 3, 1);
+}
+
+#[test]
+#[should_panic(expected = "has no parts 2 levels below it")]
+fn levy_areas_below_the_deepest_level() {
+    let brownian = Brownian::with_area(Noise::new(0), &[1.0]).unwrap();
+    let _ = levy(&brownian, &[0], Node { cell: 0, level: 39, index: 0 }, 2, 2);
 }

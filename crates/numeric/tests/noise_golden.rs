@@ -4,7 +4,7 @@
 //! its last digit or two.
 
 use numeric::ndarray::Array2;
-use numeric::{Brownian, Node, Noise, Real};
+use numeric::{Brownian, Node, Noise, Real, Scratch};
 use verify::assert_golden_exact;
 
 const ROWS: [u64; 5] = [0, 1, 2, 3, 1_000_000_007];
@@ -15,7 +15,7 @@ fn noise() -> Noise {
 }
 
 /// Column `column` of what `draw` writes, exactly: `f32` values are exact in `f64`, and none is a zero.
-fn column<F: Real>(column: usize, draw: impl Fn(&mut Array2<F>)) -> Vec<f64> {
+fn column<F: Real>(column: usize, mut draw: impl FnMut(&mut Array2<F>)) -> Vec<f64> {
     let mut out = Array2::zeros((5, 2));
     draw(&mut out);
     out.column(column).iter().map(|x| x.as_f64()).collect()
@@ -130,6 +130,58 @@ fn brownian_increments() {
             -0.27161488594974825,
             0.6495969062813067,
             0.37718452596780333,
+        ],
+    );
+}
+
+#[test]
+fn increments_and_areas() {
+    let node = Node { cell: 1, level: 3, index: 5 };
+    let brownian = Brownian::with_area(noise(), &[0.5, 2.0]).unwrap();
+    let both = |w: &mut Array2<f64>| {
+        let mut h = Array2::zeros((5, 2));
+        brownian.increments_and_areas_into(&ROWS, node, w, &mut h);
+        h
+    };
+    assert_golden_exact(
+        "increments",
+        &column::<f64>(0, |w| drop(both(w))),
+        &[
+            0.5919327575678254,
+            -0.7302713612022909,
+            -0.046549414311564535,
+            0.12753570059066585,
+            0.11020602280616501,
+        ],
+    );
+    let areas = |h: &mut Array2<f64>| h.assign(&both(&mut Array2::zeros((5, 2))));
+    assert_golden_exact(
+        "areas",
+        &column::<f64>(0, areas),
+        &[
+            0.018230214888442536,
+            -0.010418822988143187,
+            0.05071257081819981,
+            0.2789147253010369,
+            -0.3424740605694796,
+        ],
+    );
+}
+
+#[test]
+fn values_at_ticks() {
+    let brownian = Brownian::new(noise(), &[0.5, 2.0]).unwrap();
+    let at = [1, 2, 3, 4, 5].map(|i| i * 123_456_789_012);
+    let scratch = &mut Scratch::new();
+    assert_golden_exact(
+        "f64 values",
+        &column::<f64>(0, |w| brownian.values_into(&ROWS, 1, &at, 3, w, scratch)),
+        &[
+            -0.6162248789093253,
+            0.05710483403363985,
+            -0.5884772908708149,
+            0.5049326429501877,
+            -0.9896677403190283,
         ],
     );
 }

@@ -14,6 +14,13 @@ pub(super) trait Law<const K: usize> {
     /// Separates the key of this law from those of the others: no two of them see the same bits.
     const TAG: u64;
     fn values(words: [u32; 4]) -> [Self::Value; K];
+
+    /// The value of one of the rows alone, `which` < `K`.
+    #[inline(always)]
+    fn value(words: [u32; 4], which: u32) -> Self::Value {
+        let values = Self::values(words);
+        (1..).zip(&values[1..]).fold(values[0], |first, (k, &value)| if which == k { value } else { first })
+    }
 }
 
 /// Standard normals of 64 random bits per pair: $`|z| < 6.77`$.
@@ -34,6 +41,14 @@ impl Law<4> for Normal32 {
         let [a, b] = normal_pair_32(w[0], w[1]);
         let [c, d] = normal_pair_32(w[2], w[3]);
         [a, b, c, d]
+    }
+
+    /// With one pair instead of two.
+    #[inline(always)]
+    fn value(w: [u32; 4], which: u32) -> f32 {
+        let second = which & 2 != 0;
+        let [x, y] = normal_pair_32(if second { w[2] } else { w[0] }, if second { w[3] } else { w[1] });
+        if which & 1 == 0 { x } else { y }
     }
 }
 

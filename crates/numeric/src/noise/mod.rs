@@ -1,12 +1,13 @@
 //! Counter-based randomness: every variate is a pure function of (seed, label, row, step, coordinate).
 //!
 //! There is no state to carry, so a run can be split over threads, shards and sessions, rows can be dropped and a
-//! path can be asked for again at another resolution, and every number stays the same. Three ways to draw:
+//! path can be asked for again at another resolution, and every number stays the same. Ways to draw:
 //!
 //! | for | use |
 //! |---|---|
 //! | a block of rows, all coordinates of a step | [`Noise::normals_into`], [`Noise::uniforms_into`] |
-//! | the same Brownian path on coarser and finer steps | [`Brownian`] |
+//! | the same Brownian path on coarser and finer steps, or at any time; its areas | [`Brownian`] |
+//! | the path step by step, with rejections | [`BrownianCursor`] |
 //! | a random number of variates per row (jump processes, rejection) | [`Noise::row_stream`] |
 //!
 //! # How the numbers are made
@@ -26,6 +27,7 @@
 
 mod brownian;
 mod fill;
+mod lanes;
 mod laws;
 mod philox;
 mod stream;
@@ -193,6 +195,7 @@ impl Noise {
     }
 
     /// For a tag, a bijection of `datum`; for a datum of 0, a bijection of the tag.
+    #[inline(always)]
     fn derive(self, tag: u64, datum: u64) -> Noise {
         Noise { key: mix(mix(self.key ^ tag) ^ datum) }
     }

@@ -38,11 +38,26 @@ pub(super) fn block(counter: [u32; 4], keys: &RoundKeys) -> [u32; 4] {
     c.map(|word| word as u32)
 }
 
+/// [`block`] under a key that is not shared with other lanes.
+#[inline(always)]
+pub(super) fn block_of(counter: [u32; 4], key: u64) -> [u32; 4] {
+    // What the additions carry into the upper halves is ignored like the rest of these.
+    let mut k = [key, key >> 32];
+    let mut c = counter.map(u64::from);
+    for _ in 0..ROUNDS {
+        let p = [(c[0] & LOW) * MULTIPLIERS[0], (c[2] & LOW) * MULTIPLIERS[1]];
+        c = [(p[1] >> 32) ^ c[1] ^ k[0], p[1], (p[0] >> 32) ^ c[3] ^ k[1], p[0]];
+        k = [k[0].wrapping_add(u64::from(WEYL[0])), k[1].wrapping_add(u64::from(WEYL[1]))];
+    }
+    c.map(|word| word as u32)
+}
+
 const LOW: u64 = 0xFFFF_FFFF;
 
 /// A bijection of the 64-bit integers in which every input bit changes every output bit with probability near 1/2:
 /// the finaliser of SplitMix64 (Steele, Lea and Flood 2014; constants "Mix13" of Stafford 2011), with its
 /// increment, so that 0 is not a fixed point.
+#[inline(always)]
 pub(super) const fn mix(key: u64) -> u64 {
     let z = key.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -52,7 +67,7 @@ pub(super) const fn mix(key: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{RoundKeys, block, mix};
+    use super::{RoundKeys, block, block_of, mix};
 
     /// The vectors published with Random123 (file `kat_vectors`, lines `philox4x32 10`).
     #[test]
@@ -68,6 +83,7 @@ mod tests {
         ];
         for (counter, key, words) in answers {
             assert_eq!(block(counter, &RoundKeys::new(key)), words);
+            assert_eq!(block_of(counter, key), words);
         }
     }
 

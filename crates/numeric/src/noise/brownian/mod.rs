@@ -5,6 +5,7 @@ mod levy;
 mod node;
 mod path;
 mod split;
+mod values;
 mod walk;
 
 use ndarray::ArrayRef2;
@@ -67,6 +68,16 @@ use crate::{Error, Real};
 /// $`\operatorname{Cov}(W_{\text{left}}, H_{\text{left}}) = \tfrac38 \tfrac h{12} - \tfrac12 \tfrac h{16} = 0`$.
 ///
 /// Both trees of one noise have the same increments at level 0 and different ones below.
+///
+/// # What to ask for
+/// | what | function | normals per entry |
+/// |---|---|---|
+/// | a node | [`increments_into`](Brownian::increments_into), [`increments_and_areas_into`](Brownian::increments_and_areas_into) | one or two per level |
+/// | its halves, from its own values | [`split_into`](Brownian::split_into), [`split_with_areas_into`](Brownian::split_with_areas_into) | one, two |
+/// | any interval within a cell | [`between_into`](Brownian::between_into) | one or two per level, at both ends |
+/// | one interval after the other, with rejections | [`BrownianCursor`] | one or two per new node |
+/// | the path at a time of each row, to a tolerance | [`values_into`](Brownian::values_into) | one per level |
+/// | Lévy areas of a node | [`levy_areas_into`](Brownian::levy_areas_into) | two per part |
 ///
 /// # References
 /// Lévy (1948), Processus stochastiques et mouvement brownien. Gaines and Lyons (1997), Variable step size control in
@@ -152,6 +163,12 @@ impl<'g> Brownian<'g> {
         length / (1_u64 << level) as f64
     }
 
+    /// [`length`](Brownian::length) of a node known to be in the tree.
+    #[inline(always)]
+    fn length_of(&self, node: Node) -> f64 {
+        self.cell_lengths[node.cell as usize] / (1_u64 << node.level) as f64
+    }
+
     /// The increments of `rows` over the node, `(rows.len(), d)`.
     ///
     /// # Complexity
@@ -217,7 +234,7 @@ impl<'g> Brownian<'g> {
     ///
     /// # Panics
     /// If the tree has areas, without which its increments cannot be split; if the node has no halves in the tree,
-    /// if the three shapes differ, or as [`Noise::normals_into`].
+    /// if the three shapes differ, if an array is not in standard layout, or as [`Noise::normals_into`].
     #[track_caller]
     pub fn split_into<F: Real>(
         &self,

@@ -1,6 +1,6 @@
 //! The normals of a node: of a whole cell, and of a split.
 
-use ndarray::{ArrayRef2, Zip};
+use ndarray::ArrayRef2;
 
 use super::{Brownian, Node, Noise};
 use crate::{Real, vectorize};
@@ -33,7 +33,8 @@ impl Brownian<'_> {
     }
 
     /// What splits the increment of a node.
-    fn increment_noise(&self, node: Node) -> Noise {
+    #[inline(always)]
+    pub(super) fn increment_noise(&self, node: Node) -> Noise {
         self.noise.derive(u64::from_le_bytes(*b"treenode"), datum(node))
     }
 
@@ -53,7 +54,7 @@ impl Brownian<'_> {
         });
     }
 
-    /// The increments of both halves.
+    /// The increments of both halves, in the operations of `descend`.
     #[track_caller]
     pub(super) fn split<F: Real>(
         &self,
@@ -63,9 +64,19 @@ impl Brownian<'_> {
         left: &mut ArrayRef2<F>,
         right: &mut ArrayRef2<F>,
     ) {
-        left.assign(w);
-        self.descend(rows, node, false, left);
-        Zip::from(right).and(w).and(left).for_each(|right, w, left| *right = *w - *left);
+        let scale = F::of(0.5 * self.length(node).sqrt());
+        self.increment_noise(node).scaled_normals(rows, node.cell, scale, left);
+        let w = w.as_slice().expect("standard layout");
+        let [left, right] = slices_mut([left, right]);
+        vectorize(
+            #[inline(always)]
+            || {
+                for ((left, right), &w) in left.iter_mut().zip(&mut *right).zip(w) {
+                    *left += F::of(0.5) * w;
+                    *right = w - *left;
+                }
+            },
+        );
     }
 
     /// Replaces the increments and areas of `parent` by those of one of its halves.
@@ -136,6 +147,7 @@ fn with_both<F: Real>(w: &mut ArrayRef2<F>, h: &mut ArrayRef2<F>, each: impl Fn(
 }
 
 /// The node as an integer, without its cell.
+#[inline(always)]
 fn datum(node: Node) -> u64 {
     u64::from(node.level) << Node::MAX_LEVEL | node.index
 }

@@ -36,6 +36,8 @@ pub(super) struct Walk<F> {
     whole: Pair<F>,
     pending: Pair<F>,
     splits: Vec<Split<F>>,
+    /// Always empty: it holds the place of a split that is being made.
+    spare: Split<F>,
     /// For each level as a bit, which of its two splits was used last.
     recent: u64,
     /// The cell of `whole`, if it is to be used again.
@@ -133,11 +135,7 @@ impl<F: Real> Walk<F> {
     }
 
     fn at(&self, place: Place) -> &Pair<F> {
-        match place {
-            Place::Whole => &self.whole,
-            Place::Pending => &self.pending,
-            Place::Half(split, right) => &self.splits[split].halves[usize::from(right)],
-        }
+        at(&self.whole, &self.pending, &self.splits, place)
     }
 
     /// The index of the split of `node`, whose own values are at `place`.
@@ -158,12 +156,22 @@ impl<F: Real> Walk<F> {
             2 * level + way
         };
         // Its parent is at another level, so in another place.
-        let mut split = std::mem::take(&mut self.splits[index]);
-        tree.split(node, self.at(place), &mut split.halves);
-        split.node = Some(node);
-        self.splits[index] = split;
+        let Walk { whole, pending, splits, spare, .. } = self;
+        std::mem::swap(spare, &mut splits[index]);
+        tree.split(node, at(whole, pending, splits, place), &mut spare.halves);
+        spare.node = Some(node);
+        std::mem::swap(spare, &mut splits[index]);
         self.count += 1;
         index
+    }
+}
+
+/// The values of a node at a place.
+fn at<'a, F>(whole: &'a Pair<F>, pending: &'a Pair<F>, splits: &'a [Split<F>], place: Place) -> &'a Pair<F> {
+    match place {
+        Place::Whole => whole,
+        Place::Pending => pending,
+        Place::Half(split, right) => &splits[split].halves[usize::from(right)],
     }
 }
 
