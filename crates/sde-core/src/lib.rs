@@ -27,8 +27,10 @@
 pub mod fit;
 pub mod grid;
 mod integrator;
+pub mod likelihood;
 mod method;
 mod mixture;
+pub mod ode;
 mod run;
 mod sampler;
 mod schedule;
