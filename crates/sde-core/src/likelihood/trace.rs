@@ -154,7 +154,7 @@ impl<F: Real, V: JacobianProducts<F>> TraceEstimator<F, V> for Hutchinson {
 /// \mathrm{tr} J \approx \mathrm{tr}(Q^\top J Q) + g^\top P J P g, \qquad Q = \mathrm{orth}(J S),\ P = I - Q Q^\top,
 /// ```
 /// with `rank` random columns S and, for each of K estimates, a probe g. Unbiased, and exact for J of rank at most
-/// `rank`; the standard error is that of the rest, given S. Each row has its own S and Q.
+/// `rank` and for `rank` ≥ d; the standard error is that of the rest, given S. Each row has its own S and Q.
 ///
 /// # Randomness
 /// The columns of S from the stream "range" of `noise`, the probes from its stream "residual".
@@ -200,6 +200,13 @@ impl<F: Real, V: JacobianProducts<F>> TraceEstimator<F, V> for HutchPlusPlus {
         let mut basis: Vec<Array2<F>> = Vec::with_capacity(self.rank);
         let mut traces: Vec<f64> = identity_parts.iter().map(|c| c * d).collect();
         for column in 0..self.rank.min(batch.dim()) {
+            if self.rank >= batch.dim() {
+                // The whole space: no chance is needed.
+                z.fill(F::zero());
+                z.column_mut(column).fill(F::one());
+                basis.push(z.clone());
+                continue;
+            }
             self.law.draw(self.noise.fork("range"), batch.rows(), column, &mut z);
             rest_into(field, batch, identity_parts, &z, &mut jz, scratch)?;
             for r in 0..n {
