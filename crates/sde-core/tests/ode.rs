@@ -704,7 +704,8 @@ fn mixtures_at_times_of_each_row() {
             // Where there is no density there is an error, not a number.
             let points = Mixture::atoms(&array![[0.0, 1.0]], None).unwrap().score::<F, _>(Ou);
             let (x, mut out) = (Array2::<F>::zeros((2, 2)), Array2::<F>::zeros((2, 2)));
-            let batch = Batch::new(&[0, 1], Times::PerRow(&[Time::of(0.1), Time::of(0.0)]), &x);
+            let times = [Time::of(0.1), Time::of(0.0)];
+            let batch = Batch::new(&[0, 1], Times::PerRow(&times), &x);
             assert!(points.field.eval_into(&batch, &mut out, &mut Scratch::new()).is_err());
         }
     }
