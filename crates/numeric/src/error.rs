@@ -82,6 +82,19 @@ pub enum Error {
         /// What was left of the residual.
         residual: f64,
     },
+    /// An adaptive solver that does not get on: its steps have become too short or too many.
+    Stalled {
+        /// Absolute number of the row.
+        row: u64,
+        /// Time that it has reached.
+        time: f64,
+        /// Length of the step that it would try next.
+        step: f64,
+        /// Steps accepted so far.
+        steps: u64,
+        /// What the limit was, as a phrase.
+        reason: &'static str,
+    },
     /// A method that was asked for what it cannot do: the wrong reading of an equation, a class of noise, a start.
     Unsupported {
         /// The method's name.
@@ -153,7 +166,7 @@ impl Error {
     #[must_use]
     pub fn row(&self) -> Option<u64> {
         match *self {
-            Error::NotFinite { row, .. } | Error::Model { row, .. } => Some(row),
+            Error::NotFinite { row, .. } | Error::Model { row, .. } | Error::Stalled { row, .. } => Some(row),
             _ => None,
         }
     }
@@ -188,6 +201,12 @@ impl fmt::Display for Error {
             }
             Error::NotConverged { routine, iterations, residual } => {
                 write!(f, "{routine} did not converge: residual {residual} after {iterations} iterations")
+            }
+            Error::Stalled { row, time, step, steps, reason } => {
+                write!(
+                    f,
+                    "row {row} stalled at time {time} after {steps} steps, the next {step} long: {reason}"
+                )
             }
             Error::Unsupported { method, reason } => write!(f, "{method}: {reason}"),
             Error::Cancelled => write!(f, "cancelled"),

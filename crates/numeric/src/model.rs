@@ -78,8 +78,9 @@ impl Prediction {
         }
     }
 
-    /// The scale by which the field's input differs from `x`.
-    fn input_scale(self, level: Level) -> f64 {
+    /// The scale by which the field's input differs from `x`: 1 but for [`Edm`](Prediction::Edm).
+    #[must_use]
+    pub fn input_scale(self, level: Level) -> f64 {
         match self {
             Prediction::Edm { sigma_data } => 1.0 / (level.sigma.hypot(level.alpha * sigma_data)),
             _ => 1.0,

@@ -12,10 +12,14 @@
 //!
 //! with the responsibilities `r`. Score and posterior mean are readouts with different (κ, ρ, γ).
 
+mod per_row;
+
 use numeric::{Error, Packed, Real, softmax_columns, vectorize};
 
 use super::Mixture;
 use super::spectrum::Directions;
+
+pub(super) use per_row::Columns;
 
 /// The parameters of a mixture as tables of `F`, shared by all blocks.
 #[derive(Clone, Debug)]

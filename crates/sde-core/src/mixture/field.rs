@@ -8,7 +8,7 @@ use numeric::{
     Schedule, Scratch, Times, VectorField, vectorize,
 };
 
-use super::evaluate::{AtLevel, Readout, Rotation, Tables, Work};
+use super::evaluate::{AtLevel, Columns, Readout, Rotation, Tables, Work};
 
 /// The exact score or denoiser of a [`Mixture`](super::Mixture) under a process; made by
 /// [`Mixture::score`](super::Mixture::score) and [`Mixture::denoiser`](super::Mixture::denoiser).
@@ -74,15 +74,25 @@ impl<F: Real, S: Schedule> MixtureField<F, S> {
         out: &mut ArrayRef2<F>,
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
-        let d = self.tables.dim;
         let (x, out) = (batch.x_slice(), out.as_slice_mut().expect("fields are given standard layout"));
         let mut work: Work<F> = scratch.take();
-        let done = self.by_level(batch, |at, rows| {
-            let rows = rows.start * d..rows.end * d;
-            self.tables.weigh(at, &x[rows.clone()], false, &mut work)?;
-            self.tables.read(at, what, &x[rows.clone()], &mut work, &mut out[rows]);
-            Ok(())
-        });
+        let done = match batch.times() {
+            Times::Same(time) => {
+                let Level { alpha, sigma, .. } = self.process.level(time);
+                let at = AtLevel { alpha, sigma };
+                let weighed = self.tables.weigh(at, x, false, &mut work);
+                weighed.map(|()| self.tables.read(at, what, x, &mut work, out))
+            }
+            Times::PerRow(times) => {
+                let mut columns: Columns<F> = scratch.take();
+                let levels = times.iter().map(|&time| self.process.level(time));
+                columns.levels.clear();
+                columns.levels.extend(levels.map(|level| AtLevel { alpha: level.alpha, sigma: level.sigma }));
+                let done = self.tables.read_rows(what, x, &mut work, &mut columns, out);
+                scratch.put(columns);
+                done
+            }
+        };
         scratch.put(work);
         done
     }

@@ -1,0 +1,309 @@
+//! Steps of each row's own length: error norm, controller, and the loop over the rows that have not arrived.
+
+use numeric::ndarray::ArrayRef2;
+use numeric::{Error, Real, Scratch, Time, TimeGrid, VectorField, vectorize};
+
+use super::Visit;
+use super::block::{Block, Past, evaluate};
+use super::piece::{Piece, advance, gap};
+use crate::Statistics;
+
+/// How exactly each row is to be solved, and the limits of its steps.
+///
+/// A step from x to x' with estimated error e is accepted if
+///
+/// ```math
+/// \sqrt{\frac1d \sum_j \Big( \frac{e_j}{\mathrm{atol} + \mathrm{rtol} \max(|x_j|, |x'_j|)} \Big)^2} \le 1 .
+/// ```
+/// The next step is `0.9 ‖e‖^{−0.85/k} ‖e_prev‖^{0.2/k}` times as long (a PI controller; k is the order of the
+/// estimate), at least 0.2 and at most 10 times, and not longer after a rejection. The first step is the one of
+/// Hairer, Nørsett and Wanner, from the sizes of x, V and the change of V.
+///
+/// # References
+/// Hairer, Nørsett, Wanner (1993), *Solving ordinary differential equations I*, section II.4; Gustafsson (1991),
+/// *Control theoretic techniques for stepsize selection in explicit Runge–Kutta methods*.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Tolerance {
+    rtol: f64,
+    atol: f64,
+    first_step: Option<f64>,
+    max_steps: u64,
+}
+
+impl Tolerance {
+    /// These tolerances; the first step found by itself, and at most 100,000 tries per row.
+    ///
+    /// # Errors
+    /// [`Error::Domain`] unless both are finite, `rtol` at least 0 and `atol` above 0.
+    pub fn new(rtol: f64, atol: f64) -> Result<Tolerance, Error> {
+        Error::domain(rtol >= 0.0 && rtol.is_finite(), "rtol", rtol, "a finite number of at least 0")?;
+        Error::positive("atol", atol)?;
+        Ok(Tolerance { rtol, atol, first_step: None, max_steps: 100_000 })
+    }
+
+    /// With this length of the first step to try.
+    ///
+    /// # Errors
+    /// [`Error::Domain`] unless it is positive and finite.
+    pub fn first_step(self, length: f64) -> Result<Tolerance, Error> {
+        Error::positive("first_step", length)?;
+        Ok(Tolerance { first_step: Some(length), ..self })
+    }
+
+    /// With at most so many steps tried for each row.
+    ///
+    /// # Errors
+    /// [`Error::Domain`] for 0.
+    pub fn max_steps(self, steps: u64) -> Result<Tolerance, Error> {
+        Error::domain(steps > 0, "max_steps", 0.0, "at least 1")?;
+        Ok(Tolerance { max_steps: steps, ..self })
+    }
+
+    /// Root mean square of `e_j / (atol + rtol max(|x_j|, |y_j|))`.
+    #[inline(always)]
+    fn norm<F: Real>(&self, error: &[F], x: &[F], y: &[F]) -> f64 {
+        const LANES: usize = 8;
+        let (rtol, atol) = (F::of(self.rtol), F::of(self.atol));
+        let d = error.len();
+        let (x, y) = (&x[..d], &y[..d]);
+        let term = |j: usize| {
+            let (a, b) = (x[j].abs(), y[j].abs());
+            // A NaN on either side stays.
+            let size = if a >= b { a } else { b };
+            let ratio = error[j] / (atol + rtol * size);
+            ratio * ratio
+        };
+        let mut lanes = [F::zero(); LANES];
+        let whole = d / LANES * LANES;
+        for first in (0..whole).step_by(LANES) {
+            for (l, lane) in lanes.iter_mut().enumerate() {
+                *lane += term(first + l);
+            }
+        }
+        for j in whole..d {
+            lanes[j - whole] += term(j);
+        }
+        (lanes.iter().map(|lane| lane.as_f64()).sum::<f64>() / d as f64).sqrt()
+    }
+}
+
+/// One try of a step with all rows of a block.
+pub(super) trait Attempt<F: Real, V: VectorField<F>> {
+    /// Number of stage buffers; the first holds V at the start, the last V at the end of the step.
+    fn stages(&self) -> usize;
+
+    /// k, where the estimated error of a step is O(h^k).
+    fn error_order(&self) -> f64;
+
+    /// See [`Piece`].
+    fn bend(&self) -> &'static [f64];
+
+    /// From `x`, the first stage and `lengths` to `end`, the last stage and `error`; returns the evaluations.
+    fn attempt(&self, field: &V, block: &mut Block<F>, scratch: &mut Scratch) -> Result<u64, Error>;
+}
+
+/// Factors by which a step may change, and the one for safety.
+const SHRINK: f64 = 0.2;
+const GROW: f64 = 10.0;
+const SAFETY: f64 = 0.9;
+
+/// Carries the rows from the first to the last node.
+pub(super) fn integrate<F: Real, V: VectorField<F>>(
+    method: &impl Attempt<F, V>,
+    tolerance: &Tolerance,
+    field: &V,
+    grid: &TimeGrid,
+    rows: &[u64],
+    x: &mut ArrayRef2<F>,
+    visit: &mut Visit<'_, F>,
+    scratch: &mut Scratch,
+) -> Result<Statistics, Error> {
+    let d = x.ncols();
+    let x = x.as_slice_mut().expect("blocks are in standard layout");
+    let mut block: Block<F> = scratch.take();
+    let mut keep: Vec<bool> = scratch.take();
+    block.reset(rows, x, d, method.stages(), grid.first());
+    let done = walk(method, tolerance, field, grid, &mut block, &mut keep, x, visit, scratch);
+    scratch.put(block);
+    scratch.put(keep);
+    done
+}
+
+fn walk<F: Real, V: VectorField<F>>(
+    method: &impl Attempt<F, V>,
+    tolerance: &Tolerance,
+    field: &V,
+    grid: &TimeGrid,
+    block: &mut Block<F>,
+    keep: &mut Vec<bool>,
+    out: &mut [F],
+    visit: &mut Visit<'_, F>,
+    scratch: &mut Scratch,
+) -> Result<Statistics, Error> {
+    let (d, end) = (block.d, grid.last());
+    let mut statistics = Statistics::default();
+    evaluate(field, &block.rows, &block.times, &block.x, &mut block.stages[0], scratch)?;
+    statistics.calls += block.rows.len() as u64;
+    statistics.calls += first_steps(tolerance, method.error_order(), field, grid, block, scratch)?;
+    while !block.rows.is_empty() {
+        for r in 0..block.rows.len() {
+            let (left, past) = (gap(block.times[r], end), &mut block.pasts[r]);
+            past.tries += 1;
+            if past.tries > tolerance.max_steps {
+                return Err(stalled(block, r, "more steps than max_steps"));
+            }
+            // The last step ends at the end, and no sliver is left for another.
+            let whole = 1.01 * past.next >= left.abs();
+            let h = if whole { left } else { past.next.copysign(left) };
+            block.lengths[r] = h;
+            block.targets[r] = if whole { end } else { advance(block.times[r], h) };
+        }
+        statistics.calls += method.attempt(field, block, scratch)?;
+        keep.clear();
+        for r in 0..block.rows.len() {
+            let part = r * d..(r + 1) * d;
+            let error = vectorize(
+                #[inline(always)]
+                || {
+                    tolerance.norm(
+                        &block.error[part.clone()],
+                        &block.x[part.clone()],
+                        &block.end[part.clone()],
+                    )
+                },
+            );
+            let accepted = control(&mut block.pasts[r], block.lengths[r], error, method.error_order());
+            keep.push(true);
+            if !accepted {
+                statistics.rejected += 1;
+                if stuck(block.times[r], block.pasts[r].next) {
+                    return Err(underflow(block, r, error));
+                }
+                continue;
+            }
+            statistics.accepted += 1;
+            let ends = visit(&Piece {
+                place: block.places[r],
+                from: block.times[r],
+                to: block.targets[r],
+                h: block.lengths[r],
+                start: &block.x[part.clone()],
+                end: &block.end[part.clone()],
+                stages: &block.stages,
+                offset: part.start,
+                bend: method.bend(),
+            })?;
+            if ends || block.targets[r] == end {
+                out[block.places[r] * d..][..d].copy_from_slice(&block.end[part]);
+                keep[r] = false;
+                continue;
+            }
+            block.times[r] = block.targets[r];
+            block.x[part.clone()].copy_from_slice(&block.end[part.clone()]);
+            let (first, others) = block.stages.split_first_mut().expect("a method has stages");
+            first[part.clone()].copy_from_slice(&others.last().expect("at least two")[part]);
+        }
+        if keep.iter().any(|keep| !keep) {
+            block.compact(keep);
+        }
+    }
+    Ok(statistics)
+}
+
+/// Whether the step is accepted; sets the length of the next one. An error that is no number is a rejection.
+fn control(past: &mut Past, h: f64, error: f64, k: f64) -> bool {
+    let ln_error = error.ln();
+    let accepted = error <= 1.0;
+    let factor = if accepted {
+        let factor = SAFETY * (0.2 / k * past.ln_error - 0.85 / k * ln_error).exp();
+        past.ln_error = ln_error.max(1e-4_f64.ln());
+        past.accepted += 1;
+        factor.clamp(SHRINK, if past.rejected { 1.0 } else { GROW })
+    } else if error.is_finite() {
+        (SAFETY * (-ln_error / k).exp()).clamp(SHRINK, 1.0)
+    } else {
+        SHRINK
+    };
+    past.rejected = !accepted;
+    past.next = h.abs() * factor;
+    accepted
+}
+
+/// Whether a step of this length does not move the clock by more than its rounding.
+fn stuck(time: Time, length: f64) -> bool {
+    !(length > 4.0 * f64::EPSILON * time.t.abs().min(time.to_end.abs())) || !(length > f64::MIN_POSITIVE)
+}
+
+fn stalled<F>(block: &Block<F>, r: usize, reason: &'static str) -> Error {
+    let past = block.pasts[r];
+    Error::Stalled {
+        row: block.rows[r],
+        time: block.times[r].t,
+        step: past.next,
+        steps: past.accepted,
+        reason,
+    }
+}
+
+/// The step has become too short: because the field is not finite, or because it cannot be followed.
+fn underflow<F>(block: &Block<F>, r: usize, error: f64) -> Error {
+    if error.is_finite() {
+        return stalled(block, r, "the step is shorter than the spacing of times");
+    }
+    let (row, time) = (block.rows[r], block.times[r].t);
+    Error::NotFinite { what: "the field or the state", row, step: block.pasts[r].accepted, time }
+}
+
+/// The first step of each row; returns the evaluations made.
+fn first_steps<F: Real, V: VectorField<F>>(
+    tolerance: &Tolerance,
+    k: f64,
+    field: &V,
+    grid: &TimeGrid,
+    block: &mut Block<F>,
+    scratch: &mut Scratch,
+) -> Result<u64, Error> {
+    let (n, d) = (block.rows.len(), block.d);
+    let span = gap(grid.first(), grid.last());
+    for r in 0..n {
+        let v = &block.stages[0][r * d..][..d];
+        if !v.iter().chain(&block.x[r * d..][..d]).all(|v| v.is_finite()) {
+            let (row, time) = (block.rows[r], block.times[r].t);
+            return Err(Error::NotFinite { what: "the field or the state", row, step: 0, time });
+        }
+    }
+    if let Some(length) = tolerance.first_step {
+        block.pasts.iter_mut().for_each(|past| past.next = length);
+        return Ok(0);
+    }
+    let mut sizes = Vec::with_capacity(n);
+    for r in 0..n {
+        let part = r * d..(r + 1) * d;
+        let x = &block.x[part.clone()];
+        let (d0, d1) = (tolerance.norm(x, x, x), tolerance.norm(&block.stages[0][part.clone()], x, x));
+        let guess = if d0 < 1e-5 || d1 < 1e-5 { 1e-6 } else { 0.01 * d0 / d1 };
+        let h = guess.min(span.abs());
+        sizes.push((h, d1));
+        block.lengths[r] = h.copysign(span);
+        block.stage_times[r] = advance(block.times[r], block.lengths[r]);
+        for j in part {
+            block.inner[j] = block.x[j] + F::of(block.lengths[r]) * block.stages[0][j];
+        }
+    }
+    evaluate(field, &block.rows, &block.stage_times, &block.inner, &mut block.stages[1], scratch)?;
+    for (r, (h, d1)) in sizes.into_iter().enumerate() {
+        let part = r * d..(r + 1) * d;
+        for j in part.clone() {
+            block.error[j] = block.stages[1][j] - block.stages[0][j];
+        }
+        let x = &block.x[part.clone()];
+        let d2 = tolerance.norm(&block.error[part], x, x) / h;
+        let largest = d1.max(d2);
+        let second = if largest > 1e-15 { (0.01 / largest).powf(1.0 / k) } else { (h * 1e-3).max(1e-6) };
+        // Where V is not finite at the trial point nothing is known, and the first guess must do.
+        let next = if d2.is_finite() { second.min(100.0 * h) } else { h };
+        block.pasts[r].next = next.min(span.abs());
+    }
+    Ok(n as u64)
+}

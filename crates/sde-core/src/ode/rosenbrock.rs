@@ -1,0 +1,307 @@
+//! A linearly implicit method for stiff equations.
+
+use nalgebra::{DMatrix, DVector};
+use numeric::ndarray::{Array2, ArrayRef2, ArrayViewMut2};
+use numeric::{Batch, Error, JacobianProducts, Real, Scratch, TimeGrid, Times, as_rows};
+
+use super::adaptive::{Attempt, Tolerance, integrate};
+use super::block::{Block, evaluate};
+use super::explicit::combine;
+use super::piece::advance;
+use super::{OdeMethod, Visit};
+use crate::Statistics;
+
+/// The L-stable Rosenbrock method ROS34PW2, for stiff equations.
+///
+/// With the Jacobian J of each row and four linear systems with one matrix,
+///
+/// ```math
+/// (I - h\gamma J)\, k_i = V\big(t + \alpha_i h,\ x + h \textstyle\sum_{j<i} \alpha_{ij} k_j\big)
+///     + h J \sum_{j<i} \gamma_{ij} k_j + h \gamma_i \partial_t V, \qquad x' = x + h \sum_i b_i k_i .
+/// ```
+/// Stiffly accurate, and a W-method: the order does not depend on how exact the Jacobian is, so that
+/// [`FiniteDifference`](numeric::FiniteDifference) around any field serves. ∂V/∂t is a forward difference over a small
+/// part of the step.
+///
+/// # Convergence
+/// Order 3, with an embedded method of order 2. Dense output by cubic Hermite interpolation, of order 3.
+/// # Complexity
+/// Per step that is tried: five evaluations, d Jacobian products, and an LU decomposition, O(d³), of each row.
+///
+/// ```
+/// use numeric::{Control, FiniteDifference, TimeGrid, from_row_fn};
+/// use sde_core::{Keep, Start, ode::{OdeSolver, Rosenbrock}};
+/// // x follows cos t within 10⁻⁶: an explicit method would need a million steps.
+/// let stiff = from_row_fn(1, |time, x, out: &mut [f64]| { out[0] = -1e6 * (x[0] - time.t.cos()); Ok(()) });
+/// let (field, method) = (FiniteDifference::new(stiff), Rosenbrock::new(1e-6, 1e-6)?);
+/// let solver = OdeSolver { field, method, grid: TimeGrid::uniform(0.0, 3.0, 1)? };
+/// let run = solver.run(Start::Point(&[0.0]), Keep::Last, 0..1, Control::default())?;
+/// assert!((run.states[(0, 0, 0)] - 3.0_f64.cos()).abs() < 1e-5 && run.statistics.accepted < 300);
+/// # Ok::<(), numeric::Error>(())
+/// ```
+///
+/// # References
+/// Rang, Angermann (2005), *New Rosenbrock W-methods of order 3 for partial differential algebraic equations of
+/// index 1*.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rosenbrock {
+    tolerance: Tolerance,
+}
+
+impl Rosenbrock {
+    /// The method with a relative and an absolute tolerance, and everything else as in [`Tolerance::new`].
+    ///
+    /// # Errors
+    /// As [`Tolerance::new`].
+    pub fn new(rtol: f64, atol: f64) -> Result<Rosenbrock, Error> {
+        Ok(Rosenbrock { tolerance: Tolerance::new(rtol, atol)? })
+    }
+
+    /// The method with these tolerances and limits.
+    #[must_use]
+    pub fn with(tolerance: Tolerance) -> Rosenbrock {
+        Rosenbrock { tolerance }
+    }
+}
+
+const STAGES: usize = 4;
+
+const GAMMA: f64 = 0.435_866_521_508_459_00;
+
+/// α_ij, strictly lower.
+const ALPHA: [[f64; STAGES]; STAGES] = [
+    [0.0; STAGES],
+    [0.871_733_043_016_918_01, 0.0, 0.0, 0.0],
+    [0.844_570_600_153_694_23, -0.112_990_642_364_841_85, 0.0, 0.0],
+    [0.0, 0.0, 1.0, 0.0],
+];
+
+/// γ_ij below the diagonal γ.
+const BELOW: [[f64; STAGES]; STAGES] = [
+    [0.0; STAGES],
+    [-0.871_733_043_016_918_01, 0.0, 0.0, 0.0],
+    [-0.903_380_570_130_440_82, 0.054_180_672_388_095_326, 0.0, 0.0],
+    [0.242_123_807_060_953_46, -1.223_250_583_904_514_7, 0.545_260_255_335_102_1, 0.0],
+];
+
+const B: [f64; STAGES] =
+    [0.242_123_807_060_953_46, -1.223_250_583_904_514_7, 1.545_260_255_335_102, 0.435_866_521_508_459_00];
+
+const B_HAT: [f64; STAGES] =
+    [0.378_109_031_458_193_69, -0.096_042_292_212_423_178, 0.5, 0.217_933_260_754_229_5];
+
+/// The method as the controller sees it.
+struct Ros34Pw2;
+
+impl<F: Real, V: JacobianProducts<F>> Attempt<F, V> for Ros34Pw2 {
+    /// V at the start, the four k, V at the end.
+    fn stages(&self) -> usize {
+        STAGES + 2
+    }
+
+    fn error_order(&self) -> f64 {
+        3.0
+    }
+
+    fn bend(&self) -> &'static [f64] {
+        &[]
+    }
+
+    fn attempt(&self, field: &V, block: &mut Block<F>, scratch: &mut Scratch) -> Result<u64, Error> {
+        let Block { d, rows, times, lengths, targets, x, end, stages, error, inner, stage_times, .. } = block;
+        let (d, n) = (*d, rows.len());
+        let jacobians = jacobians(field, rows, times, x, d, scratch)?;
+        let systems: Vec<_> = jacobians
+            .iter()
+            .zip(lengths.iter())
+            .map(|(j, &h)| (DMatrix::identity(d, d) - j * (h * GAMMA)).lu())
+            .collect();
+        // ∂V/∂t, over a part of the step that balances truncation and rounding.
+        let part = F::epsilon().as_f64().powf(0.25);
+        for (r, time) in stage_times.iter_mut().enumerate() {
+            *time = advance(times[r], part * lengths[r]);
+        }
+        let mut slopes = vec![F::zero(); n * d];
+        evaluate(field, rows, stage_times, x, &mut slopes, scratch)?;
+        for (r, slope) in slopes.chunks_exact_mut(d).enumerate() {
+            for (slope, &v) in slope.iter_mut().zip(&stages[0][r * d..]) {
+                *slope = (*slope - v) / F::of(part * lengths[r]);
+            }
+        }
+        for i in 0..STAGES {
+            let alpha: f64 = ALPHA[i].iter().sum();
+            let gamma = GAMMA + BELOW[i].iter().sum::<f64>();
+            let (known, new) = stages.split_at_mut(i + 1);
+            if i == 0 {
+                new[0].copy_from_slice(&known[0]);
+            } else {
+                combine(x, lengths, &ALPHA[i], &known[1..], d, inner);
+                for (r, time) in stage_times.iter_mut().enumerate() {
+                    *time = if alpha == 1.0 { targets[r] } else { advance(times[r], alpha * lengths[r]) };
+                }
+                evaluate(field, rows, stage_times, inner, &mut new[0], scratch)?;
+            }
+            for (r, system) in systems.iter().enumerate() {
+                let (h, at) = (lengths[r], r * d);
+                let along = DVector::from_fn(d, |l, _| {
+                    known[1..].iter().zip(&BELOW[i]).map(|(k, g)| g * k[at + l].as_f64()).sum::<f64>()
+                });
+                let drawn = &jacobians[r] * along;
+                let mut right = DVector::from_fn(d, |l, _| {
+                    new[0][at + l].as_f64() + h * (drawn[l] + gamma * slopes[at + l].as_f64())
+                });
+                // Of a singular matrix nothing is known: the step is refused as not finite.
+                if !system.solve_mut(&mut right) {
+                    right.fill(f64::NAN);
+                }
+                for (k, &value) in new[0][at..][..d].iter_mut().zip(right.iter()) {
+                    *k = F::of(value);
+                }
+            }
+        }
+        let (known, last) = stages.split_at_mut(STAGES + 1);
+        combine(x, lengths, &B, &known[1..], d, end);
+        evaluate(field, rows, targets, end, &mut last[0], scratch)?;
+        for r in 0..n {
+            for l in r * d..(r + 1) * d {
+                let difference = known[1..]
+                    .iter()
+                    .enumerate()
+                    .map(|(i, k)| (B[i] - B_HAT[i]) * k[l].as_f64())
+                    .sum::<f64>();
+                error[l] = F::of(lengths[r] * difference);
+            }
+        }
+        Ok((5 * n) as u64)
+    }
+}
+
+/// The Jacobian of each row, column by column.
+fn jacobians<F: Real, V: JacobianProducts<F>>(
+    field: &V,
+    rows: &[u64],
+    times: &[numeric::Time],
+    x: &[F],
+    d: usize,
+    scratch: &mut Scratch,
+) -> Result<Vec<DMatrix<f64>>, Error> {
+    let mut all = vec![DMatrix::zeros(d, d); rows.len()];
+    let mut unit = Array2::zeros((rows.len(), d));
+    let mut column = vec![F::zero(); rows.len() * d];
+    let x = as_rows(x, d);
+    let batch = Batch::new(rows, Times::PerRow(times), &x);
+    for j in 0..d {
+        unit.fill(F::zero());
+        unit.column_mut(j).fill(F::one());
+        let mut out = ArrayViewMut2::from_shape((rows.len(), d), &mut column).expect("sized above");
+        field.jvp_into(&batch, &unit, &mut out, scratch)?;
+        for (jacobian, column) in all.iter_mut().zip(column.chunks_exact(d)) {
+            for (i, &value) in column.iter().enumerate() {
+                jacobian[(i, j)] = value.as_f64();
+            }
+        }
+    }
+    Ok(all)
+}
+
+impl<F: Real, V: JacobianProducts<F>> OdeMethod<F, V> for Rosenbrock {
+    fn name(&self) -> &'static str {
+        "ROS34PW2"
+    }
+
+    fn order(&self) -> usize {
+        3
+    }
+
+    fn dense(&self) -> bool {
+        true
+    }
+
+    fn integrate(
+        &self,
+        field: &V,
+        grid: &TimeGrid,
+        rows: &[u64],
+        x: &mut ArrayRef2<F>,
+        visit: &mut Visit<'_, F>,
+        scratch: &mut Scratch,
+    ) -> Result<Statistics, Error> {
+        integrate(&Ros34Pw2, &self.tolerance, field, grid, rows, x, visit, scratch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Square = [[f64; STAGES]; STAGES];
+
+    fn full_gamma() -> Square {
+        std::array::from_fn(|i| std::array::from_fn(|j| if i == j { GAMMA } else { BELOW[i][j] }))
+    }
+
+    fn apply(m: &Square, v: &[f64; STAGES]) -> [f64; STAGES] {
+        m.map(|row| row.iter().zip(v).map(|(a, b)| a * b).sum())
+    }
+
+    fn dot(a: &[f64; STAGES], b: &[f64; STAGES]) -> f64 {
+        a.iter().zip(b).map(|(a, b)| a * b).sum()
+    }
+
+    /// Hairer and Wanner (1996), *Solving ordinary differential equations II*, section IV.7: a W-method of order 3 with
+    /// any matrix in place of the Jacobian.
+    #[test]
+    fn the_conditions_of_a_w_method_of_order_3() {
+        let one = [1.0; STAGES];
+        let gamma = full_gamma();
+        let (a, g) = (apply(&ALPHA, &one), apply(&gamma, &one));
+        // Sums of products of 16 digits, of sizes up to 1.
+        let near = |value: f64, exact: f64| assert!((value - exact).abs() < 2e-15, "{value} for {exact}");
+        for (b, order) in [(&B, 3), (&B_HAT, 2)] {
+            near(dot(b, &one), 1.0);
+            near(dot(b, &a), 0.5);
+            near(dot(b, &g), 0.0);
+            if order == 3 {
+                near(dot(b, &a.map(|a| a * a)), 1.0 / 3.0);
+                near(dot(b, &apply(&ALPHA, &a)), 1.0 / 6.0);
+                near(dot(b, &apply(&ALPHA, &g)), 0.0);
+                near(dot(b, &apply(&gamma, &a)), 0.0);
+                near(dot(b, &apply(&gamma, &g)), 0.0);
+            }
+        }
+        // Not of order 4, and the embedded method not of order 3.
+        assert!((dot(&B, &a.map(|a| a * a * a)) - 0.25).abs() > 1e-3);
+        assert!((dot(&B_HAT, &a.map(|a| a * a)) - 1.0 / 3.0).abs() > 1e-3);
+    }
+
+    #[test]
+    fn it_is_stiffly_accurate_and_l_stable() {
+        // R(z) = 1 + z bᵀ (I − zB)⁻¹ 1 with B = (α + γ). Stiffly accurate: the last row of B is b.
+        let gamma = full_gamma();
+        for j in 0..STAGES {
+            assert!((ALPHA[3][j] + gamma[3][j] - B[j]).abs() < 1e-15);
+        }
+        let modulus = |re: f64, im: f64| {
+            // Forward substitution in complex arithmetic.
+            let mut u = [(0.0, 0.0); STAGES];
+            for i in 0..STAGES {
+                let mut s = (1.0, 0.0);
+                for j in 0..i {
+                    let m = ALPHA[i][j] + gamma[i][j];
+                    let zu = (re * u[j].0 - im * u[j].1, re * u[j].1 + im * u[j].0);
+                    s = (s.0 + m * zu.0, s.1 + m * zu.1);
+                }
+                let (p, q) = (1.0 - re * GAMMA, -im * GAMMA);
+                let n = p * p + q * q;
+                u[i] = ((s.0 * p + s.1 * q) / n, (s.1 * p - s.0 * q) / n);
+            }
+            let sum = (0..STAGES).fold((0.0, 0.0), |s, i| (s.0 + B[i] * u[i].0, s.1 + B[i] * u[i].1));
+            (1.0 + re * sum.0 - im * sum.1).hypot(re * sum.1 + im * sum.0)
+        };
+        assert!(modulus(-1e8, 0.0) < 1e-7);
+        // A-stable: bounded by 1 on the imaginary axis, and so on the left half plane.
+        for k in -200..=200 {
+            assert!(modulus(0.0, 10.0_f64.powf(f64::from(k) / 50.0)) <= 1.0 + 1e-12);
+        }
+    }
+}
