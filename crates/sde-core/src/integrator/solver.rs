@@ -231,6 +231,7 @@ impl Course<'_> {
                     let index = k as u64;
                     let (node, [w, h]) = walk.advance(&brownian, &rows, index);
                     if let (Needs::LevyAreas { depth }, Some(levy)) = (self.needs, &mut levy) {
+                        brownian.levy_areas_into(&rows, node, depth, [w, h], levy, scratch);
                     }
                     let now = SdeStep {
                         rows: &rows,
