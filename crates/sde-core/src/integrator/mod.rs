@@ -14,7 +14,7 @@
 //! | [`Midpoint`] | Stratonovich | 1 / 1 | 1 / 1 | 1 / 1 | ½ / 1 |
 //! | [`Heun`] | Stratonovich | 1 / 2 | 1 / 1 | 1 / 1 | ½ / 1 |
 //! | [`Sra1`] | both | 1½ / 2 | | | |
-//! | [`Sri1W1`] | Itô | | 1½ / 2 | | |
+//! | [`Sri1W1`] | Itô | | 1½ / 1½ | | |
 //! | [`PlatenWeak2`] | Itô | 1 / 2 | 1 / 2 | 1 / 2 | ½ / 2 |
 //! | [`Baoab`] | Langevin dynamics with inertia | – / 2 | | | |
 //!
