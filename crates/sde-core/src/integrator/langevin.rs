@@ -52,6 +52,7 @@ pub struct Baoab<P> {
     dynamics: UnderdampedLangevin<P>,
     grid: TimeGrid,
     cells: Vec<f64>,
+    refinement: u32,
 }
 
 /// The force at the positions where the last step of a block of rows ended.
@@ -62,7 +63,7 @@ impl<P: LogDensity> Baoab<P> {
     /// The method for the dynamics on a grid.
     pub fn new(dynamics: UnderdampedLangevin<P>, grid: TimeGrid) -> Baoab<P> {
         let cells = grid.lengths();
-        Baoab { dynamics, grid, cells }
+        Baoab { dynamics, grid, cells, refinement: 0 }
     }
 
     /// The dynamics.
@@ -73,6 +74,26 @@ impl<P: LogDensity> Baoab<P> {
     /// The grid.
     pub fn grid(&self) -> &TimeGrid {
         &self.grid
+    }
+
+    /// The same method with each step divided into 2^`level`, on the same Brownian path: as
+    /// [`Solver::refined`](crate::Solver::refined).
+    ///
+    /// # Panics
+    /// If a step is too short to be divided that often in floating point.
+    #[must_use]
+    #[track_caller]
+    pub fn refined(&self, level: u32) -> Baoab<P>
+    where
+        P: Clone,
+    {
+        let grid = self.grid.refined(level);
+        Baoab {
+            dynamics: self.dynamics.clone(),
+            grid,
+            cells: self.cells.clone(),
+            refinement: self.refinement + level,
+        }
     }
 
     /// Runs the rows (q, p), in R^{2d}, along the grid.
@@ -96,7 +117,7 @@ impl<P: LogDensity> Baoab<P> {
             needs: Needs::Increment,
             grid: &self.grid,
             cells: &self.cells,
-            refinement: 0,
+            refinement: self.refinement,
         };
         let count = rows.end.saturating_sub(rows.start);
         let mut run =

@@ -14,8 +14,8 @@
 //! | [`Midpoint`] | Stratonovich | 1 / 1 | 1 / 1 | 1 / 1 | ½ / 1 |
 //! | [`Heun`] | Stratonovich | 1 / 2 | 1 / 1 | 1 / 1 | ½ / 1 |
 //! | [`Sra1`] | both | 1½ / 2 | | | |
-//! | [`Sri1W1`] | Itô | | 1½ / 2 | | |
-//! | [`PlatenWeak2`] | Itô | 1 / 2 | 1 / 2 | ½ / 2 | ½ / 2 |
+//! | [`Sri1W1`] | Itô | | 1½ / 1½ | | |
+//! | [`PlatenWeak2`] | Itô | 1 / 2 | 1 / 2 | 1 / 2 | ½ / 2 |
 //! | [`Baoab`] | Langevin dynamics with inertia | – / 2 | | | |
 //!
 //! Additive noise makes both readings the same equation, so every method takes it. An equation in the other reading
@@ -184,6 +184,38 @@ pub(crate) fn check_solves<F: Real>(
     }
     Ok(())
 }
+
+macro_rules! forward_integrator {
+    ($($ty:ty),*) => {$(
+        impl<F: Real, I: Integrator<F> + ?Sized> Integrator<F> for $ty {
+            fn name(&self) -> &'static str {
+                (**self).name()
+            }
+            fn reading(&self) -> Option<Reading> {
+                (**self).reading()
+            }
+            fn orders(&self, noise: NoiseClass) -> Option<Orders> {
+                (**self).orders(noise)
+            }
+            fn needs(&self) -> Needs {
+                (**self).needs()
+            }
+            fn calls(&self) -> usize {
+                (**self).calls()
+            }
+            fn step(
+                &self,
+                sde: &dyn Sde<F>,
+                step: SdeStep<'_, F>,
+                x: &mut ArrayRef2<F>,
+                scratch: &mut Scratch,
+            ) -> Result<(), Error> {
+                (**self).step(sde, step, x, scratch)
+            }
+        }
+    )*};
+}
+forward_integrator!(&I, Box<I>);
 
 impl<'a, F: Real> SdeStep<'a, F> {
     /// The batch at the start of the step.

@@ -24,15 +24,15 @@ use crate::{NoiseClass, Reading, Sde};
 /// where `V_rj = −V_jr` are independent and ±h with equal probability: they stand for the Lévy areas, in law.
 ///
 /// # Convergence
-/// Itô; weak order 2 for every class of noise. Strong order 1 for scalar and diagonal and additive noise; where
-/// several motions act on one coordinate the V's are not the areas of the path, and the strong order is ½.
+/// Itô; weak order 2 for every class of noise. Strong order 1 where the columns commute, ½ for general noise: the V's
+/// are not the areas of the path.
 ///
 /// # Randomness
 /// A uniform per pair of motions and step, from the stream "extra"; the increments are Gaussian.
 ///
 /// # Complexity
-/// Two drifts and 5m + 1 products with the diffusion per step, of which m + 1 at the start of the step; the pairs of
-/// motions are left out for scalar, diagonal and additive noise, where their terms vanish.
+/// Two drifts and 5m + 1 products with the diffusion per step; 4 for scalar, diagonal and additive noise, where the
+/// columns do not see each other's motion.
 ///
 /// # References
 /// Kloeden, Platen (1992), Numerical solution of stochastic differential equations, section 15.1, (15.1.3).
@@ -47,7 +47,7 @@ impl<F: Real> Integrator<F> for PlatenWeak2 {
         Some(Reading::Ito)
     }
     fn orders(&self, noise: NoiseClass) -> Option<Orders> {
-        let strong = if noise >= NoiseClass::Commutative { 0.5 } else { 1.0 };
+        let strong = if noise == NoiseClass::General { 0.5 } else { 1.0 };
         Some(Orders { strong, weak: 2.0 })
     }
     fn calls(&self) -> usize {
@@ -81,15 +81,22 @@ impl<F: Real> Integrator<F> for PlatenWeak2 {
         add(&mut sum, 0.5 * h, &f);
         add(&mut sum, 0.5 * h, &value);
 
-        for r in 0..m {
-            unit.fill(F::zero());
+        // Where the columns do not see each other's motion, all of them at once.
+        let groups = if pairs { m } else { 1 };
+        for r in 0..groups {
+            unit.fill(if pairs { F::zero() } else { F::one() });
             unit.column_mut(r).fill(F::one());
             sde.diffuse_into(&step.batch(x), &unit, &mut column, scratch)?;
             for sign in [1.0, -1.0] {
                 stage(&mut at, x, (h, &f), (sign * root, &column));
                 w.fill(F::zero());
-                for (mut out, w) in w.rows_mut().into_iter().zip(step.w.rows()) {
-                    out[r] = F::of(0.25) * (w[r] + F::of(sign / root) * (w[r] * w[r] - F::of(h)));
+                let scale = F::of(sign / root);
+                for (mut out, increments) in w.rows_mut().into_iter().zip(step.w.rows()) {
+                    let columns = if pairs { r..r + 1 } else { 0..m };
+                    for j in columns {
+                        let w = increments[j];
+                        out[j] = F::of(0.25) * (w + scale * (w * w - F::of(h)));
+                    }
                 }
                 sde.diffuse_into(&step.batch_at(1.0, &at), &w, &mut value, scratch)?;
                 add(&mut sum, 1.0, &value);

@@ -78,6 +78,34 @@ impl<F: Real> Sde<F> for Decay {
     }
 }
 
+/// The double well with noise that fades, `dX = (X − X³) dt + σ/(1 + t) dW`: simulated annealing.
+///
+/// Nonlinear, with noise that depends on time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cooling {
+    /// Strength σ of the noise at time 0.
+    pub sigma: f64,
+}
+
+impl<F: Real> Sde<F> for Cooling {
+    facts!(self, 1, 1, Reading::Ito, NoiseClass::Additive);
+    coefficients! {
+        drift(self, batch, out) {
+            map(batch.x_slice(), out, #[inline(always)] |x| x - x * x * x);
+        }
+        diffuse(w) {
+            let mut times = (0..batch.len()).map(|i| batch.times().get(i).t);
+            rows2(batch.x(), w, out, |_, w, out| {
+                let t = times.next().expect("a time for each row");
+                out[0] = F::of(self.sigma / (1.0 + t)) * w[0];
+            });
+        }
+        derivative(v) {
+            out.fill(F::zero());
+        }
+    }
+}
+
 /// Noise of the [`Lorenz`] system.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum LorenzNoise {

@@ -6,6 +6,7 @@
 //! |---|---|---|---|
 //! | [`DoubleWell`] | additive | both | |
 //! | [`Decay`] | additive, depends on time | both | yes |
+//! | [`Cooling`] | additive, depends on time | both | |
 //! | [`Lorenz`] | additive or diagonal | Itô | |
 //! | [`GeometricBrownian`](crate::GeometricBrownian) | diagonal | Itô | yes |
 //! | [`Tanh`] | diagonal | Itô | yes |
@@ -19,7 +20,7 @@ mod commutative;
 mod general;
 mod linear;
 
-pub use additive::{Decay, DoubleWell, Lorenz, LorenzNoise};
+pub use additive::{Cooling, Decay, DoubleWell, Lorenz, LorenzNoise};
 pub use commutative::{Spiral, Tanh};
 pub use general::{Heisenberg, Waves};
 pub use linear::Linear;

@@ -1,0 +1,508 @@
+//! The solver: what it refuses, what it keeps, where its rows come from, and what it does with hard equations.
+
+use numeric::ndarray::{Array2, Array3, ArrayRef2, array, s};
+use numeric::{Batching, Control, Error, LogDensity, Noise, TimeGrid, from_fn, from_row_fn, with_batching};
+use sde_core::integrator::{
+    Baoab, EulerHeun, EulerMaruyama, Heun, ImplicitEuler, LevyMilstein, Midpoint, Milstein, PlatenWeak2,
+    Sra1, Sri1W1, TamedEuler,
+};
+use sde_core::problems::{Cooling, DoubleWell, Heisenberg, Lorenz, LorenzNoise, Tanh, Waves};
+use sde_core::{
+    Additive, Component, Covariance, Diagonal, ExactTransition, GeometricBrownian, Integrator, Keep, Mixture,
+    NoiseClass, OrnsteinUhlenbeck, OverdampedLangevin, Reading, Sde, Solver, Start, Statistics, Trajectory,
+    UnderdampedLangevin, as_ito, as_stratonovich,
+};
+use verify::{Family, Moments, scores, seed};
+
+fn grid(steps: usize) -> TimeGrid {
+    TimeGrid::uniform(0.0, 1.0, steps).expect("a grid")
+}
+
+fn reason(sde: &dyn Sde<f64>, method: &dyn Integrator<f64>) -> Option<String> {
+    Solver::new(sde, method, grid(2)).err().map(|error| error.to_string())
+}
+
+#[test]
+fn methods_are_refused_where_they_do_not_converge() {
+    let (tanh, waves, well) =
+        (Tanh { dim: 1, a: 0.0, b: 1.0 }, Waves { strength: 1.0 }, DoubleWell { dim: 1, sigma: 1.0 });
+    assert_eq!(
+        reason(&waves, &Milstein).expect("general noise"),
+        "Milstein: it solves equations with commutative noise only, which includes additive, scalar and diagonal"
+    );
+    assert_eq!(reason(&tanh, &Sra1).expect("diagonal"), "Sra1: it solves equations with additive noise only");
+    for sde in [&waves as &dyn Sde<f64>, &well] {
+        let refused = reason(sde, &Sri1W1).expect("neither scalar nor diagonal");
+        assert_eq!(refused, "Sri1W1: it solves equations with scalar or diagonal noise only");
+    }
+    // Readings, each way; additive noise is the same in both.
+    for method in [&EulerHeun as &dyn Integrator<f64>, &Heun, &Midpoint] {
+        assert!(reason(&tanh, method).expect("Itô").contains("`as_stratonovich`"));
+        assert_eq!(reason(&as_stratonovich(tanh), method), None);
+        assert_eq!(reason(&well, method), None);
+    }
+    let stratonovich = as_stratonovich(tanh);
+    for method in [&EulerMaruyama as &dyn Integrator<f64>, &TamedEuler, &ImplicitEuler, &Sri1W1, &PlatenWeak2]
+    {
+        assert!(reason(&stratonovich, method).expect("Stratonovich").contains("`as_ito`"));
+        assert_eq!(reason(&as_ito(&stratonovich), method), None);
+    }
+    for method in [&Milstein as &dyn Integrator<f64>, &LevyMilstein { depth: 1 }] {
+        assert_eq!((reason(&tanh, method), reason(&stratonovich, method)), (None, None));
+    }
+}
+
+type Run<F> = Result<Trajectory<F>, Error>;
+
+fn lorenz(rows: std::ops::Range<u64>, keep: Keep<'_, f64>) -> Run<f64> {
+    let sde = Lorenz { noise: LorenzNoise::Multiplicative(0.1) };
+    let solver = Solver::new(sde, Sri1W1, TimeGrid::uniform(0.0, 0.1, 10).expect("a grid")).expect("valid");
+    solver.refined(1).run(Start::Point(&[1.0, 1.0, 20.0]), keep, rows, Noise::new(5), Control::default())
+}
+
+#[test]
+fn starts_and_kept_nodes_are_checked() {
+    let solver = Solver::new(DoubleWell { dim: 2, sigma: 1.0 }, EulerMaruyama, grid(4)).expect("valid");
+    fn checked(
+        solver: &Solver<f64, DoubleWell, EulerMaruyama>,
+        start: Start<'_, f64>,
+        keep: Keep<'_, f64>,
+    ) -> Run<f64> {
+        solver.run(start, keep, 10..13, Noise::new(1), Control::default())
+    }
+    let run = |start, keep| checked(&solver, start, keep);
+    assert!(matches!(run(Start::Prior, Keep::Last), Err(Error::Unsupported { method: "EulerMaruyama", .. })));
+    assert!(matches!(run(Start::Point(&[0.0]), Keep::Last), Err(Error::Shape { parameter: "start", .. })));
+    assert!(matches!(
+        checked(&solver, Start::Rows(&Array2::zeros((4, 2))), Keep::Last),
+        Err(Error::Shape { .. })
+    ));
+    assert!(matches!(
+        checked(&solver, Start::Rows(&Array2::zeros((3, 1))), Keep::Last),
+        Err(Error::Shape { .. })
+    ));
+    let keeping = |nodes: &[usize]| {
+        checked(&solver, Start::Point(&[0.0, 0.0]), Keep::Nodes(nodes)).map(|run| run.times.len())
+    };
+    assert!(matches!(keeping(&[]), Err(Error::Shape { parameter: "keep", .. })));
+    assert!(matches!(keeping(&[0, 5]), Err(Error::Entry { index: 1, value: 5.0, .. })));
+    assert!(matches!(keeping(&[2, 2]), Err(Error::Entry { index: 1, .. })));
+    assert_eq!(keeping(&[0, 4]), Ok(2));
+    let map = Keep::Map { dim: 0, map: &|_, _, _: &[f64], _: &mut [f64]| {} };
+    assert!(matches!(run(Start::Point(&[0.0, 0.0]), map), Err(Error::Domain { parameter: "keep.dim", .. })));
+    // No rows at all.
+    let empty = solver.run(Start::Point(&[0.0, 0.0]), Keep::All, 3..3, Noise::new(1), Control::default());
+    assert_eq!(empty.expect("nothing to do").states.shape(), [0, 5, 2]);
+}
+
+#[test]
+fn what_is_kept_does_not_change_the_path() {
+    let all = lorenz(0..70, Keep::All).expect("finite");
+    assert_eq!((all.states.shape(), all.times.len()), (&[70, 21, 3][..], 21));
+    assert_eq!(all.statistics, Statistics { calls: 70 * 20 * 2, accepted: 70 * 20, rejected: 0 });
+    assert!(all.states.slice(s![.., 0, ..]).rows().into_iter().all(|row| row == array![1.0, 1.0, 20.0]));
+    let last = lorenz(0..70, Keep::Last).expect("finite");
+    assert_eq!(last.states.slice(s![.., 0, ..]), all.states.slice(s![.., 20, ..]));
+    let some = lorenz(0..70, Keep::Nodes(&[3, 17])).expect("finite");
+    assert_eq!(some.states, all.states.select(numeric::ndarray::Axis(1), &[3, 17]));
+    assert_eq!(some.times, [all.times[3], all.times[17]]);
+    let map = |node: usize, time: numeric::Time, x: &[f64], out: &mut [f64]| {
+        (out[0], out[1]) = (x[0] + x[2], node as f64 + time.t);
+    };
+    let mapped = lorenz(0..70, Keep::Map { dim: 2, map: &map }).expect("finite");
+    assert_eq!(mapped.states[(9, 17, 0)], all.states[(9, 17, 0)] + all.states[(9, 17, 2)]);
+    assert_eq!(mapped.states[(9, 17, 1)], 17.0 + all.times[17].t);
+}
+
+#[test]
+fn a_shard_has_the_bits_of_the_whole() {
+    let whole = lorenz(0..200, Keep::All).expect("finite");
+    let shard = lorenz(37..150, Keep::All).expect("finite");
+    assert_eq!(shard.states, whole.states.slice(s![37..150, .., ..]));
+    // Every method, rows by themselves and in company, with starts of their own.
+    let starts = Array2::from_shape_fn((90, 2), |(i, j)| 0.1 * (i + j) as f64 - 3.0);
+    let methods: [&dyn Integrator<f64>; 11] = [
+        &EulerMaruyama,
+        &TamedEuler,
+        &ImplicitEuler,
+        &Milstein,
+        &LevyMilstein { depth: 2 },
+        &EulerHeun,
+        &Midpoint,
+        &Heun,
+        &Sra1,
+        &Sri1W1,
+        &PlatenWeak2,
+    ];
+    let problems: [&dyn Sde<f64>; 3] =
+        [&Waves { strength: 1.0 }, &DoubleWell { dim: 2, sigma: 1.0 }, &Tanh { dim: 2, a: 0.1, b: 0.2 }];
+    for method in methods {
+        for sde in problems.iter().filter(|sde| method.orders(sde.noise_class()).is_some()) {
+            let sde: Box<dyn Sde<f64>> = match method.reading() {
+                Some(Reading::Stratonovich) => Box::new(as_stratonovich(*sde)),
+                _ => Box::new(as_ito(*sde)),
+            };
+            let solver = Solver::new(&*sde, method, grid(5)).expect("valid").refined(1);
+            let tame = starts.mapv(|x| 0.2 * x);
+            let run = |from: usize, to: usize| {
+                let start = tame.slice(s![from..to, ..]).to_owned();
+                let rows = 1000 + from as u64..1000 + to as u64;
+                let run =
+                    solver.run(Start::Rows(&start), Keep::Last, rows, Noise::new(3), Control::default());
+                run.expect("finite").states
+            };
+            let whole = run(0, 90);
+            assert_eq!(run(7, 8), whole.slice(s![7..8, .., ..]), "{}", method.name());
+            assert_eq!(run(20, 89), whole.slice(s![20..89, .., ..]), "{}", method.name());
+        }
+    }
+}
+
+#[test]
+fn threads_do_not_matter() {
+    let in_pool = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+        pool.install(|| lorenz(0..300, Keep::Last).expect("finite"))
+    };
+    assert_eq!(in_pool(1), in_pool(3));
+}
+
+/// A drift that couples the rows of its batch must be given whole aligned blocks.
+#[test]
+fn fields_that_are_not_rowwise_get_whole_blocks() {
+    let drift = || {
+        let field = from_fn(1, |batch: &numeric::Batch<'_, f64>, out: &mut ArrayRef2<f64>| {
+            out.fill(batch.x().sum());
+            Ok(())
+        });
+        with_batching(field, Batching { rows: 8, rowwise: false, serial: false }).expect("valid")
+    };
+    let solver = Solver::new(Additive::new(drift(), &array![[1.0]]).expect("valid"), EulerMaruyama, grid(3))
+        .expect("valid");
+    let run = |rows| solver.run(Start::Point(&[0.5]), Keep::Last, rows, Noise::new(1), Control::default());
+    let (whole, shard) = (run(0..24).expect("finite"), run(5..18).expect("finite"));
+    assert_eq!(shard.states, whole.states.slice(s![5..18, .., ..]));
+}
+
+/// dX = dW is solved exactly by every method: the same path at all refinements, with and without areas.
+#[test]
+fn refinements_walk_one_brownian_path() {
+    let still = from_row_fn(2, |_, _, out: &mut [f64]| {
+        out.fill(0.0);
+        Ok(())
+    });
+    let path = Additive::new(still, &Array2::eye(2)).expect("valid");
+    let uneven = TimeGrid::from_nodes(vec![0.0, 0.1, 0.7, 1.0]).expect("a grid");
+    let solver = Solver::new(&path, EulerMaruyama, uneven).expect("valid");
+    for areas in [false, true] {
+        let solver = if areas { solver.clone().with_areas() } else { solver.clone() };
+        let at = |level: u32| {
+            let nodes: Vec<usize> = (0..4).map(|k| k << level).collect();
+            let run = solver.refined(level).run(
+                Start::Point(&[0.0, 0.0]),
+                Keep::Nodes(&nodes),
+                0..100,
+                Noise::new(seed(1)),
+                Control::default(),
+            );
+            run.expect("finite").states
+        };
+        let base = at(0);
+        for level in [1, 2, 5] {
+            assert!((at(level) - &base).iter().all(|gap| gap.abs() < 1e-14), "{areas} {level}");
+        }
+        // Refining twice is refining once.
+        let twice = solver.refined(2).refined(3).run(
+            Start::Point(&[0.0, 0.0]),
+            Keep::Last,
+            0..100,
+            Noise::new(seed(1)),
+            Control::default(),
+        );
+        assert_eq!(twice.expect("finite").states, at(5).slice(s![.., 3..4, ..]));
+    }
+}
+
+/// The exact transition of geometric Brownian motion and the solver see one path.
+#[test]
+fn exact_transitions_are_on_the_path_of_the_solver() {
+    let (stock, noise) = (GeometricBrownian::new(2, 0.1, 0.3).expect("valid"), Noise::new(seed(2)));
+    let start = Start::Point(&[1.0, 2.0]);
+    let exact =
+        ExactTransition::run(&stock, &grid(200), start, Keep::Last, 0..100, noise, Control::default());
+    let solver = Solver::new(stock, Milstein, grid(200)).expect("valid");
+    let approximate = solver.run(start, Keep::Last, 0..100, noise, Control::default());
+    let gap: Array3<f64> = exact.expect("finite").states - approximate.expect("finite").states;
+    assert!(gap.iter().all(|gap| gap.abs() < 0.01), "{gap}");
+}
+
+#[test]
+fn a_state_that_explodes_is_located() {
+    // x' = x² from row-dependent starts: some rows explode, at different steps.
+    let drift = from_row_fn(1, |_, x, out: &mut [f64]| {
+        out[0] = if x[0] > 1e3 { f64::NAN } else { x[0] * x[0] };
+        Ok(())
+    });
+    let sde = Additive::new(drift, &array![[0.0]]).expect("valid");
+    let solver =
+        Solver::new(sde, EulerMaruyama, TimeGrid::uniform(0.0, 10.0, 100).expect("a grid")).expect("valid");
+    let starts = array![[-1.0], [0.2], [-2.0], [5.0]];
+    let run = |rows| solver.run(Start::Rows(rows), Keep::Last, 100..104, Noise::new(1), Control::default());
+    let Err(Error::NotFinite { row, step, time, .. }) = run(&starts) else { panic!("it explodes") };
+    // By hand: x ← x + x²/10 from 0.2 passes 1000 at some step; the next one is not a number.
+    let (mut x, mut passed) = (0.2_f64, 0);
+    while x <= 1e3 {
+        x += 0.1 * x * x;
+        passed += 1;
+    }
+    assert_eq!((row, step), (101, passed));
+    assert!((time - 0.1 * passed as f64).abs() < 1e-12);
+    assert_eq!(run(&array![[-1.0], [0.0], [-2.0], [-5.0]]).expect("they decay").states.len(), 4);
+}
+
+/// On a decreasing grid time runs down while the equation goes on.
+#[test]
+fn grids_may_go_either_way() {
+    let process = OrnsteinUhlenbeck::new(2.0, vec![0.0], 0.0).expect("valid");
+    for (from, to) in [(0.0, 1.0), (1.0, 0.0)] {
+        let grid = TimeGrid::uniform(from, to, 1000).expect("a grid");
+        let solver = Solver::new(process.clone(), Heun, grid).expect("valid");
+        let run = solver.run(Start::Point(&[1.0]), Keep::Last, 0..1, Noise::new(1), Control::default());
+        assert!((run.expect("finite").states[(0, 0, 0)] - (-2.0_f64).exp()).abs() < 1e-6);
+    }
+    // Cooling from the far end: the noise grows along the run.
+    let down = TimeGrid::uniform(3.0, 0.0, 50).expect("a grid");
+    let solver = Solver::new(Cooling { sigma: 0.1 }, Sra1, down).expect("valid");
+    assert!(solver.run(Start::Point(&[1.0]), Keep::Last, 0..9, Noise::new(1), Control::default()).is_ok());
+}
+
+/// Euler's moments explode with the cube of a large state, tamed and implicit steps do not.
+#[test]
+fn tamed_and_implicit_steps_hold_a_steep_drift() {
+    let sde = DoubleWell { dim: 1, sigma: 1.0 };
+    let coarse = TimeGrid::uniform(0.0, 10.0, 40).expect("a grid");
+    let run = |method: &dyn Integrator<f64>| {
+        let solver = Solver::new(sde, method, coarse.clone()).expect("valid");
+        solver.run(Start::Point(&[20.0]), Keep::Last, 0..200, Noise::new(seed(3)), Control::default())
+    };
+    assert!(matches!(run(&EulerMaruyama), Err(Error::NotFinite { .. })));
+    for method in [&TamedEuler as &dyn Integrator<f64>, &ImplicitEuler] {
+        assert!(run(method).expect("finite").states.iter().all(|x| x.abs() < 4.0), "{}", method.name());
+    }
+}
+
+/// A stiff linear equation: the implicit step is `x' = (x + σ W)/(1 + a h)`, whatever a h.
+#[test]
+fn implicit_steps_solve_a_stiff_equation() {
+    let (a, h) = (1e4, 0.1);
+    let stiff = OrnsteinUhlenbeck::new(a, vec![0.0, 3.0], 2.0).expect("valid");
+    let still = OrnsteinUhlenbeck::new(0.0, vec![0.0, 3.0], 2.0).expect("valid");
+    let one = TimeGrid::uniform(0.0, h, 1).expect("a grid");
+    let run = |sde: &OrnsteinUhlenbeck, method: &dyn Integrator<f64>| {
+        let solver = Solver::new(sde, method, one.clone()).expect("valid");
+        let run = solver.run(Start::Point(&[1.0, 1.0]), Keep::Last, 0..50, Noise::new(1), Control::default());
+        run.expect("finite").states
+    };
+    let (implicit, pushed) = (run(&stiff, &ImplicitEuler), run(&still, &EulerMaruyama));
+    for i in 0..50 {
+        for (j, m) in [0.0, 3.0].into_iter().enumerate() {
+            let exact = (pushed[(i, 0, j)] + a * h * m) / (1.0 + a * h);
+            assert!((implicit[(i, 0, j)] - exact).abs() < 1e-9);
+        }
+    }
+    // No solution: x' = x + h (x'² + 1) with h = 1 has none.
+    let drift = from_row_fn(1, |_, x, out: &mut [f64]| {
+        out[0] = x[0] * x[0] + 1.0;
+        Ok(())
+    });
+    let hopeless = Additive::new(drift, &array![[0.0]]).expect("valid");
+    let solver = Solver::new(hopeless, ImplicitEuler, grid(1)).expect("valid");
+    let run = solver.run(Start::Point(&[0.0]), Keep::Last, 0..1, Noise::new(1), Control::default());
+    assert!(
+        matches!(run, Err(Error::NotConverged { routine: "ImplicitEuler", iterations: 50, .. })),
+        "{run:?}"
+    );
+}
+
+#[test]
+fn single_precision_follows_double() {
+    let sde = Lorenz { noise: LorenzNoise::Multiplicative(0.0) };
+    let short = TimeGrid::uniform(0.0, 0.5, 50).expect("a grid");
+    let f64s = Solver::new(sde, Sri1W1, short.clone()).expect("valid");
+    let f32s = Solver::new(sde, Sri1W1, short).expect("valid");
+    let double =
+        f64s.run(Start::Point(&[1.0, 1.0, 20.0]), Keep::Last, 0..1, Noise::new(1), Control::default());
+    let single =
+        f32s.run(Start::Point(&[1.0_f32, 1.0, 20.0]), Keep::Last, 0..1, Noise::new(1), Control::default());
+    let (double, single) = (double.expect("finite").states, single.expect("finite").states);
+    for (a, b) in double.iter().zip(&single) {
+        assert!((a - f64::from(*b)).abs() < 1e-3, "{a} {b}");
+    }
+}
+
+fn normal(mean: [f64; 2], covariance: Array2<f64>) -> Mixture {
+    let component =
+        Component { weight: 1.0, mean: array![mean[0], mean[1]], covariance: Covariance::Full(covariance) };
+    Mixture::new(vec![component]).expect("valid")
+}
+
+/// BAOAB is exact in the positions of a Gaussian target, at any stable step; velocities have 1 − h²λ/4.
+#[test]
+fn baoab_has_the_invariant_law_of_a_gaussian_target() {
+    let mut family = Family::new(1e-4).expect("a rate");
+    for (i, h) in [0.3, 1.0, 1.6].into_iter().enumerate() {
+        // Precisions 1 and 1/2.
+        let target = normal([1.0, -1.0], array![[1.0, 0.0], [0.0, 2.0]]);
+        let dynamics = UnderdampedLangevin::new(target, 0.9).expect("valid");
+        let steps = (60.0 / h) as usize;
+        let method = Baoab::new(dynamics, TimeGrid::uniform(0.0, h * steps as f64, steps).expect("a grid"));
+        let noise = Noise::new(seed(30 + i as u64));
+        let run =
+            method.run(Start::Point(&[1.0, -1.0, 0.0, 0.0]), Keep::Last, 0..6000, noise, Control::default());
+        let run = run.expect("finite");
+        assert_eq!(run.statistics.calls, 6000 * (steps as u64 + 1));
+        let variances = [1.0, 2.0, 1.0 - h * h / 4.0, 1.0 - h * h / 8.0];
+        for (j, (variance, mean)) in variances.into_iter().zip([1.0, -1.0, 0.0, 0.0]).enumerate() {
+            let standard: Vec<f64> =
+                run.states.slice(s![.., 0, j]).iter().map(|x| (x - mean) / f64::sqrt(variance)).collect();
+            let law = |x: f64| 0.5 * statrs::function::erf::erfc(-x / std::f64::consts::SQRT_2);
+            let p_value = verify::kolmogorov_smirnov(&standard, law).expect("valid").p_value;
+            family.push(format!("h = {h}, coordinate {j}"), p_value);
+        }
+    }
+    family.assert();
+}
+
+/// A quartic log-density `−q⁴/4` for the orders of invariant laws.
+struct Quartic;
+
+impl LogDensity for Quartic {
+    fn dim(&self) -> usize {
+        1
+    }
+    fn ln_density_into(&self, x: &ArrayRef2<f64>, out: &mut [f64]) -> Result<(), Error> {
+        out.iter_mut().zip(x).for_each(|(out, x)| *out = -0.25 * x.powi(4));
+        Ok(())
+    }
+    fn gradient_into(&self, x: &ArrayRef2<f64>, out: &mut ArrayRef2<f64>) -> Result<(), Error> {
+        out.zip_mut_with(x, |out, x| *out = -x.powi(3));
+        Ok(())
+    }
+}
+
+/// Second moment of the quartic law, 2 Γ(3/4)/Γ(1/4), by both Langevin equations: overdamped with Heun, with inertia by
+/// BAOAB.
+#[test]
+fn langevin_dynamics_find_a_quartic_law() {
+    let exact = 2.0 * statrs::function::gamma::gamma(0.75) / statrs::function::gamma::gamma(0.25);
+    let fourth = 1.0; // E q⁴ = 1 by parts: E[q · q³] = 1.
+    let rows = 0..8000;
+    let check = |name: &str, run: Run<f64>| {
+        let squares: Vec<f64> =
+            run.expect("finite").states.slice(s![.., 0, 0]).iter().map(|q| q * q).collect();
+        let mean = squares.iter().sum::<f64>() / 8000.0;
+        let error = ((fourth - exact * exact) / 8000.0_f64).sqrt();
+        // Bias of O(h²) with h = 0.05 and 0.2: below one standard error.
+        assert!((mean - exact).abs() < 4.5 * error, "{name}: {mean} {exact} {error}");
+    };
+    let overdamped = Solver::new(
+        OverdampedLangevin { target: Quartic },
+        Heun,
+        TimeGrid::uniform(0.0, 5.0, 100).expect("a grid"),
+    );
+    let start = Start::Point(&[0.5]);
+    check(
+        "overdamped",
+        overdamped.expect("valid").run(
+            start,
+            Keep::Last,
+            rows.clone(),
+            Noise::new(seed(40)),
+            Control::default(),
+        ),
+    );
+    let dynamics = UnderdampedLangevin::new(Quartic, 1.0).expect("valid");
+    let method = Baoab::new(dynamics, TimeGrid::uniform(0.0, 12.0, 60).expect("a grid"));
+    let start = Start::Point(&[0.5, 0.0]);
+    check("BAOAB", method.run(start, Keep::Last, rows, Noise::new(seed(41)), Control::default()));
+}
+
+/// BAOAB against another method on the same equation, with a step so small that both have converged.
+#[test]
+fn baoab_solves_the_underdamped_equation() {
+    let dynamics = || UnderdampedLangevin::new(Quartic, 0.7).expect("valid");
+    let fine = TimeGrid::uniform(0.0, 1.0, 2000).expect("a grid");
+    let (start, noise) = (Start::Point(&[1.0, 0.5]), Noise::new(seed(50)));
+    let a = Baoab::new(dynamics(), fine.clone()).run(start, Keep::Last, 0..20, noise, Control::default());
+    let b = Solver::new(dynamics(), Heun, fine).expect("valid").run(
+        start,
+        Keep::Last,
+        0..20,
+        noise,
+        Control::default(),
+    );
+    let gap = a.expect("finite").states - b.expect("finite").states;
+    assert!(gap.iter().all(|gap| gap.abs() < 2e-3), "{gap}");
+}
+
+/// One step of Euler–Maruyama and Milstein on diagonal noise is what the formula says, in law and per row.
+#[test]
+fn single_steps_are_the_formulas() {
+    let (x0, h) = (0.4, 0.5);
+    let tanh = Tanh { dim: 1, a: 0.3, b: 0.8 };
+    let noise = Noise::new(seed(60));
+    let one = TimeGrid::uniform(0.0, h, 1).expect("a grid");
+    let run = |method: &dyn Integrator<f64>, sde: &dyn Sde<f64>| {
+        let solver = Solver::new(sde, method, one.clone()).expect("valid");
+        let run = solver.run(Start::Point(&[x0]), Keep::Last, 0..20_000, noise, Control::default());
+        run.expect("finite").states.into_iter().collect::<Vec<f64>>()
+    };
+    let still = from_row_fn(1, |_, _, out: &mut [f64]| {
+        out[0] = 0.0;
+        Ok(())
+    });
+    let path = Additive::new(still, &array![[1.0]]).expect("valid");
+    let w: Vec<f64> = run(&EulerMaruyama, &path).iter().map(|x| x - x0).collect();
+    let scores = scores(&w, &Moments { mean: 0.0, std_dev: f64::sqrt(h), kurtosis: 3.0 }).expect("valid");
+    let mut family = Family::new(1e-4).expect("a rate");
+    family.push("mean", verify::normal_p_value(scores.z));
+    family.push("variance", verify::normal_p_value(scores.y));
+    family.assert();
+    let (f, g, dg) = (-(0.3 + 0.64 * x0) * (1.0 - x0 * x0), 0.8 * (1.0 - x0 * x0), -1.6 * x0);
+    for ((euler, milstein), w) in run(&EulerMaruyama, &tanh).iter().zip(run(&Milstein, &tanh)).zip(&w) {
+        assert!((euler - (x0 + f * h + g * w)).abs() < 1e-14);
+        assert!((milstein - (x0 + f * h + g * w + 0.5 * g * dg * (w * w - h))).abs() < 1e-14);
+    }
+}
+
+/// Additive noise as a special case of the others: every method that takes both gives the same path.
+#[test]
+fn classes_agree_where_they_meet() {
+    let drift = || {
+        from_row_fn(2, |_, x, out: &mut [f64]| {
+            (out[0], out[1]) = (-x[1], x[0] - x[1]);
+            Ok(())
+        })
+    };
+    let constant = from_row_fn(2, |_, _, out: &mut [f64]| {
+        (out[0], out[1]) = (0.5, 0.25);
+        Ok(())
+    });
+    let additive = Additive::new(drift(), &array![[0.5, 0.0], [0.0, 0.25]]).expect("valid");
+    let diagonal = Diagonal::new(Reading::Ito, drift(), constant).expect("valid");
+    let run = |sde: &dyn Sde<f64>, method: &dyn Integrator<f64>| {
+        let solver = Solver::new(sde, method, grid(10)).expect("valid").with_areas();
+        let run = solver.run(Start::Point(&[1.0, 0.0]), Keep::Last, 0..20, Noise::new(9), Control::default());
+        run.expect("finite").states
+    };
+    for method in
+        [&EulerMaruyama as &dyn Integrator<f64>, &Milstein, &LevyMilstein { depth: 0 }, &PlatenWeak2]
+    {
+        let gap = run(&additive, method) - run(&diagonal, method);
+        assert!(gap.iter().all(|gap| gap.abs() < 1e-13), "{}", method.name());
+    }
+    // SRA1 and SRI1W1 are different methods of order 1½.
+    let gap = run(&additive, &Sra1) - run(&diagonal, &Sri1W1);
+    assert!(gap.iter().all(|gap| gap.abs() < 2e-3), "{gap}");
+    assert_eq!(Sde::<f64>::noise_class(&Heisenberg), NoiseClass::General);
+}
