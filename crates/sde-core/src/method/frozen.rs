@@ -1,59 +1,24 @@
 //! Methods that freeze one prediction over the step: isotropic Gaussian steps.
 
 use numeric::ndarray::ArrayRef2;
-use numeric::{Batch, Error, Model, Prediction, Real, Scratch, Times, VectorField, vectorize};
+use numeric::{Batch, Error, Model, Prediction, Real, Schedule, Scratch, Times, VectorField, vectorize};
 
+use super::gap::Gap;
 use super::{GaussianStep, History, Method, Spread, Step, affine_into, affine_of_raw, take_like};
-use crate::VariancePreserving;
+use crate::{LinearProcess, VariancePreserving};
 
-/// The clock at both ends of a step: τ, τ' < τ, and the gap g = τ − τ'.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Clocks {
-    pub(super) from: f64,
-    pub(super) to: f64,
-    pub(super) gap: f64,
-}
-
-impl Clocks {
-    pub(super) fn of(process: &impl VariancePreserving, step: Step<'_>) -> Result<Clocks, Error> {
-        let (from, to) = (process.clock(step.from), process.clock(step.to));
-        let gap = from - to;
-        Error::domain(
-            gap > 0.0 && to >= 0.0,
-            "step",
-            gap,
-            "a step towards the data, to a clock of at least 0",
-        )?;
-        Ok(Clocks { from, to, gap })
-    }
-
-    /// `v'/v` and `1 − v'/v`, with `v = e^{2τ} − 1` the noise per signal; both to full accuracy.
-    pub(super) fn kept(self) -> (f64, f64) {
-        // v'/v = e^{−2g} (1 − e^{−2τ'})/(1 − e^{−2τ}) and 1 − v'/v = (1 − e^{−2g})/(1 − e^{−2τ}).
-        let sigma2 = |clock: f64| -(-2.0 * clock).exp_m1();
-        let kept = (-2.0 * self.gap).exp() * sigma2(self.to) / sigma2(self.from);
-        (kept, sigma2(self.gap) / sigma2(self.from))
-    }
-
-    /// `α' = e^{−τ'}` and the posterior step's mean as (a, b) of `a x + b E[x_0|x]`.
-    ///
-    /// In `u = x/α`: `E[u' | u] = m + (v'/v)(u − m)`.
-    pub(super) fn posterior_mean(self) -> (f64, f64) {
-        let (kept, lost) = self.kept();
-        (kept * self.gap.exp(), lost * (-self.to).exp())
-    }
-
-    /// Variance of the posterior step given `x_0`: `α'² v' (v − v')/v = (1 − e^{−2τ'}) (1 − v'/v)`.
-    pub(super) fn bridge_variance(self) -> f64 {
-        -(-2.0 * self.to).exp_m1() * self.kept().1
-    }
+/// The gap of the clock, g = τ − τ'.
+fn clock_gap(process: &impl VariancePreserving, step: Step<'_>) -> Result<f64, Error> {
+    let gap = process.clock(step.from) - process.clock(step.to);
+    Error::domain(gap > 0.0, "step", gap, "a step towards the data")?;
+    Ok(gap)
 }
 
 /// The mean as (a, b) of `a x + b · prediction`, and the variance, of a step.
 type Rule<S> = fn(&S, Step<'_>) -> Result<((f64, f64), f64), Error>;
 
 /// What [`gaussian_step`](super::gaussian_step) does, with mean and noise added in one pass.
-fn frozen_step<F: Real, V: VectorField<F>, S: VariancePreserving>(
+fn frozen_step<F: Real, V: VectorField<F>, S: Schedule>(
     model: &Model<V, S>,
     what: Prediction,
     (coefficients, variance): ((f64, f64), f64),
@@ -83,12 +48,12 @@ fn frozen_step<F: Real, V: VectorField<F>, S: VariancePreserving>(
 }
 
 macro_rules! frozen {
-    ($(#[$doc:meta])* $name:ident, $label:literal, $what:ident, $rule:expr) => {
+    ($(#[$doc:meta])* $name:ident: $process:ident, $label:literal, $what:ident, $rule:expr) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         pub struct $name;
 
-        impl<F: Real, V: VectorField<F>, S: VariancePreserving> Method<F, Model<V, S>> for $name {
+        impl<F: Real, V: VectorField<F>, S: $process> Method<F, Model<V, S>> for $name {
             fn name(&self) -> &'static str {
                 $label
             }
@@ -106,7 +71,7 @@ macro_rules! frozen {
             }
         }
 
-        impl<F: Real, V: VectorField<F>, S: VariancePreserving> GaussianStep<F, Model<V, S>> for $name {
+        impl<F: Real, V: VectorField<F>, S: $process> GaussianStep<F, Model<V, S>> for $name {
             fn transition(
                 &self,
                 model: &Model<V, S>,
@@ -144,7 +109,7 @@ frozen! {
     /// One model evaluation per step.
     /// # References
     /// Song et al. (2021), *Score-based generative modeling through stochastic differential equations*.
-    EulerMaruyama, "euler-maruyama", Score, |process, step| {
+    EulerMaruyama: VariancePreserving, "euler-maruyama", Score, |process, step| {
         let h = if step.from.t.abs() <= step.from.to_end {
             step.from.t - step.to.t
         } else {
@@ -174,8 +139,8 @@ frozen! {
     /// # References
     /// Benton, De Bortoli, Doucet, Deligiannidis (2024), *Nearly d-linear convergence bounds for diffusion
     /// models via stochastic localization*, section 2.
-    ExponentialIntegrator, "exponential integrator (S)", Score, |process, step| {
-        let Clocks { gap, .. } = Clocks::of(process, step)?;
+    ExponentialIntegrator: VariancePreserving, "exponential integrator (S)", Score, |process, step| {
+        let gap = clock_gap(process, step)?;
         Ok(((gap.exp(), 2.0 * gap.exp_m1()), (2.0 * gap).exp_m1()))
     }
 }
@@ -184,7 +149,7 @@ frozen! {
     /// Frozen score in the variance clock: Euler–Maruyama for the variance-exploding process `u = x/α`.
     ///
     /// ```math
-    /// x' = e^{g} x + (e^{g} - e^{-g})\, s(\tau, x) + \sqrt{e^{2g} - 1}\; z, \qquad g = \tau - \tau'.
+    /// u' = u + (v - v')\, \nabla \log q_v(u) + \sqrt{v - v'}\; z, \qquad u = x/\alpha,\ v = \sigma^2/\alpha^2.
     /// ```
     /// The mean of the step is exact for every law; the variance is that of the noise removed, and exceeds the
     /// true one. Scheme V in the tables of this house.
@@ -198,9 +163,11 @@ frozen! {
     /// # References
     /// Song and Ermon (2019), *Generative modeling by estimating gradients of the data distribution*, in the
     /// time discretisation of Song et al. (2021).
-    FrozenScore, "frozen score (V)", Score, |process, step| {
-        let Clocks { gap, .. } = Clocks::of(process, step)?;
-        Ok(((gap.exp(), 2.0 * gap.sinh()), (2.0 * gap).exp_m1()))
+    FrozenScore: LinearProcess, "frozen score (V)", Score, |process, step| {
+        let gap = Gap::of(process, step.from, step.to)?;
+        // (α' r)² (1 − ρ²), what is removed of the noise as the new scale sees it.
+        let removed = (gap.alpha * gap.from).powi(2) * gap.fresh;
+        Ok(((gap.grow, removed / gap.grow), removed))
     }
 }
 
@@ -223,8 +190,8 @@ frozen! {
     /// One model evaluation per step.
     /// # References
     /// Ho, Jain, Abbeel (2020), *Denoising diffusion probabilistic models*, equations 6–7.
-    FrozenDenoiser, "frozen denoiser (D)", Denoised, |process, step| {
-        let clocks = Clocks::of(process, step)?;
-        Ok((clocks.posterior_mean(), clocks.bridge_variance()))
+    FrozenDenoiser: LinearProcess, "frozen denoiser (D)", Denoised, |process, step| {
+        let gap = Gap::of(process, step.from, step.to)?;
+        Ok((gap.posterior_mean(), gap.bridge_variance()))
     }
 }

@@ -21,6 +21,8 @@ pub(super) struct Gap {
     pub(super) rho: f64,
     /// 1 − ρ.
     pub(super) lost: f64,
+    /// 1 − ρ², the share of the noise at the start that is fresh since the end.
+    pub(super) fresh: f64,
     /// h = −ln ρ.
     pub(super) h: f64,
     /// α'/α, the factor that carries x along at constant u.
@@ -45,6 +47,7 @@ impl Gap {
             to: r_to,
             rho,
             lost: fresh / (1.0 + rho),
+            fresh,
             h,
             grow: t.alpha / s.alpha,
             alpha: t.alpha,
@@ -57,10 +60,20 @@ impl Gap {
         if p == 0.0 { (1.0, 0.0) } else { ((-p * self.h).exp(), -(-p * self.h).exp_m1()) }
     }
 
+    /// The posterior step's mean as (a, b) of `a x + b E[x_0|x]`: in u, `E[u' | u] = m + ρ² (u − m)`.
+    pub(super) fn posterior_mean(&self) -> (f64, f64) {
+        (self.rho * self.rho * self.grow, self.alpha * self.fresh)
+    }
+
+    /// Variance of the posterior step of x given `x_0`: `α'² v' (v − v')/v`, `v = r²`.
+    pub(super) fn bridge_variance(&self) -> f64 {
+        (self.alpha * self.to).powi(2) * self.fresh
+    }
+
     /// The step to a ratio below that of the same end: where a step that adds noise goes down to first.
     pub(super) fn down_to(self, ratio: f64) -> Gap {
         let rho = ratio / self.from;
-        Gap { to: ratio, rho, lost: 1.0 - rho, h: -rho.ln(), ..self }
+        Gap { to: ratio, rho, lost: 1.0 - rho, fresh: (1.0 - rho) * (1.0 + rho), h: -rho.ln(), ..self }
     }
 
     /// Whether the step ends at the data themselves.

@@ -3,9 +3,9 @@
 use numeric::ndarray::{Array2, ArrayRef2};
 use numeric::{Batch, Error, Model, PosteriorCovariance, Prediction, Real, Scratch, Times, vectorize};
 
-use super::frozen::Clocks;
+use super::gap::Gap;
 use super::{GaussianStep, History, Method, Spread, Step, gaussian_step};
-use crate::VariancePreserving;
+use crate::LinearProcess;
 
 /// Gaussian step with the exact mean *and* covariance of the true reverse kernel at the current point.
 ///
@@ -30,9 +30,7 @@ use crate::VariancePreserving;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LocallyMomentMatched;
 
-impl<F: Real, V: PosteriorCovariance<F>, S: VariancePreserving> Method<F, Model<V, S>>
-    for LocallyMomentMatched
-{
+impl<F: Real, V: PosteriorCovariance<F>, S: LinearProcess> Method<F, Model<V, S>> for LocallyMomentMatched {
     fn name(&self) -> &'static str {
         "locally moment-matched (L)"
     }
@@ -49,7 +47,7 @@ impl<F: Real, V: PosteriorCovariance<F>, S: VariancePreserving> Method<F, Model<
     }
 }
 
-impl<F: Real, V: PosteriorCovariance<F>, S: VariancePreserving> GaussianStep<F, Model<V, S>>
+impl<F: Real, V: PosteriorCovariance<F>, S: LinearProcess> GaussianStep<F, Model<V, S>>
     for LocallyMomentMatched
 {
     fn transition(
@@ -62,15 +60,15 @@ impl<F: Real, V: PosteriorCovariance<F>, S: VariancePreserving> GaussianStep<F, 
     ) -> Result<Spread<F>, Error> {
         assert_eq!(model.prediction, Prediction::Denoised, "a posterior covariance belongs to a denoiser");
         let (n, d) = x.dim();
-        let clocks = Clocks::of(&model.schedule, step)?;
+        let gap = Gap::of(&model.schedule, step.from, step.to)?;
         let batch = Batch::new(step.rows, Times::Same(step.from), x);
         let mut covariance = Array2::zeros((n, d * d));
         model.field.mean_covariance_into(&batch, mean, &mut covariance, scratch)?;
-        let (a, b) = clocks.posterior_mean();
+        let (a, b) = gap.posterior_mean();
         let (a, b) = (F::of(a), F::of(b));
         mean.zip_mut_with(x, |m, &x| *m = a * x + b * *m);
         let mut factors = covariance.into_raw_vec_and_offset().0;
-        let (scale, bridge) = (F::of((b * b).as_f64()), F::of(clocks.bridge_variance()));
+        let (scale, bridge) = (F::of((b * b).as_f64()), F::of(gap.bridge_variance()));
         for (row, matrix) in factors.chunks_exact_mut(d * d).enumerate() {
             vectorize(
                 #[inline(always)]

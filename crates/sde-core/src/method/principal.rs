@@ -2,11 +2,11 @@
 
 use nalgebra::{DMatrix, SymmetricEigen};
 use numeric::ndarray::{Array2, ArrayRef2};
-use numeric::{Batch, Error, Model, Packed, Prediction, Real, Scratch, Times, VectorField};
+use numeric::{Batch, Error, Level, Model, Packed, Prediction, Real, Scratch, Times, VectorField};
 
-use super::frozen::Clocks;
+use super::gap::Gap;
 use super::{GaussianStep, History, Method, Spread, Step, affine_into, gaussian_step};
-use crate::VariancePreserving;
+use crate::LinearProcess;
 
 /// Posterior step whose covariance is that of Gaussian data, per principal direction of the data.
 ///
@@ -92,7 +92,7 @@ impl<F: Real> MomentMatched<F> {
     }
 }
 
-impl<F: Real, V: VectorField<F>, S: VariancePreserving> Method<F, Model<V, S>> for MomentMatched<F> {
+impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for MomentMatched<F> {
     fn name(&self) -> &'static str {
         "moment-matched (G_C)"
     }
@@ -109,7 +109,7 @@ impl<F: Real, V: VectorField<F>, S: VariancePreserving> Method<F, Model<V, S>> f
     }
 }
 
-impl<F: Real, V: VectorField<F>, S: VariancePreserving> GaussianStep<F, Model<V, S>> for MomentMatched<F> {
+impl<F: Real, V: VectorField<F>, S: LinearProcess> GaussianStep<F, Model<V, S>> for MomentMatched<F> {
     fn transition(
         &self,
         model: &Model<V, S>,
@@ -119,15 +119,14 @@ impl<F: Real, V: VectorField<F>, S: VariancePreserving> GaussianStep<F, Model<V,
         scratch: &mut Scratch,
     ) -> Result<Spread<F>, Error> {
         Error::shape("x", &[x.nrows(), self.variances.len()], x.shape())?;
-        let clocks = Clocks::of(&model.schedule, step)?;
+        let gap = Gap::of(&model.schedule, step.from, step.to)?;
         let batch = Batch::new(step.rows, Times::Same(step.from), x);
-        affine_into(model, Prediction::Denoised, clocks.posterior_mean(), &batch, mean, scratch)?;
+        affine_into(model, Prediction::Denoised, gap.posterior_mean(), &batch, mean, scratch)?;
         // In u: c v/(c + v) (1 − v'/v)²; times α'² for x. With σ² = α² v: c v/(c + v) = c σ²/(α² c + σ²).
-        let (_, lost) = clocks.kept();
-        let alpha2 = (-2.0 * clocks.from).exp();
-        let sigma2 = -(-2.0 * clocks.from).exp_m1();
-        let scale = (lost * (-clocks.to).exp()).powi(2);
-        let bridge = clocks.bridge_variance();
+        let Level { alpha, sigma, .. } = model.schedule.level(step.from);
+        let (alpha2, sigma2) = (alpha * alpha, sigma * sigma);
+        let scale = (gap.alpha * gap.fresh).powi(2);
+        let bridge = gap.bridge_variance();
         let scales =
             self.variances.iter().map(|c| (bridge + scale * c * sigma2 / (alpha2 * c + sigma2)).sqrt());
         Ok(Spread::Principal(scales.collect()))

@@ -12,13 +12,14 @@ use numeric::{Batch, Control, Error, Model, Noise, Real, Schedule, Scratch, Time
 use reference::Case;
 use sde_core::{
     AnnealedLangevin, Component, Covariance, Ddim, Deis, DpmSolver, DpmSolverPlusPlus2M, DpmSolverPlusPlus2S,
-    Edm, EdmHeun, ExponentialAdams, Extrapolation, Flow, FrozenDenoiser, Keep, LinearProcess, LinearVp,
-    Method, Mixture, MixtureField, Ou, PredictorCorrector, ProbabilityFlowHeun, ReverseSde, Sampler, Start,
-    SubVp, UniPc, UniPcVariant,
+    Edm, EdmHeun, ExponentialAdams, Extrapolation, Flow, FrozenDenoiser, FrozenScore, Keep, LinearProcess,
+    LinearVp, LocallyMomentMatched, Method, Mixture, MixtureField, MomentMatched, Ou, PredictorCorrector,
+    ProbabilityFlowHeun, ReverseSde, Sampler, Start, SubVp, UniPc, UniPcVariant,
 };
 
 pub(crate) type Exact<F, S> = Model<MixtureField<F, S>, S>;
 type Reference = Box<dyn Fn(&Case<'_>) -> f64>;
+type Boxed<S> = Box<dyn Method<f64, Exact<f64, S>>>;
 
 /// A method, its second implementation, and whether it sees nothing of the process but its ratios.
 struct Member<F, M> {
@@ -256,13 +257,22 @@ fn all_processes_give_the_same_paths() {
         process: S,
         starts: impl Fn(f64) -> Array2<f64>,
     ) -> Vec<(String, bool, Vec<Array2<f64>>)> {
-        let of = |member: Member<f64, Exact<f64, S>>| {
-            let run = |ratios: &&[f64]| {
-                run_u(target, &process, &member.method, ratios, &starts(ratios[0]), Noise::new(5))
-            };
-            (member.label.clone(), member.ratios_only, GRIDS.iter().map(run).collect())
+        let end = |(label, ratios_only, method): (String, bool, Boxed<S>)| {
+            let run =
+                |ratios: &&[f64]| run_u(target, &process, &method, ratios, &starts(ratios[0]), Noise::new(5));
+            (label, ratios_only, GRIDS.iter().map(run).collect())
         };
-        members(SAME).into_iter().map(of).collect()
+        let covariance = target.covariance();
+        let others: [Boxed<S>; 5] = [
+            Box::new(FrozenDenoiser),
+            Box::new(FrozenScore),
+            Box::new(MomentMatched::new(&covariance).expect("valid")),
+            Box::new(LocallyMomentMatched),
+            Box::new(ProbabilityFlowHeun),
+        ];
+        let members =
+            members(SAME).into_iter().map(|member| (member.label, member.ratios_only, member.method));
+        members.chain(others.map(|method| (method.name().to_owned(), true, method))).map(end).collect()
     }
     let edm = ends(&target, Edm, starts);
     let others = [
@@ -290,8 +300,7 @@ fn the_families_end_where_they_should() {
     let target = mixture(&[0.6, 0.8]);
     let starts = array![[1.0, -0.3], [-0.2, 0.9], [0.1, 0.4]];
     let still = EdmHeun { churn: 0.0, steps: 6, s_min: 0.0, s_max: 1e9, s_noise: 1.0 };
-    type Boxed = Box<dyn Method<f64, Exact<f64, Ou>>>;
-    let pairs: [(Boxed, Boxed, f64); 7] = [
+    let pairs: [(Boxed<Ou>, Boxed<Ou>, f64); 7] = [
         (Box::new(ReverseSde::new(1.0).expect("valid")), Box::new(FrozenDenoiser), 1e-12),
         (Box::new(Ddim::new(1.0).expect("valid")), Box::new(FrozenDenoiser), 1e-12),
         (Box::new(Ddim::new(0.0).expect("valid")), Box::new(ReverseSde::new(0.0).expect("valid")), 1e-13),
@@ -310,7 +319,7 @@ fn the_families_end_where_they_should() {
     ];
     for (a, b, tolerance) in &pairs {
         for ratios in GRIDS {
-            let ends = |method: &Boxed| run_u(&target, &Ou, method, ratios, &starts, Noise::new(6));
+            let ends = |method: &Boxed<Ou>| run_u(&target, &Ou, method, ratios, &starts, Noise::new(6));
             let gap = (ends(a) - ends(b)).iter().fold(0.0_f64, |m, e| m.max(e.abs()));
             assert!(gap <= *tolerance, "{} and {}: {gap:.1e}", a.name(), b.name());
         }
