@@ -2,51 +2,16 @@
 
 use std::error::Error;
 use std::path::Path;
-use std::sync::Once;
 
-use girsanov::ndarray::{Array2, ArrayView1};
+use girsanov::ndarray::Array2;
 use plotters::prelude::*;
-use plotters::style::{FontStyle, register_font};
 
-use crate::data::{Digits, PIXELS};
 use crate::report::{Floors, SamplerRow};
+use crate::shared::data::Digits;
+use crate::shared::picture::{Area, CELL, digit, drawn};
 
-const SIDE: i32 = 8;
-/// Screen pixels per pixel of a digit.
-const ZOOM: i32 = 5;
 const PER_ROW: usize = 24;
 const LABEL_WIDTH: i32 = 270;
-
-fn font() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let font = epaint_default_fonts::UBUNTU_LIGHT;
-        assert!(register_font("sans-serif", FontStyle::Normal, font).is_ok(), "the font is part of a crate");
-    });
-}
-
-type Area<'a> = DrawingArea<BitMapBackend<'a>, plotters::coord::Shift>;
-
-/// Draws on white and writes through a temporary name, so that no half a picture is ever seen.
-fn drawn(
-    path: &Path,
-    (width, height): (u32, u32),
-    draw: impl FnOnce(&Area<'_>) -> Result<(), Box<dyn Error>>,
-) -> Result<(), Box<dyn Error>> {
-    font();
-    let mut pixels = vec![0; 3 * (width * height) as usize];
-    {
-        let area = BitMapBackend::with_buffer(&mut pixels, (width, height)).into_drawing_area();
-        area.fill(&WHITE)?;
-        draw(&area)?;
-        area.present()?;
-    }
-    let told = |e: &dyn std::fmt::Display| format!("cannot write {}: {e}", path.display());
-    let partial = path.with_extension("part.png");
-    image::save_buffer(&partial, &pixels, width, height, image::ColorType::Rgb8).map_err(|e| told(&e))?;
-    std::fs::rename(&partial, path).map_err(|e| told(&e))?;
-    Ok(())
-}
 
 /// Real digits, exact draws of the mixture, and the samples with fewest and most steps, a row each.
 pub(crate) fn digits(
@@ -66,7 +31,7 @@ pub(crate) fn digits(
             rows.push((format!("{name}, {steps}"), x));
         }
     }
-    let (cell, margin) = (SIDE * ZOOM + 6, 10);
+    let (cell, margin) = (CELL, 10);
     let width = LABEL_WIDTH + PER_ROW as i32 * cell + margin;
     let height = rows.len() as i32 * cell + 2 * margin;
     drawn(path, (width as u32, height as u32), |area| {
@@ -75,23 +40,11 @@ pub(crate) fn digits(
             area.draw(&Text::new(label.as_str(), (margin, top + cell / 3), ("sans-serif", 16)))?;
             for (i, row) in x.rows().into_iter().take(PER_ROW).enumerate() {
                 let left = LABEL_WIDTH + i as i32 * cell;
-                for pixel in 0..PIXELS as i32 {
-                    let shade = gray(digits, row, pixel as usize);
-                    let (px, py) = (left + pixel % SIDE * ZOOM, top + pixel / SIDE * ZOOM);
-                    let square = Rectangle::new([(px, py), (px + ZOOM, py + ZOOM)], shade.filled());
-                    area.draw(&square)?;
-                }
+                digit(area, (left, top), digits, row, |_| false)?;
             }
         }
         Ok(())
     })
-}
-
-/// Ink of a pixel, from white (0) to black (16); what a model put outside is shown at the end of the scale.
-fn gray(digits: &Digits, row: ArrayView1<'_, f64>, pixel: usize) -> RGBColor {
-    let ink = (row[pixel] * digits.scale + digits.centre[pixel]).clamp(0.0, 16.0);
-    let shade = (255.0 * (1.0 - ink / 16.0)).round() as u8;
-    RGBColor(shade, shade, shade)
 }
 
 const COLOURS: [RGBColor; 6] = [

@@ -4,27 +4,25 @@
 //! and says for each how wrong it is: certified against the fitted mixture (KL, in nats), measured against exact
 //! draws of the mixture and against held-out digits (sliced W2). Run with `--help` for the options.
 
-mod data;
 mod figures;
 mod report;
 mod samples;
+#[path = "../shared/mod.rs"]
+mod shared;
 
 use std::fs;
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use bounds::divergence::SlicedReference;
 use bounds::{Certifiable, Paths, certify};
 use clap::Parser;
 use girsanov::ndarray::Array2;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use numeric::{Control, Model, Noise, TimeGrid};
-use sde_core::fit::{FitOptions, fit_mixture};
 use sde_core::{
-    Component, Covariance, EulerMaruyama, ExponentialIntegrator, FrozenDenoiser, LocallyMomentMatched,
-    Method, Mixture, MixtureField, MomentMatched, Ou, ProbabilityFlowHeun, Sampler, grid,
+    EulerMaruyama, ExponentialIntegrator, FrozenDenoiser, LocallyMomentMatched, Method, Mixture,
+    MixtureField, MomentMatched, Ou, ProbabilityFlowHeun, Sampler, grid,
 };
 
 /// Draw handwritten digits by reverse diffusion, and certify how wrong they are.
@@ -109,32 +107,18 @@ fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
         grid::geometric_v(options.horizon, options.early_stop, steps)?;
     }
     let noise = Noise::new(options.seed);
-    let digits = data::load(&options.data, noise.fork("split"))?;
+    let digits = shared::data::load(&options.data, noise.fork("split"))?;
     println!("{} digits to fit, {} held out", digits.train.nrows(), digits.heldout.nrows());
 
-    let fit = fit_mixture(
-        &digits.train,
-        &FitOptions {
-            components: options.components,
-            floor: options.floor,
-            max_iterations: 500,
-            tolerance: 1e-4,
-            noise: noise.fork("fit"),
-        },
-    )?;
-    let component = |i: usize| Component {
-        weight: fit.weights[i],
-        mean: fit.means.row(i).to_owned(),
-        covariance: Covariance::Full(fit.covariances[i].clone()),
-    };
-    let target = Mixture::new((0..options.components).map(component).collect())?;
+    let (target, iterations) =
+        shared::fit(&digits.train, options.components, options.floor, noise.fork("fit"))?;
     let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len() as f64;
     let train_loglik = mean(target.ln_density(&digits.train, 1.0, 0.0)?);
     let heldout_loglik = mean(target.ln_density(&digits.heldout, 1.0, 0.0)?);
     println!(
         "mixture of {} after {} iterations: log-likelihood {train_loglik:.2} nats per digit in training, \
          {heldout_loglik:.2} held out",
-        options.components, fit.iterations
+        options.components, iterations
     );
 
     let level = numeric::Schedule::level(&Ou, numeric::Time::of(options.early_stop));
@@ -145,7 +129,7 @@ fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
         model_reference: SlicedReference::new(&exact, PROJECTIONS, sliced)?,
         heldout_reference: SlicedReference::new(&digits.heldout, PROJECTIONS, sliced)?,
         store: samples::Store::open(options, target.dim())?,
-        bar: progress_bar(options)?,
+        bar: shared::progress_bar(6 * options.steps.iter().sum::<usize>() as u64 * options.samples)?,
         noise,
         target,
         rows: Vec::new(),
@@ -164,7 +148,7 @@ fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     report::print_table(&study.rows, &floors);
     figures::digits(&options.out.join("digits.png"), &digits, &fresh, &study.drawn)?;
     figures::errors(&options.out.join("error.png"), &study.rows, &floors)?;
-    report::Report {
+    let report = report::Report {
         dataset: options.data.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
         seed: options.seed,
         train_loglik,
@@ -172,8 +156,8 @@ fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
         exact_sliced_w2_model: floors.model.mean,
         exact_sliced_w2_heldout: floors.heldout.mean,
         samplers: &study.rows,
-    }
-    .write(&options.out.join("report.json"))?;
+    };
+    shared::write_json(&options.out.join("report.json"), &report)?;
     study.store.finish()?;
     println!("wrote digits.png, error.png, report.json and samples.npy to {}", options.out.display());
     Ok(())
@@ -235,16 +219,4 @@ impl Study<'_> {
         x.append(numeric::ndarray::Axis(0), new.view())?;
         Ok((x, (stored == 0).then(|| start.elapsed().as_secs_f64())))
     }
-}
-
-/// A bar over all row-steps; hidden where there is no terminal.
-fn progress_bar(options: &Options) -> Result<ProgressBar, Box<dyn std::error::Error>> {
-    let steps: usize = options.steps.iter().sum();
-    let bar = ProgressBar::new(6 * steps as u64 * options.samples);
-    if !std::io::stderr().is_terminal() {
-        bar.set_draw_target(ProgressDrawTarget::hidden());
-    }
-    bar.set_style(ProgressStyle::with_template("{msg:40} [{bar:40}] {percent:>3} %, {eta} left")?);
-    bar.enable_steady_tick(Duration::from_millis(200));
-    Ok(bar)
 }

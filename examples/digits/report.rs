@@ -1,7 +1,5 @@
 //! The table and report.json.
 
-use std::path::Path;
-
 use bounds::{Certificate, NoTheorem};
 use numeric::Estimate;
 use serde::Serialize;
@@ -18,17 +16,6 @@ pub(crate) struct Report<'a> {
     pub(crate) exact_sliced_w2_model: f64,
     pub(crate) exact_sliced_w2_heldout: f64,
     pub(crate) samplers: &'a [SamplerRow],
-}
-
-impl Report<'_> {
-    /// Writes beside the file and renames, so that no half a report is ever seen.
-    pub(crate) fn write(&self, path: &Path) -> Result<(), String> {
-        let told = |e: &dyn std::fmt::Display| format!("cannot write {}: {e}", path.display());
-        let text = serde_json::to_string_pretty(self).map_err(|e| told(&e))?;
-        let partial = path.with_extension("json.part");
-        std::fs::write(&partial, text + "\n").map_err(|e| told(&e))?;
-        std::fs::rename(&partial, path).map_err(|e| told(&e))
-    }
 }
 
 /// What exact draws of the mixture themselves have for a distance.

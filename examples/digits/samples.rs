@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use girsanov::ndarray::Array2;
 use numeric::output::{Fingerprint, NpyWriter, RunId};
 
-use crate::{Options, data};
+use crate::{Options, shared::data};
 
 /// All samples, sampler after sampler, in `samples.npy`.
 pub(crate) struct Store {
