@@ -11,7 +11,7 @@ use sde_core::integrator::{
 use sde_core::problems::{Cooling, Decay, DoubleWell, Heisenberg, Linear, Spiral, Tanh, Waves};
 use sde_core::{
     Additive, Diagonal, GeometricBrownian, Integrator, Keep, Needs, NoiseClass, Reading, Sde, SdeStep,
-    Solver, Start, as_ito, as_stratonovich,
+    Solver, Start, UnderdampedLangevin, as_ito, as_stratonovich,
 };
 use verify::{
     OrderEstimate, OrderOptions, deterministic_order, per_path_errors, seed, strong_order, weak_order,
