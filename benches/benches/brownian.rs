@@ -1,9 +1,9 @@
 //! The value W(t) of d = 10 coordinates of a Brownian path at a time t of [0, 1], to a tolerance of 2^-10 and 2^-20.
 //!
-//! 16,384 rows on both cores, each with a time of its own, or all at one time; one element is one query, that is, the 10
-//! values of a row. `peers/brownian_diffrax.py` does the same in diffrax. `step` is an increment
-//! (and its area) in a walk of 1024 equal steps by a cursor, which 64 rows share or one has for itself, on one core; one element
-//! is one number.
+//! 16,384 rows on both cores, each with a time of its own, or all at one time; one element is one query, that is, the
+//! 10 values of a row. `peers/brownian_diffrax.py` does the same in diffrax. `step` is an increment (and its area) in
+//! a walk of 1024 equal steps by a cursor, which 64 rows share or one has for itself, on one core; one element is one
+//! number.
 
 use std::hint::black_box;
 

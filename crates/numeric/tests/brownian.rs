@@ -31,7 +31,8 @@ fn halves<F: Real>(
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Halves asked for directly or split from the parent, in the same bits; they make up the parent by Chen's relation.
+    /// Halves asked for directly or split from the parent, in the same bits; they make up the parent by Chen's
+    /// relation.
     #[test]
     fn halves_with_areas_make_up_their_parent(
         key: u64, level in 0..40_u32, bits: u64, start in 0..100_u64, d in 1..20_usize
@@ -91,7 +92,8 @@ fn children_have_the_covariances_of_two_paths() {
     assert_eq!(chen, [0, 16, 0, 0]);
 }
 
-/// Laws at several levels; independence of increments and areas, of sisters, of nodes far apart. False alarms: 1 in 1000.
+/// Laws at several levels; independence of increments and areas, of sisters, of nodes far apart. False alarms: 1 in
+/// 1000.
 #[test]
 fn increments_and_areas_have_their_law() {
     let mut family = Family::new(1e-3).unwrap();
@@ -491,8 +493,8 @@ fn levy_areas_are_antisymmetric() {
     assert_eq!(area([&w, &h]), -area([&swap(&w), &swap(&h)]));
 }
 
-/// Variance h²/4 less h²/(12·2^depth) at every depth, and mean-square differences between depths as documented, against Riemann sums
-/// that do not use the conditional mean. False alarms: 1 in 1000.
+/// Variance h²/4 less h²/(12·2^depth) at every depth, and mean-square differences between depths as documented,
+/// against Riemann sums that do not use the conditional mean. False alarms: 1 in 1000.
 #[test]
 fn levy_areas_converge_as_documented() {
     let mut family = Family::new(1e-3).unwrap();
@@ -536,8 +538,8 @@ fn levy_areas_converge_as_documented() {
         let rest = 0.5_f64.powi(depth as i32) / 12.0;
         judge(format!("E A², depth {depth}"), &a, 0.25 - rest);
         // With A the area, D this one and R the Riemann sum, in units of h²: E(A − D)² = 2^-depth/12, E(A − R)² =
-        // 2^-fine/4, and A − R, the areas within the fine leaves, meets D only in the parts H^j W^k of these leaves, each of
-        // weight 2^(depth − fine), so E(A − D)(A − R) = 2^-fine/4 − 2^(depth − 2 fine)/6.
+        // 2^-fine/4, and A − R, the areas within the fine leaves, meets D only in the parts H^j W^k of these leaves,
+        // each of weight 2^(depth − fine), so E(A − D)(A − R) = 2^-fine/4 − 2^(depth − 2 fine)/6.
         let leaves = 0.5_f64.powi(fine as i32);
         let overlap = 0.5_f64.powi(fine as i32 - depth as i32) * leaves / 6.0;
         judge(format!("error of depth {depth}"), &(&a - &riemann), rest - leaves / 4.0 + 2.0 * overlap);

@@ -10,10 +10,10 @@ use crate::Real;
 
 /// The path of some rows within a cell, for a method that moves along it step by step, with rejections.
 ///
-/// The values are those of [`Brownian::between_into`], to the bit, in any order of queries. Between queries it keeps the
-/// halves of the nodes on the way to both ends of the last interval, so an interval that starts or ends where the last one
-/// did costs new nodes only. Rows that choose their steps for themselves each have a cursor; rows that share their
-/// steps share one.
+/// The values are those of [`Brownian::between_into`], to the bit, in any order of queries. Between queries it keeps
+/// the halves of the nodes on the way to both ends of the last interval, so an interval that starts or ends where the
+/// last one did costs new nodes only. Rows that choose their steps for themselves each have a cursor; rows that share
+/// their steps share one.
 ///
 /// ```
 /// use numeric::{Brownian, BrownianCursor, Noise, ndarray::Array2};
@@ -36,9 +36,9 @@ use crate::Real;
 /// ```
 ///
 /// # Complexity
-/// A walk over dyadic steps splits each node once, or one node a step. An end that is a multiple of no large power of two costs
-/// a split per level down to it, up to 40: let adaptive steps be multiples of the smallest step that makes sense.
-/// Memory: four arrays of the size of the rows per level in use (eight with areas).
+/// A walk over dyadic steps splits each node once, or one node a step. An end that is a multiple of no large power of
+/// two costs a split per level down to it, up to 40: let adaptive steps be multiples of the smallest step that makes
+/// sense. Memory: four arrays of the size of the rows per level in use (eight with areas).
 #[derive(Clone, Debug)]
 pub struct BrownianCursor<'g, F> {
     brownian: Brownian<'g>,

@@ -25,24 +25,25 @@ impl Brownian<'_> {
     /// ```
     ///
     /// `parent` are the node's own increments and areas, each `(n, m)`, from
-    /// [`increments_and_areas_into`](Brownian::increments_and_areas_into); `out` is `(n, m(m − 1)/2)`. The $`2^{\text{depth}}`$ parts are
-    /// put together by Chen's relation
+    /// [`increments_and_areas_into`](Brownian::increments_and_areas_into); `out` is `(n, m(m − 1)/2)`. The
+    /// $`2^{\text{depth}}`$ parts are put together by Chen's relation
     ///
     /// ```math
     /// A^{jk} = A^{jk}_{\text{left}} + A^{jk}_{\text{right}} + \tfrac12 \bigl(W^j_{\text{left}} W^k_{\text{right}} - W^k_{\text{left}} W^j_{\text{right}}\bigr),
     /// ```
     ///
-    /// and each part enters by its conditional mean. Given $`W`$ and $`H`$ the coordinates are independent with means
-    /// $`u W + 6 u (1 - u) H`$ at $`u = s/h`$, since $`\operatorname{Cov}(W_s - uW, H) = \tfrac12 u(1 - u) h`$ and $`\operatorname{Var} H = h/12`$; integrating these
-    /// against each other,
+    /// and each part enters by its conditional mean. Given $`W`$ and $`H`$ the coordinates are independent, with means
+    /// $`u W + 6 u (1 - u) H`$ at $`u = s/h`$, since the bridge $`W_s - u W`$ has the covariance $`\tfrac12 u(1 - u) h`$
+    /// with $`H`$, whose variance is $`h/12`$. Integrating the means of two coordinates against each other,
     ///
     /// ```math
     /// \mathbb E[A^{jk} \mid W, H] = H^j W^k - W^j H^k.
     /// ```
     ///
     /// # Convergence
-    /// $`\operatorname{Var} A = h^2/4`$, of which this mean has $`2 \cdot h \cdot h/12 = h^2/6`$ and the rest is $`h^2/12`$ for each part, uncorrelated between
-    /// parts. So the mean-square error of each pair is
+    /// $`A`$ has variance $`h^2/4`$ and the conditional mean $`2 \cdot h \cdot h/12 = h^2/6`$, so that $`h^2/12`$ is
+    /// left. The errors of the $`2^{\text{depth}}`$ parts, of length $`h/2^{\text{depth}}`$, are uncorrelated; so the
+    /// mean-square error of each pair is
     ///
     /// ```math
     /// \mathbb E\,\bigl|A^{jk} - A^{jk}_{\text{depth}}\bigr|^2 = \frac{h^2}{12 \cdot 2^{\text{depth}}}.
@@ -64,12 +65,13 @@ impl Brownian<'_> {
     /// ```
     ///
     /// # Complexity
-    /// $`2^{\text{depth}} - 1`$ splits of two normals per entry, $`2^{\text{depth}}`$ updates of `out`. The parts are walked from left to right
-    /// with one pair of halves per level: memory $`O(\text{depth} \cdot n m)`$ from `scratch`, no recursion.
+    /// $`2^{\text{depth}} - 1`$ splits of two normals per entry, $`2^{\text{depth}}`$ updates of `out`. The parts are
+    /// walked from left to right with one pair of halves per level: memory $`O(\text{depth} \cdot n m)`$ from
+    /// `scratch`, no recursion.
     ///
     /// # Panics
-    /// If the tree has no areas, if the node is not in the tree or has no parts so deep, if the shapes do not fit, if an
-    /// array is not in standard layout, or as [`Noise::normals_into`](crate::Noise::normals_into).
+    /// If the tree has no areas, if the node is not in the tree or has no parts so deep, if the shapes do not fit, if
+    /// an array is not in standard layout, or as [`Noise::normals_into`](crate::Noise::normals_into).
     ///
     /// # References
     /// Lévy (1940), Le mouvement brownien plan. Foster and Habermann (2023), Brownian bridge expansions for Lévy area
@@ -101,8 +103,8 @@ impl Brownian<'_> {
         before.fill(F::zero());
         let before = before.as_slice_mut().expect("standard layout");
         for leaf in 0..1_u64 << depth {
-            // The splits that the last leaf did not share: all for the first, else as many as the bits that changed, but for the
-            // highest, where the right half is at hand.
+            // The splits that the last leaf did not share: all for the first, else as many as the bits that changed,
+            // but for the highest, where the right half is at hand.
             let shared = if leaf == 0 { 0 } else { depth - leaf.trailing_zeros() };
             for level in shared..depth {
                 let at = Node {

@@ -19,11 +19,11 @@ use crate::{Error, Real};
 /// One Brownian path per row and coordinate as a function: its increments, and on request its space-time areas, at
 /// any dyadic resolution of a grid.
 ///
-/// Level 0 is the step's own normal, $`W = \sqrt h\, z`$ with $`z`$ from [`Noise::normals_into`] at `step = cell`, so a sampler that
-/// walks the grid and the tree agree to the bit. Below it a node is split by fresh normals of its own, under a key of
-/// integers, (cell, level, index), and never of a time. Nothing is stored and nothing advances: whatever is asked for, in
-/// whatever order and however often, comes from one path, exactly. That is what strong order, adaptive steps with
-/// rejection and multilevel coupling need.
+/// Level 0 is the step's own normal, $`W = \sqrt h\, z`$ with $`z`$ from [`Noise::normals_into`] at `step = cell`, so
+/// a sampler that walks the grid and the tree agree to the bit. Below it a node is split by fresh normals of its own,
+/// under a key of integers, (cell, level, index), and never of a time. Nothing is stored and nothing advances:
+/// whatever is asked for, in whatever order and however often, comes from one path, exactly. That is what strong
+/// order, adaptive steps with rejection and multilevel coupling need.
 ///
 /// # The tree of increments
 /// A node with increment $`W`$ and length $`h`$ splits by Lévy's construction,
@@ -41,8 +41,9 @@ use crate::{Error, Real};
 /// H = \frac1h \int_0^h \Bigl(W_s - \frac sh W\Bigr) ds \sim N\bigl(0, \tfrac h{12}\bigr), \qquad \text{independent of } W,
 /// ```
 ///
-/// where $`W_s`$ is measured from the start of the node. $`h(\tfrac12 W + H)`$ is the integral of $`W_s`$. On a bridge of length $`h`$
-/// the midpoint $`b`$ has $`\operatorname{Var} b = h/4`$ and $`\operatorname{Cov}(b, H) = \frac1h \int_0^h \tfrac12 \min(s, h - s)\, ds = h/8`$, so its regression on
+/// where $`W_s`$ is measured from the start of the node. $`h(\tfrac12 W + H)`$ is the integral of $`W_s`$. On a
+/// bridge of length $`h`$ the midpoint $`b`$ has $`\operatorname{Var} b = h/4`$ and
+/// $`\operatorname{Cov}(b, H) = \frac1h \int_0^h \tfrac12 \min(s, h - s)\, ds = h/8`$, so its regression on
 /// $`H`$ is $`\tfrac32 H`$, and the rest $`Z`$ has variance $`h/4 - (h/8)^2 / (h/12) = h/16`$. The integral of the whole is
 /// the sum of those of the parts (Chen's relation),
 ///
@@ -50,9 +51,10 @@ use crate::{Error, Real};
 /// H = \tfrac12 (H_{\text{left}} + H_{\text{right}}) + \tfrac14 (W_{\text{left}} - W_{\text{right}}),
 /// ```
 ///
-/// which fixes $`H_{\text{left}} + H_{\text{right}}`$. What is left is the difference $`N = H_{\text{left}} - H_{\text{right}} \sim N(0, h/12)`$. The
-/// areas of the halves are independent of each other, with equal variances, and of the increments of the halves; so $`N`$ is
-/// independent of their sum and of both increments, of which $`W`$, $`H`$ and $`Z`$ are functions. Hence
+/// which fixes $`H_{\text{left}} + H_{\text{right}}`$. What is left is the difference
+/// $`N = H_{\text{left}} - H_{\text{right}} \sim N(0, h/12)`$. The areas of the halves are independent of each other,
+/// with equal variances, and of the increments of the halves; so $`N`$ is independent of their sum and of both
+/// increments, of which $`W`$, $`H`$ and $`Z`$ are functions. Hence
 ///
 /// ```math
 /// \begin{aligned}
@@ -81,9 +83,9 @@ use crate::{Error, Real};
 ///
 /// # References
 /// Lévy (1948), Processus stochastiques et mouvement brownien. Gaines and Lyons (1997), Variable step size control in
-/// the numerical solution of stochastic differential equations, section 3 (the tree). Foster, Oberhauser and Lyons (2020), An optimal
-/// polynomial approximation of Brownian motion; Jelinčič, Foster and Kidger (2024), Single-seed generation of
-/// Brownian paths and integrals for adaptive and high order SDE solvers (areas).
+/// the numerical solution of stochastic differential equations, section 3 (the tree). Foster, Oberhauser and Lyons
+/// (2020), An optimal polynomial approximation of Brownian motion; Jelinčič, Foster and Kidger (2024), Single-seed
+/// generation of Brownian paths and integrals for adaptive and high order SDE solvers (areas).
 ///
 /// ```
 /// use numeric::{Brownian, Node, Noise, ndarray::Array2};
@@ -172,8 +174,8 @@ impl<'g> Brownian<'g> {
     /// The increments of `rows` over the node, `(rows.len(), d)`.
     ///
     /// # Complexity
-    /// `level + 1` normals per entry, without allocation; [`split_into`](Brownian::split_into) costs one. In a tree with
-    /// areas `2 level + 1`, with a buffer for the areas of the ancestors.
+    /// `level + 1` normals per entry, without allocation; [`split_into`](Brownian::split_into) costs one. In a tree
+    /// with areas `2 level + 1`, with a buffer for the areas of the ancestors.
     ///
     /// # Panics
     /// If the node is not in the tree, or as [`Noise::normals_into`].
@@ -193,8 +195,8 @@ impl<'g> Brownian<'g> {
     /// The increments `w` and the space-time areas `h` of `rows` over the node, both `(rows.len(), d)`.
     ///
     /// # Complexity
-    /// `2 (level + 1)` normals per entry, without allocation; [`split_with_areas_into`](Brownian::split_with_areas_into)
-    /// costs two.
+    /// `2 (level + 1)` normals per entry, without allocation;
+    /// [`split_with_areas_into`](Brownian::split_with_areas_into) costs two.
     ///
     /// # Panics
     /// If the tree has no areas (made by [`new`](Brownian::new)), if the node is not in the tree, if the shapes

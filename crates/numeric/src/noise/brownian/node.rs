@@ -1,6 +1,7 @@
 //! The address of a dyadic part of a cell.
 
-/// A dyadic part of a grid cell: the `index`-th of the $`2^{\text{level}}`$ equal parts of cell `cell`, all counted from 0.
+/// A dyadic part of a grid cell: the `index`-th of the $`2^{\text{level}}`$ equal parts of cell `cell`, all counted
+/// from 0.
 ///
 /// ```
 /// use numeric::Node;

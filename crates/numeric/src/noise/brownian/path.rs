@@ -77,8 +77,9 @@ impl Brownian<'_> {
     /// W = W_1 + W_2, \qquad H = \alpha H_1 + \beta H_2 + \tfrac12 (\beta W_1 - \alpha W_2).
     /// ```
     ///
-    /// The values at all ticks are thus those of one path, exactly in law: each is a bridge between its neighbours in the tree. An
-    /// empty interval has zeros. For a node the bits are those of [`increments_into`](Brownian::increments_into).
+    /// The values at all ticks are thus those of one path, exactly in law: each is a bridge between its neighbours in
+    /// the tree. An empty interval has zeros. For a node the bits are those of
+    /// [`increments_into`](Brownian::increments_into).
     ///
     /// ```
     /// use numeric::{Brownian, Noise, Scratch, ndarray::Array2};
@@ -95,13 +96,15 @@ impl Brownian<'_> {
     /// ```
     ///
     /// # Complexity
-    /// One split (a normal per entry, two in a tree with areas) for every level down to the ends of the interval: none for a
-    /// cell, about 20 for an end on the grid of $`2^{-20}`$, 80 at most. [`BrownianCursor`](super::BrownianCursor) does
-    /// not split the same node again from one interval to the next. Six buffers of the size of `w` (twelve with areas) from `scratch`.
+    /// One split (a normal per entry, two in a tree with areas) for every level down to the ends of the interval:
+    /// none for a cell, about 20 for an end on the grid of $`2^{-20}`$, 80 at most.
+    /// [`BrownianCursor`](super::BrownianCursor) does not split the same node again from one interval to the next.
+    /// Six buffers of the size of `w` (twelve with areas) from `scratch`.
     ///
     /// # Panics
-    /// If the ticks are in the wrong order or beyond [`TICKS`](Brownian::TICKS), if areas are asked of a tree without, if
-    /// the shapes differ, if there is no such cell, or as [`Noise::normals_into`](crate::Noise::normals_into).
+    /// If the ticks are in the wrong order or beyond [`TICKS`](Brownian::TICKS), if areas are asked of a tree
+    /// without, if the shapes differ, if there is no such cell, or as
+    /// [`Noise::normals_into`](crate::Noise::normals_into).
     #[track_caller]
     pub fn between_into<F: Real>(
         &self,

@@ -81,8 +81,8 @@ impl Brownian<'_> {
 
     /// Replaces the increments and areas of `parent` by those of one of its halves.
     ///
-    /// With $`s = 1`$ on the left and $`-1`$ on the right, $`W' = \tfrac12 W + \tfrac32 s H + s Z`$ and, with Z eliminated so that
-    /// it need not be kept, $`H' = H + \tfrac14 s W - \tfrac12 s W' + \tfrac12 s N`$.
+    /// With $`s = 1`$ on the left and $`-1`$ on the right, $`W' = \tfrac12 W + \tfrac32 s H + s Z`$ and, with Z
+    /// eliminated so that it need not be kept, $`H' = H + \tfrac14 s W - \tfrac12 s W' + \tfrac12 s N`$.
     #[track_caller]
     pub(super) fn descend_with_areas<F: Real>(
         &self,

@@ -17,19 +17,20 @@ struct Descent<F> {
 }
 
 impl Brownian<'_> {
-    /// The path itself, $`W_t`$ since the start of the cell, at a tick `at[i]` of its own for each of `rows`, `(rows.len(), d)`.
+    /// The path itself, $`W_t`$ since the start of the cell, at a tick `at[i]` of its own for each of `rows`,
+    /// `(rows.len(), d)`.
     ///
-    /// The tree is followed down to `level`, where a node has length $`h = 2^{-\text{level}}`$ times that of the cell; within it the
-    /// value is one draw of the bridge between its ends,
+    /// The tree is followed down to `level`, where a node has length $`h = 2^{-\text{level}}`$ times that of the
+    /// cell; within it the value is one draw of the bridge between its ends,
     ///
     /// ```math
     /// W_t = W_a + \theta\, (W_b - W_a) + \sqrt{\theta (1 - \theta) h}\; z_{\text{node}}, \qquad \theta = \frac{t - a}{b - a},
     /// ```
     ///
     /// with the normal that would split the node. So each value has its exact law at every level, and those of ticks
-    /// in different nodes belong to one path; ticks within one node of that level share a normal, and there
-    /// `level` is the tolerance. At the ticks on the grid of $`2^{-\text{level} - 1}`$ the values are those of [`between_into`](Brownian::between_into) from 0,
-    /// to the bit; at [`Node::MAX_LEVEL`] all are.
+    /// in different nodes belong to one path; ticks within one node of that level share a normal, and there `level`
+    /// is the tolerance. At the ticks on the grid of $`2^{-\text{level} - 1}`$ the values are those of
+    /// [`between_into`](Brownian::between_into) from 0, to the bit; at [`Node::MAX_LEVEL`] all are.
     ///
     /// ```
     /// use numeric::{Brownian, Noise, Scratch, ndarray::Array2};
@@ -46,13 +47,14 @@ impl Brownian<'_> {
     /// ```
     ///
     /// # Complexity
-    /// `level + 2` normals per entry, fewer if all ticks lie on a coarser grid. Rows with ticks of their own cost
-    /// up to four times as many random bits as rows that share a tick, since rows that draw from different nodes share no counter.
+    /// `level + 2` normals per entry, fewer if all ticks lie on a coarser grid. Rows with ticks of their own cost up
+    /// to four times as many random bits as rows that share a tick, since rows that draw from different nodes share
+    /// no counter.
     ///
     /// # Panics
-    /// If the tree has areas (there, [`between_into`](Brownian::between_into) gives the path), if there is no such cell, if a tick is
-    /// greater than [`TICKS`](Brownian::TICKS), if `level` is greater than [`Node::MAX_LEVEL`], if there is not one tick per row, or as
-    /// [`Noise::normals_into`](crate::Noise::normals_into).
+    /// If the tree has areas (there, [`between_into`](Brownian::between_into) gives the path), if there is no such
+    /// cell, if a tick is greater than [`TICKS`](Brownian::TICKS), if `level` is greater than [`Node::MAX_LEVEL`], if
+    /// there is not one tick per row, or as [`Noise::normals_into`](crate::Noise::normals_into).
     #[track_caller]
     pub fn values_into<F: Real>(
         &self,
@@ -208,7 +210,8 @@ const fn part(cell: u64, tick: u64, level: u32) -> Node {
     Node { cell, level, index: tick >> (Node::MAX_LEVEL - level) }
 }
 
-/// From the increment of a node and the path at its start to those of a part of it, the left or the right of where it is split.
+/// From the increment of a node and the path at its start to those of a part of it, the left or the right of where it
+/// is split.
 #[inline(always)]
 fn descend<F: Real>(w: &mut F, start: &mut F, theta: F, z: F, right: bool) {
     let left = theta * *w + z;

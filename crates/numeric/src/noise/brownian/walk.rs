@@ -256,7 +256,8 @@ impl<'a, F: Real> Sum<'a, F> {
         self.add(part, ticks, -F::one());
     }
 
-    /// $`W = W_1 + W_2`$ and $`H = \alpha H_1 + \beta H_2 \pm \tfrac12 (\beta W_1 - \alpha W_2)`$ for parts in the proportion $`\alpha : \beta`$.
+    /// $`W = W_1 + W_2`$ and $`H = \alpha H_1 + \beta H_2 \pm \tfrac12 (\beta W_1 - \alpha W_2)`$ for parts in the
+    /// proportion $`\alpha : \beta`$.
     fn add(&mut self, part: &Pair<F>, ticks: u64, side: F) {
         let total = (self.ticks + ticks) as f64;
         let (alpha, beta) = (F::of(self.ticks as f64 / total), F::of(ticks as f64 / total));
