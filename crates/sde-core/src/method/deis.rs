@@ -28,13 +28,12 @@ pub enum Extrapolation {
 /// P being the polynomial through the last values of ε, in a variable of your choice. Order 1 is DDIM. The weights
 /// are exact for the ratio and the log-SNR; for the time they take a Gauss rule of 8 points per step, in a variable
 /// that is smooth at the data. The first steps use as many values as there are. A step to the data themselves is of
-/// order 1
-/// for [`Extrapolation::LogSnr`], in which they are infinitely far.
+/// order 1 for [`Extrapolation::LogSnr`], in which they are infinitely far. Where r is large, u and r ε are large and nearly equal: in `f32` a method with data prediction loses less.
 ///
 /// # Convergence
 /// Its order for smooth denoisers, but for the start: the first step, of length h₀, is of first order and leaves
-/// O(h₀²), the second O(h₁³). That is small where a run starts in noise, and of no lower order if the first
-/// steps are short.
+/// O(h₀²), the second O(h₁³). That is small where a run starts in noise, and costs no order if these steps are
+/// shorter, `h₀ = O(h^{p/2})`.
 /// # Randomness
 /// None after the start.
 /// # Complexity

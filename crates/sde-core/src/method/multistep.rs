@@ -60,8 +60,8 @@ fn remembered<F: Real>(history: &History<F>, back: usize) -> (numeric::Time, &Ar
 ///
 /// # Convergence
 /// Its order p for smooth denoisers and λ = 0, but for the start: the first step, of length h₀, is of first order and
-/// leaves O(h₀²), the second O(h₁³). That is small where a run starts in noise, and of no lower order if the
-/// first steps are short. For λ > 0 weak order min(p, 2), measured on Gaussian data.
+/// leaves O(h₀²), the second O(h₁³). That is small where a run starts in noise, and costs no order if these steps are
+/// shorter, `h₀ = O(h^{p/2})`. For λ > 0 weak order min(p, 2), measured on Gaussian data.
 /// # Randomness
 /// d normals per row and step; none for λ = 0.
 /// # Complexity

@@ -86,8 +86,8 @@ pub(super) fn checked_stochasticity(lambda: f64) -> Result<(), Error> {
 /// ```
 /// For variance-preserving processes ν is σ_τ(η) of the paper over α'. The same step for every process is the
 /// *ancestral Euler* step of other libraries, which goes down to `σ_down = √(r'² − ν²)` and up again by
-/// `σ_up = ν`. Both ends are those of [`ReverseSde`], and in between η and λ agree to first order in the step: DDIM's
-/// total noise, of variance r'², is exact for a point mass, as is the other's.
+/// `σ_up = ν`. Both ends are those of [`ReverseSde`]; in between, η and λ = η agree to first order in the step, and for
+/// a point mass both leave exactly the noise that there must be, of variance r'².
 ///
 /// # Convergence
 /// Weak order 1 in h = ln(r/r'); order 1 for η = 0.

@@ -11,10 +11,10 @@ use numeric::ndarray::{Array2, ArrayRef2, array, s};
 use numeric::{Batch, Control, Error, Model, Noise, Real, Schedule, Scratch, Time, TimeGrid, VectorField};
 use reference::Case;
 use sde_core::{
-    AnnealedLangevin, Component, Covariance, Ddim, Deis, DpmSolver, DpmSolverPlusPlus2M, DpmSolverPlusPlus2S,
-    Edm, EdmHeun, ExponentialAdams, Extrapolation, Flow, FrozenDenoiser, FrozenScore, Keep, LinearProcess,
-    LinearVp, LocallyMomentMatched, Method, Mixture, MixtureField, MomentMatched, Ou, PredictorCorrector,
-    ProbabilityFlowHeun, ReverseSde, Sampler, Start, SubVp, UniPc, UniPcVariant,
+    AnnealedLangevin, Component, CosineVp, Covariance, Ddim, Deis, DpmSolver, DpmSolverPlusPlus2M,
+    DpmSolverPlusPlus2S, Edm, EdmHeun, ExponentialAdams, Extrapolation, Flow, FrozenDenoiser, FrozenScore,
+    Keep, LinearProcess, LinearVp, LocallyMomentMatched, Method, Mixture, MixtureField, MomentMatched, Ou,
+    PredictorCorrector, ProbabilityFlowHeun, ReverseSde, Sampler, Start, SubVp, UniPc, UniPcVariant,
 };
 
 pub(crate) type Exact<F, S> = Model<MixtureField<F, S>, S>;
@@ -387,6 +387,26 @@ fn calls_are_counted_as_they_are_made() {
             let sampler = Sampler::new(model, &member.method, grid_of(&Edm, ratios)).expect("valid");
             sampler.sample::<f64>(0..1, Noise::new(1), Control::default()).expect("finite");
             assert_eq!(made.load(Ordering::Relaxed), sampler.model_calls::<f64>(), "{}", member.label);
+        }
+    }
+}
+
+/// From next to the end of the cosine schedule, where there is no signal left, to the data themselves.
+#[test]
+fn the_ends_of_the_cosine_schedule_are_harmless() {
+    let (target, process) = (mixture(&[1.0]), CosineVp::new(0.008).expect("valid"));
+    for ratios in [&[1e6, 0.0][..], &[1e6, 1.0, 0.0], &[1e6, 1e5, 3.0, 0.5, 0.0]] {
+        for member in members::<f64, MixtureField<f64, CosineVp>, CosineVp>(SAME) {
+            let starts = array![[-1e6], [2e5], [1.5e6]];
+            let u = run_u(&target, &process, &member.method, ratios, &starts, Noise::new(9));
+            assert!(u.iter().all(|u| u.is_finite()), "{}", member.label);
+            // The mean of the data; annealed Langevin stays where it was.
+            let close = (&u - 0.15).iter().all(|gap| gap.abs() < 1e-4);
+            assert!(
+                ratios.len() > 2 || member.label.starts_with("annealed") || close,
+                "{}: {u}",
+                member.label
+            );
         }
     }
 }
