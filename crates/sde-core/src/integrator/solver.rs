@@ -23,7 +23,7 @@ use crate::{Keep, NoiseClass, Reading, Sde, Start, Statistics, Trajectory};
 ///
 /// ```
 /// use numeric::{Noise, TimeGrid};
-/// use sde_core::integrator::{EulerMaruyama, Milstein};
+/// use sde_core::integrator::EulerMaruyama;
 /// use sde_core::{GeometricBrownian, Keep, Solver, Start};
 /// # fn main() -> Result<(), numeric::Error> {
 /// let stock = GeometricBrownian::new(1, 0.05, 0.2)?;
