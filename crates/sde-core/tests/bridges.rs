@@ -3,8 +3,8 @@
 use numeric::ndarray::{Array2, ArrayRef2, array, s};
 use numeric::{Batch, Control, Error, Noise, Real, Scratch, Time, TimeGrid, Times, from_row_fn};
 use sde_core::{
-    BrownianMotion, CosineVp, DoobTransform, Edm, LinearBridge, LinearProcess, LinearVp, NoiseClass, Ou,
-    Reading, ScaledOu, Sde, Start, SubVp, Ve,
+    BrownianMotion, CosineVp, DoobTransform, Edm, Keep, LinearBridge, LinearProcess, LinearVp, NoiseClass,
+    Ou, Reading, ScaledOu, Sde, Start, SubVp, Ve,
 };
 use statrs::distribution::{ContinuousCDF, Normal};
 use verify::{Family, Moments, OrderOptions, deterministic_order, kolmogorov_smirnov, scores, seed};
@@ -90,8 +90,9 @@ fn sampled_paths_have_the_exact_marginals() {
     for (number, (name, process)) in bridges.iter().enumerate() {
         let bridge = LinearBridge::new(process.as_ref(), end.clone(), at(1.0)).expect("valid");
         let noise = Noise::new(seed(1 + number as u64));
-        let paths =
-            bridge.sample(Start::Point(&start), &grid, 0..n, noise, Control::default()).expect("finite");
+        let paths = bridge
+            .run(&grid, Start::Point(&start), Keep::All, 0..n, noise, Control::default())
+            .expect("finite");
         assert_eq!(paths.statistics.accepted, 4 * n);
         for i in 0..n as usize {
             assert_eq!(paths.states.slice(s![i, 0, ..]), array![0.3, -1.0]);
@@ -413,7 +414,10 @@ fn rows_do_not_depend_on_shards_and_ends_are_exact_in_single_precision() {
     let starts = Array2::from_shape_fn((150, 3), |(i, j)| (i as f32 * 0.1).sin() + j as f32);
     let run = |rows: std::ops::Range<u64>, starts: Array2<f32>| {
         let noise = Noise::new(7);
-        bridge.sample(Start::Rows(&starts), &grid, rows, noise, Control::default()).expect("finite").states
+        bridge
+            .run(&grid, Start::Rows(&starts), Keep::All, rows, noise, Control::default())
+            .expect("finite")
+            .states
     };
     let on = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
@@ -424,10 +428,29 @@ fn rows_do_not_depend_on_shards_and_ends_are_exact_in_single_precision() {
     assert_eq!(run(67..131, starts.slice(s![67..131, ..]).to_owned()), all.slice(s![67..131, .., ..]));
     assert_eq!(all.slice(s![.., 0, ..]), starts);
     assert!(all.slice(s![.., 2, ..]).rows().into_iter().all(|row| row == array![0.1_f32, 0.7, -3.3]));
+    // What is kept does not matter to the states.
+    let point = Start::Point(&[1.0_f32, 0.0, 0.5]);
+    let keeping =
+        |keep| bridge.run(&grid, point, keep, 0..70, Noise::new(7), Control::default()).expect("finite");
+    let (kept, whole) = (keeping(Keep::Nodes(&[1])).states, keeping(Keep::All).states);
+    assert_eq!(kept.slice(s![.., 0, ..]), whole.slice(s![.., 1, ..]));
     // One row, one step, straight to the end.
     let straight = TimeGrid::from_nodes(vec![1.0, 2.0]).expect("monotone");
-    let one = bridge.sample(Start::Point(&[0.0; 3]), &straight, 4..5, Noise::new(7), Control::default());
+    let one =
+        bridge.run(&straight, Start::Point(&[0.0; 3]), Keep::All, 4..5, Noise::new(7), Control::default());
     assert_eq!(one.expect("finite").states.slice(s![0, 1, ..]), array![0.1, 0.7, -3.3]);
+}
+
+/// A change of these is a value-breaking entry in the changelog.
+#[test]
+fn pinned_values() {
+    const PINNED: [f64; 4] = [1.3338320461102364, 1.122200812299532, -1.57292356518527, 1.2964011451251096];
+    let bridge = LinearBridge::new(Ou, array![0.1, 0.7], Time::of(2.0)).expect("valid");
+    let grid = TimeGrid::from_nodes(vec![0.0, 0.5, 1.5]).expect("monotone");
+    let (start, keep) = (Start::Point(&[1.0, -1.0]), Keep::Nodes(&[1, 2]));
+    let found = bridge.run(&grid, start, keep, 5..6, Noise::new(11), Control::default()).expect("finite");
+    let found: Vec<f64> = found.states.into_iter().collect();
+    verify::assert_golden("bridge", &found, &PINNED, 1e-12);
 }
 
 #[test]
@@ -435,7 +458,7 @@ fn what_is_no_bridge_is_refused() {
     let bridge = LinearBridge::new(Ou, array![0.1], Time::of(2.0)).expect("valid");
     let run = |start: Start<'_, f64>, nodes: Vec<f64>| {
         let grid = TimeGrid::from_nodes(nodes).expect("monotone");
-        bridge.sample(start, &grid, 0..3, Noise::new(1), Control::default())
+        bridge.run(&grid, start, Keep::All, 0..3, Noise::new(1), Control::default())
     };
     assert!(run(Start::Point(&[0.5]), vec![0.0, 2.0]).is_ok());
     assert!(matches!(run(Start::Prior, vec![0.0, 2.0]), Err(Error::Unsupported { .. })));

@@ -34,8 +34,8 @@ use crate::{NoiseClass, Reading, Sde};
 /// Beyond the drift and the gradient, one product with g for diagonal noise, m + 1 for any other.
 ///
 /// # References
-/// Särkkä, Solin (2019), *Applied stochastic differential equations*, section 7.5. Rogers, Williams (2000),
-/// *Diffusions, Markov processes and martingales*, volume 2, section IV.39.
+/// Särkkä, Solin (2019), *Applied stochastic differential equations*, chapter 7. Rogers, Williams (2000),
+/// *Diffusions, Markov processes and martingales*, volume 2, chapter IV.
 #[derive(Clone, Debug)]
 pub struct DoobTransform<E, V> {
     sde: E,

@@ -6,12 +6,13 @@ mod motion;
 use std::ops::Range;
 
 use numeric::ndarray::{Array1, Array2, ArrayRef2};
-use numeric::{Batch, Batching, Control, Error, Noise, Real, Scratch, Time, TimeGrid, Times, run_rows};
+use numeric::{Batch, Batching, Control, Error, Noise, Real, Scratch, Time, TimeGrid, Times};
 
 pub use doob::DoobTransform;
 pub use motion::{BrownianMotion, ScaledOu};
 
-use crate::{LinearProcess, NoiseClass, Reading, Sde, Start, Statistics, Trajectory};
+use crate::run::GridRun;
+use crate::{Keep, LinearProcess, NoiseClass, Reading, Sde, Start, Statistics, Trajectory};
 
 /// A linear process conditioned to be at a point z at a time T: exact paths, and its equation.
 ///
@@ -30,11 +31,11 @@ use crate::{LinearProcess, NoiseClass, Reading, Sde, Start, Statistics, Trajecto
 ///
 /// As an [`Sde`] its drift is infinite at T, so that no scheme for general equations can end there: run it to the
 /// last node before T, and take the last step by [`step_into`](Self::step_into), which ends in z to the bit.
-/// [`sample`](Self::sample) needs no equation at all.
+/// [`run`](Self::run) needs no equation at all.
 ///
 /// ```
 /// use numeric::{Noise, Time, TimeGrid, ndarray::array};
-/// use sde_core::{BrownianMotion, LinearBridge, Start};
+/// use sde_core::{BrownianMotion, Keep, LinearBridge, Start};
 /// # fn main() -> Result<(), numeric::Error> {
 /// // Brownian motion from 1 at time 0 to 3 at time 2; halfway it is N(2, 1/2).
 /// let bridge = LinearBridge::new(BrownianMotion::new(1.0)?, array![3.0], Time::of(2.0))?;
@@ -42,14 +43,15 @@ use crate::{LinearProcess, NoiseClass, Reading, Sde, Start, Statistics, Trajecto
 /// assert!((halfway.of_state - 0.5).abs() < 1e-15 && (halfway.of_end - 0.5).abs() < 1e-15);
 /// assert!((halfway.std - 0.5_f64.sqrt()).abs() < 1e-15);
 /// let grid = TimeGrid::from_nodes(vec![0.0, 0.3, 1.0, 2.0])?;
-/// let paths = bridge.sample(Start::Point(&[1.0]), &grid, 0..50, Noise::new(1), Default::default())?;
+/// let start = Start::Point(&[1.0]);
+/// let paths = bridge.run(&grid, start, Keep::All, 0..50, Noise::new(1), Default::default())?;
 /// assert_eq!(paths.states.dim(), (50, 4, 1));
 /// assert!((0..50).all(|i| paths.states[(i, 0, 0)] == 1.0 && paths.states[(i, 3, 0)] == 3.0));
 /// # Ok(()) }
 /// ```
 ///
 /// # References
-/// Särkkä, Solin (2019), *Applied stochastic differential equations*, sections 6.1 (linear equations) and 7.5 (Doob's
+/// Särkkä, Solin (2019), *Applied stochastic differential equations*, chapters 6 (linear equations) and 7 (Doob's
 /// h-transform).
 #[derive(Clone, Debug)]
 pub struct LinearBridge<P> {
@@ -134,60 +136,46 @@ impl<P: LinearProcess> LinearBridge<P> {
         Ok(())
     }
 
-    /// Exact paths on the nodes of a grid, from `start` at its first node, all states kept.
+    /// Exact paths on the nodes of a grid, from `start` at its first node; the last node may be T.
     ///
-    /// The transitions are exact, so that the nodes are the times that are wanted and no others are needed. The last
-    /// may be T.
+    /// The transitions are exact, so that the nodes are the times that are wanted and no others are needed.
     ///
     /// # Randomness
     /// Step k takes d normals per row from the stream "path". Row i depends on (noise, i) and its start only.
     ///
     /// # Errors
     /// As [`kernel`](Self::kernel) and for a grid that goes backwards; [`Error::Shape`] or [`Error::NotFinite`] for a
-    /// start that does not fit or is not finite; [`Error::Unsupported`] for [`Start::Prior`].
-    ///
-    /// # Panics
-    /// Never by itself.
-    pub fn sample<F: Real>(
+    /// start that does not fit or is not finite; [`Error::Entry`] for nodes to keep that are not increasing nodes of the
+    /// grid; [`Error::Unsupported`] for [`Start::Prior`]; [`Error::Cancelled`].
+    pub fn run<F: Real>(
         &self,
-        start: Start<'_, F>,
         grid: &TimeGrid,
+        start: Start<'_, F>,
+        keep: Keep<'_, F>,
         rows: Range<u64>,
         noise: Noise,
         control: Control<'_>,
     ) -> Result<Trajectory<F>, Error> {
-        if matches!(start, Start::Prior) {
-            let reason =
-                "a bridge starts in a point or in given rows: a process has no law of its own at its start";
-            return Err(Error::Unsupported { method: "bridge", reason });
-        }
-        let (d, nodes) = (self.end.len(), grid.steps() + 1);
-        let count = usize::try_from(rows.end.saturating_sub(rows.start)).expect("rows fit into memory");
-        start.check(count, d)?;
+        let dim = self.end.len();
+        let course = GridRun { grid, start, keep, rows, dim, batching: Batching::default() };
+        start.check_given("a bridge", course.count(), dim)?;
         for (from, to) in grid.pairs() {
             self.kernel(from, to)?;
         }
-        let (first, path) = (rows.start, noise.fork("path"));
-        let states = run_rows(rows, nodes * d, Batching::default(), control, |rows, scratch| {
-            let rows: Vec<u64> = rows.collect();
-            let mut x = Array2::<F>::zeros((rows.len(), d));
-            start.write(&rows, first, grid.first(), &mut x, |_| ())?;
-            let mut states = vec![F::zero(); rows.len() * nodes * d];
-            let mut keep = |node: usize, x: &Array2<F>| {
-                for (states, x) in states.chunks_exact_mut(nodes * d).zip(x.rows()) {
-                    states[node * d..][..d].iter_mut().zip(x).for_each(|(kept, &x)| *kept = x);
+        let path = noise.fork("path");
+        let (times, states) = course.run(
+            control,
+            |_, _| (),
+            |rows, x, scratch, seen| {
+                for (k, step) in grid.pairs().enumerate() {
+                    self.step_into(rows, k as u64, step, path, x, scratch)?;
+                    seen(k + 1, x)?;
                 }
-            };
-            keep(0, &x);
-            for (index, times) in grid.pairs().enumerate() {
-                self.step_into(&rows, index as u64, times, path, &mut x, scratch)?;
-                keep(index + 1, &x);
-            }
-            Ok(states)
-        })?;
-        let statistics = Statistics { accepted: (count * grid.steps()) as u64, ..Statistics::default() };
-        let states = states.into_shape_with_order((count, nodes, d)).expect("all nodes of all rows");
-        Ok(Trajectory { times: grid.nodes().to_vec(), states, statistics })
+                Ok(())
+            },
+        )?;
+        let accepted = (course.count() * grid.steps()) as u64;
+        Ok(Trajectory { times, states, statistics: Statistics { calls: accepted, accepted, rejected: 0 } })
     }
 
     /// Coefficients of the drift at a time before T, as (a, b) of `a x + b z`.
