@@ -28,7 +28,8 @@ pub enum Extrapolation {
 /// P being the polynomial through the last values of ε, in a variable of your choice. Order 1 is DDIM. The weights
 /// are exact for the ratio and the log-SNR; for the time they take a Gauss rule of 8 points per step, in a variable
 /// that is smooth at the data. The first steps use as many values as there are. A step to the data themselves is of
-/// order 1 for [`Extrapolation::LogSnr`], in which they are infinitely far. Where r is large, u and r ε are large and nearly equal: in `f32` a method with data prediction loses less.
+/// order 1 for [`Extrapolation::LogSnr`], in which they are infinitely far. Where r is large, u and r ε
+/// are large and nearly equal: in `f32` a method with data prediction loses less.
 ///
 /// # Convergence
 /// Its order for smooth denoisers, but for the start: the first step, of length h₀, is of first order and leaves

@@ -1,5 +1,6 @@
 //! The reverse-time samplers against a second implementation, against each other, and at the ends.
 
+mod members;
 mod orders;
 mod reference;
 mod stochastic;
@@ -7,8 +8,9 @@ mod stochastic;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use members::{CLOCK, Member, SAME, members};
 use numeric::ndarray::{Array2, ArrayRef2, array, s};
-use numeric::{Batch, Control, Error, Model, Noise, Real, Schedule, Scratch, Time, TimeGrid, VectorField};
+use numeric::{Batch, Control, Error, Model, Noise, Schedule, Scratch, Time, TimeGrid, VectorField};
 use reference::Case;
 use sde_core::{
     AnnealedLangevin, Component, CosineVp, Covariance, Ddim, Deis, DpmSolver, DpmSolverPlusPlus2M,
@@ -18,97 +20,7 @@ use sde_core::{
 };
 
 pub(crate) type Exact<F, S> = Model<MixtureField<F, S>, S>;
-type Reference = Box<dyn Fn(&Case<'_>) -> f64>;
 type Boxed<S> = Box<dyn Method<f64, Exact<f64, S>>>;
-
-/// A method, its second implementation, and whether it sees nothing of the process but its ratios.
-struct Member<F, M> {
-    label: String,
-    method: Box<dyn Method<F, M>>,
-    reference: Reference,
-    ratios_only: bool,
-}
-
-/// t of `Ou` and `Edm` as functions of the ratio.
-const CLOCK: fn(f64) -> f64 = |r| 0.5 * (r * r).ln_1p();
-const SAME: fn(f64) -> f64 = |r| r;
-
-/// All methods, with `time` the time of the process as a function of the ratio.
-fn members<F: Real, V: VectorField<F>, S: LinearProcess>(
-    time: fn(f64) -> f64,
-) -> Vec<Member<F, Model<V, S>>> {
-    let mut members: Vec<Member<F, Model<V, S>>> = vec![];
-    let mut add = |label: String, method: Box<dyn Method<F, Model<V, S>>>, reference: Reference| {
-        members.push(Member { label, method, reference, ratios_only: true });
-    };
-    for lambda in [0.0, 0.4, 1.0, 1.7] {
-        let method = ReverseSde::new(lambda).expect("valid");
-        add(
-            format!("reverse SDE {lambda}"),
-            Box::new(method),
-            Box::new(move |c| reference::reverse_sde(c, lambda)),
-        );
-        let method = DpmSolverPlusPlus2M::new(lambda).expect("valid");
-        add(format!("2M {lambda}"), Box::new(method), Box::new(move |c| reference::dpm_2m(c, lambda, false)));
-    }
-    for eta in [0.0, 0.3, 1.0] {
-        let method = Ddim::new(eta).expect("valid");
-        add(format!("DDIM {eta}"), Box::new(method), Box::new(move |c| reference::ddim(c, eta)));
-        add(
-            format!("ancestral {eta}"),
-            Box::new(method),
-            Box::new(move |c| reference::euler_ancestral(c, eta)),
-        );
-        let method = DpmSolverPlusPlus2S::new(eta).expect("valid");
-        add(format!("2S {eta}"), Box::new(method), Box::new(move |c| reference::dpm_2s(c, eta)));
-    }
-    for churn in [0.0, 0.7, 40.0] {
-        let method = EdmHeun { churn, steps: 5, s_min: 0.1, s_max: 2.5, s_noise: 1.05 };
-        let reference =
-            move |c: &Case<'_>| reference::edm(c, churn * (c.r.len() - 1) as f64 / 5.0, (0.1, 2.5), 1.05);
-        add(format!("EDM {churn}"), Box::new(method), Box::new(reference));
-    }
-    for order in 1..=4 {
-        for lambda in [0.0, 0.8] {
-            let method = ExponentialAdams::new(order, lambda).expect("valid");
-            let reference = move |c: &Case<'_>| reference::exponential_adams(c, order, lambda);
-            add(format!("exponential Adams {order} {lambda}"), Box::new(method), Box::new(reference));
-        }
-        let deis = |variable| Box::new(Deis::new(order, variable).expect("valid"));
-        let reference = move |c: &Case<'_>| reference::deis(c, order, &SAME, false);
-        add(format!("ρAB {order}"), deis(Extrapolation::Ratio), Box::new(reference));
-        let reference = move |c: &Case<'_>| reference::deis(c, order, &|r| -r.ln(), true);
-        add(format!("DEIS {order}"), deis(Extrapolation::LogSnr), Box::new(reference));
-    }
-    for order in 1..=3 {
-        let method = DpmSolver::new(order).expect("valid");
-        add(
-            format!("DPM-Solver-{order}"),
-            Box::new(method),
-            Box::new(move |c| reference::dpm_solver(c, order)),
-        );
-        for (variant, bh1) in [(UniPcVariant::Bh1, true), (UniPcVariant::Bh2, false)] {
-            let method = UniPc::new(order, variant).expect("valid");
-            let reference = move |c: &Case<'_>| reference::unipc(c, order, bh1);
-            add(format!("UniPC-{order} {variant:?}"), Box::new(method), Box::new(reference));
-        }
-    }
-    for steps in [1, 3] {
-        let method =
-            PredictorCorrector::new(ReverseSde::new(1.0).expect("valid"), steps, 0.3).expect("valid");
-        let reference = move |c: &Case<'_>| reference::corrected(c, true, steps, 0.3);
-        add(format!("predictor-corrector {steps}"), Box::new(method), Box::new(reference));
-        let method = AnnealedLangevin::new(steps, 0.3).expect("valid");
-        let reference = move |c: &Case<'_>| reference::corrected(c, false, steps, 0.3);
-        add(format!("annealed {steps}"), Box::new(method), Box::new(reference));
-    }
-    for order in 1..=4 {
-        let method = Box::new(Deis::new(order, Extrapolation::Time).expect("valid"));
-        let reference: Reference = Box::new(move |c| reference::deis(c, order, &time, false));
-        members.push(Member { label: format!("tAB {order}"), method, reference, ratios_only: false });
-    }
-    members
-}
 
 pub(crate) const WEIGHTS: [f64; 3] = [0.3, 0.5, 0.2];
 pub(crate) const MEANS: [f64; 3] = [-1.5, 0.4, 2.0];
