@@ -12,12 +12,16 @@
 //!
 //! and a [`Sampler`] is model, method and grid; it draws any rows of the sample from a [`numeric::Noise`].
 //!
+//! Ordinary differential equations are in [`ode`]: fixed and adaptive solvers (explicit and for stiff problems), events,
+//! and the probability flow of a model, which encodes and decodes; `ln p(x)` along it is in [`likelihood`].
+//!
 //! # Which method?
 //! - [`LocallyMomentMatched`] where the posterior covariance is known: second order, the least error by far.
 //! - [`MomentMatched`] for any denoiser, given the data's covariance: exact for Gaussian data.
 //! - [`FrozenDenoiser`] (DDPM) if nothing is known of the data.
 //! - [`ExponentialIntegrator`] and [`EulerMaruyama`] to compare with theory and with other libraries.
-//! - [`ProbabilityFlowHeun`] for a deterministic map from noise to data.
+//! - [`ProbabilityFlowHeun`] for a deterministic map from noise to data; [`ode::ProbabilityFlow`] with [`ode::Tsit5`]
+//!   where it is to be exact, or inverted.
 //!
 //! # What this crate is not
 //! It trains no networks and holds none: a network is a [`numeric::VectorField`] of yours. Certificates of what

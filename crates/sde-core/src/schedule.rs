@@ -37,7 +37,7 @@ macro_rules! linear_process {
             fn time_at_ratio(&self, ratio: f64) -> Result<Time, Error> {
                 Error::domain(ratio >= 0.0 && ratio.is_finite(), "ratio", ratio, "a finite number of at least 0")?;
                 // ½ ln(1 + r²), without overflow.
-                self.time_at(if ratio < 1.0 { 0.5 * (ratio * ratio).ln_1p() } else { 1.0_f64.hypot(ratio).ln() })
+                self.time_at(if ratio < 1e150 { 0.5 * (ratio * ratio).ln_1p() } else { ratio.ln() })
             }
         }
     )*};
@@ -132,6 +132,22 @@ pub struct Ou;
 impl Schedule for Ou {
     fn level(&self, time: Time) -> Level {
         level(time.t, 1.0)
+    }
+
+    fn levels_into(&self, times: &[Time], out: &mut Vec<Level>) {
+        const CHUNK: usize = 64;
+        out.clear();
+        for times in times.chunks(CHUNK) {
+            let n = times.len();
+            let [mut x, mut alphas, mut m1] = [[0.0; CHUNK]; 3];
+            x.iter_mut().zip(times).for_each(|(x, time)| *x = -time.t);
+            numeric::exp_and_exp_m1(&x[..n], &mut alphas[..n], &mut m1[..n]);
+            // σ² = (1 − α)(1 + α), with 1 − α to full accuracy; and +0 where it vanishes.
+            out.extend(alphas.iter().zip(&m1).take(n).map(|(&alpha, &m1)| {
+                let sigma = (-m1 * (2.0 + m1)).sqrt().abs();
+                Level { alpha, sigma, d_alpha: -alpha, d_sigma: alpha * alpha / sigma }
+            }));
+        }
     }
 }
 
@@ -299,6 +315,26 @@ mod tests {
         for clock in [1.0, 5.0, 20.0, 300.0] {
             let time = cosine.time_at(clock).expect("no end");
             assert!((cosine.clock(time) - clock).abs() <= 1e-13 * clock, "{clock} {time:?}");
+        }
+    }
+
+    #[test]
+    fn many_levels_are_those_of_one_time_each() {
+        let times: Vec<Time> =
+            (0..200).map(|i| Time::of(1e-12 * 1.18_f64.powi(i))).chain([Time::of(0.0)]).collect();
+        for process in processes() {
+            let times: Vec<Time> = times.iter().filter_map(|time| process.time_at(time.t).ok()).collect();
+            let mut levels = Vec::new();
+            process.levels_into(&times, &mut levels);
+            assert_eq!(levels.len(), times.len());
+            for (found, &time) in levels.iter().zip(&times) {
+                let exact = process.level(time);
+                // At t = 0 a process without noise to start with has no σ'.
+                let near =
+                    |a: f64, b: f64| a == b || (a.is_nan() && b.is_nan()) || (a / b - 1.0).abs() < 4e-15;
+                assert!(near(found.alpha, exact.alpha) && near(found.sigma, exact.sigma), "{time:?}");
+                assert!(near(found.d_alpha, exact.d_alpha) && near(found.d_sigma, exact.d_sigma), "{time:?}");
+            }
         }
     }
 
