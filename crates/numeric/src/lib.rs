@@ -44,7 +44,7 @@ mod vectorize;
 pub use abilities::{Divergence, FiniteDifference, JacobianProducts, LogDensity, PosteriorCovariance};
 pub use error::Error;
 pub use estimate::Estimate;
-pub use exp::softmax_columns;
+pub use exp::{exp_and_exp_m1, softmax_columns};
 pub use field::{
     Batch, Batching, Combined, Scaled, Scratch, TimeReversed, VectorField, WithBatching, as_rows, combined,
     from_fn, from_row_fn, scaled, time_reversed, with_batching,

@@ -31,11 +31,21 @@ pub trait Schedule: Send + Sync {
     /// α, σ and their derivatives at a time. Both α and σ are exact to a few units in the last place also
     /// next to the ends of the axis.
     fn level(&self, time: Time) -> Level;
+
+    /// Replaces `out` by the levels at many times, one for each; to the accuracy of [`level`](Self::level), though not
+    /// always with its bits. The level of a time does not depend on the others.
+    fn levels_into(&self, times: &[Time], out: &mut Vec<Level>) {
+        out.clear();
+        out.extend(times.iter().map(|&time| self.level(time)));
+    }
 }
 
 impl<S: Schedule + ?Sized> Schedule for &S {
     fn level(&self, time: Time) -> Level {
         (**self).level(time)
+    }
+    fn levels_into(&self, times: &[Time], out: &mut Vec<Level>) {
+        (**self).levels_into(times, out);
     }
 }
 

@@ -14,12 +14,16 @@
 //! starts and what it keeps of its path are [`Start`] and [`Keep`] of [`Sampler::run`]; [`noised`] takes data to any
 //! time of a process, to be edited from there.
 //!
+//! Ordinary differential equations are in [`ode`]: fixed and adaptive solvers (explicit and for stiff problems), events,
+//! and the probability flow of a model, which encodes and decodes; `ln p(x)` along it is in [`likelihood`].
+//!
 //! # Which method?
 //! - [`LocallyMomentMatched`] where the posterior covariance is known: second order, the least error by far.
 //! - [`MomentMatched`] for any denoiser, given the data's covariance: exact for Gaussian data.
 //! - [`FrozenDenoiser`] (DDPM) if nothing is known of the data.
 //! - [`ExponentialIntegrator`] and [`EulerMaruyama`] to compare with theory and with other libraries.
-//! - [`ProbabilityFlowHeun`] for a deterministic map from noise to data.
+//! - [`ProbabilityFlowHeun`] for a deterministic map from noise to data; [`ode::ProbabilityFlow`] with [`ode::Tsit5`]
+//!   where it is to be exact, or inverted.
 //!
 //! With few evaluations of a network, or to compare with other libraries, for every process (in u = x/α all give the
 //! same paths):

@@ -674,7 +674,6 @@ fn mixtures_at_times_of_each_row() {
     fn check<F: numeric::Real>(target: &Mixture, tolerance: f64) {
         let d = target.dim();
         let x = normals(0..37, d, "per row").mapv(|x| F::of(1.5 * x));
-        let rows: Vec<u64> = (0..37).collect();
         let times: Vec<Time> = (0..37).map(|i| Time::of(1e-3 * 1.25_f64.powi(i))).collect();
         for model in [target.denoiser::<F, _>(Ou), target.score::<F, _>(Ou)] {
             let scratch = &mut Scratch::new();
@@ -690,8 +689,8 @@ fn mixtures_at_times_of_each_row() {
                 let some = eval(part.clone(), Times::PerRow(&times[part.clone()]));
                 assert_eq!(some, all.slice(s![part, ..]));
             }
-            for i in 0..rows.len() {
-                let one = eval(i..i + 1, Times::Same(times[i]));
+            for (i, &time) in times.iter().enumerate() {
+                let one = eval(i..i + 1, Times::Same(time));
                 let size = one.iter().fold(1.0_f64, |m, v| m.max(v.as_f64().abs()));
                 for (one, all) in one.iter().zip(all.row(i)) {
                     assert!(

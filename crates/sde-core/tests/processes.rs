@@ -80,6 +80,26 @@ impl LinearProcess for Bare<'_> {
     }
 }
 
+/// `levels_into` of every process, against `level`.
+#[test]
+fn many_levels_are_those_of_one_time_each() {
+    for (process, end) in processes() {
+        let end = if end.is_finite() { end } else { 50.0 };
+        let times: Vec<Time> =
+            (0..200).map(|i| at(end * 0.87_f64.powi(i), end)).chain([at(0.0, end)]).collect();
+        let mut levels = Vec::new();
+        process.levels_into(&times, &mut levels);
+        assert_eq!(levels.len(), times.len());
+        for (found, &time) in levels.iter().zip(&times) {
+            let exact = process.level(time);
+            // At t = 0 a process without noise to start with has no σ'.
+            let near = |a: f64, b: f64| a == b || (a.is_nan() && b.is_nan()) || (a / b - 1.0).abs() < 4e-15;
+            assert!(near(found.alpha, exact.alpha) && near(found.sigma, exact.sigma), "{time:?}");
+            assert!(near(found.d_alpha, exact.d_alpha) && near(found.d_sigma, exact.d_sigma), "{time:?}");
+        }
+    }
+}
+
 #[test]
 fn clocks_and_their_inverses_agree_from_1e_12_to_the_end() {
     for (process, _) in clocks() {

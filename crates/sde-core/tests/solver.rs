@@ -6,7 +6,7 @@ use sde_core::integrator::{
     Baoab, EulerHeun, EulerMaruyama, Heun, ImplicitEuler, LevyMilstein, Midpoint, Milstein, PlatenWeak2,
     Sra1, Sri1W1, TamedEuler,
 };
-use sde_core::problems::{Cooling, DoubleWell, Heisenberg, Lorenz, LorenzNoise, Tanh, Waves};
+use sde_core::problems::{DoubleWell, Heisenberg, Lorenz, LorenzNoise, Tanh, Waves};
 use sde_core::{
     Additive, Component, Covariance, Diagonal, ExactTransition, GeometricBrownian, Integrator, Keep, Mixture,
     NoiseClass, OrnsteinUhlenbeck, Ou, OverdampedLangevin, Reading, ReverseTime, Sde, Solver, Start,

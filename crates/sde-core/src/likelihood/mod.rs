@@ -217,6 +217,9 @@ fn mean_of(values: &[f64]) -> Estimate {
     Estimate { mean, std_error, n: values.len() as u64 }
 }
 
+/// A function that gives `ln q(x)` of each row of x, `(n, d)`, in nats.
+pub type LnDensity<'a> = dyn Fn(&ArrayRef2<f64>) -> Result<Vec<f64>, Error> + Sync + 'a;
+
 /// The law of the rows at the end of the way, where the noise is.
 #[derive(Clone, Copy)]
 pub enum Terminal<'a> {
@@ -225,7 +228,7 @@ pub enum Terminal<'a> {
     /// between the laws is O(e^{−2T})). T = 20 leaves 10⁻⁸; T = 4 leaves per cents.
     Prior,
     /// This function, which gives ln q_T of each row of x, `(n, d)`.
-    Known(&'a (dyn Fn(&ArrayRef2<f64>) -> Result<Vec<f64>, Error> + Sync)),
+    Known(&'a LnDensity<'a>),
 }
 
 impl std::fmt::Debug for Terminal<'_> {
@@ -296,10 +299,11 @@ where
 {
     let d = x.ncols() as f64;
     let grid = TimeGrid::from_times(vec![flow.at(from), flow.at(to)])?;
-    let start = x.mapv(|x| x / F::of(flow.scale(from)));
+    let (before, after) = (flow.scale(from), flow.scale(to));
+    let start = x.mapv(|x| x / F::of(before));
     let identity_part = |at: Time| flow.identity_part(at);
     let change = ln_density_change(*flow, method, estimator, &identity_part, &grid, &start, rows, control)?;
-    let latents = change.states.mapv_into(|y| y * F::of(flow.scale(to)));
+    let latents = change.states.mapv_into(|y| y * F::of(after));
     let at_end = match terminal {
         Terminal::Prior => {
             let s = flow.start_std(to);
@@ -313,7 +317,7 @@ where
     };
     Error::shape("terminal", &[x.nrows()], &[at_end.len()])?;
     // Densities of the states y = x/s are s^d times those of x.
-    let scales = d * (flow.scale(to).ln() - flow.scale(from).ln());
+    let scales = d * (after.ln() - before.ln());
     let ln_density = change
         .integrals
         .iter()

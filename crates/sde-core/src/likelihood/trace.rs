@@ -153,7 +153,7 @@ impl<F: Real, V: JacobianProducts<F>> TraceEstimator<F, V> for Hutchinson {
 /// ```math
 /// \mathrm{tr} J \approx \mathrm{tr}(Q^\top J Q) + g^\top P J P g, \qquad Q = \mathrm{orth}(J S),\ P = I - Q Q^\top,
 /// ```
-/// with `rank` random columns S and, for each of K estimates, a probe g. Unbiased, and exact for J of rank at most
+/// with `rank` normal columns S and, for each of K estimates, a probe g. Unbiased, and exact for J of rank at most
 /// `rank` and for `rank` ≥ d; the standard error is that of the rest, given S. Each row has its own S and Q.
 ///
 /// # Randomness
@@ -207,7 +207,8 @@ impl<F: Real, V: JacobianProducts<F>> TraceEstimator<F, V> for HutchPlusPlus {
                 basis.push(z.clone());
                 continue;
             }
-            self.law.draw(self.noise.fork("range"), batch.rows(), column, &mut z);
+            // Normal: columns of signs are equal to each other too often, and then miss a direction.
+            Probe::Gaussian.draw(self.noise.fork("range"), batch.rows(), column, &mut z);
             rest_into(field, batch, identity_parts, &z, &mut jz, scratch)?;
             for r in 0..n {
                 orthonormalise(&basis, &mut jz, r);

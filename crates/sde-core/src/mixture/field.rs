@@ -85,9 +85,13 @@ impl<F: Real, S: Schedule> MixtureField<F, S> {
             }
             Times::PerRow(times) => {
                 let mut columns: Columns<F> = scratch.take();
-                let levels = times.iter().map(|&time| self.process.level(time));
+                let mut levels: Vec<Level> = scratch.take();
+                self.process.levels_into(times, &mut levels);
                 columns.levels.clear();
-                columns.levels.extend(levels.map(|level| AtLevel { alpha: level.alpha, sigma: level.sigma }));
+                columns
+                    .levels
+                    .extend(levels.iter().map(|&Level { alpha, sigma, .. }| AtLevel { alpha, sigma }));
+                scratch.put(levels);
                 let done = self.tables.read_rows(what, x, &mut work, &mut columns, out);
                 scratch.put(columns);
                 done

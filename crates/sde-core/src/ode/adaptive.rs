@@ -108,107 +108,173 @@ const SHRINK: f64 = 0.2;
 const GROW: f64 = 10.0;
 const SAFETY: f64 = 0.9;
 
-/// Carries the rows from the first to the last node.
-pub(super) fn integrate<F: Real, V: VectorField<F>>(
-    method: &impl Attempt<F, V>,
-    tolerance: &Tolerance,
-    field: &V,
-    grid: &TimeGrid,
-    rows: &[u64],
-    x: &mut ArrayRef2<F>,
-    visit: &mut Visit<'_, F>,
-    scratch: &mut Scratch,
-) -> Result<Statistics, Error> {
-    let d = x.ncols();
-    let x = x.as_slice_mut().expect("blocks are in standard layout");
-    let mut block: Block<F> = scratch.take();
-    let mut keep: Vec<bool> = scratch.take();
-    block.reset(rows, x, d, method.stages(), grid.first());
-    let done = walk(method, tolerance, field, grid, &mut block, &mut keep, x, visit, scratch);
-    scratch.put(block);
-    scratch.put(keep);
-    done
+/// What is solved, how, how exactly, and along which grid.
+#[derive(Debug)]
+pub(super) struct Adaptive<'a, A, V> {
+    pub(super) method: &'a A,
+    pub(super) tolerance: &'a Tolerance,
+    pub(super) field: &'a V,
+    pub(super) grid: &'a TimeGrid,
 }
 
-fn walk<F: Real, V: VectorField<F>>(
-    method: &impl Attempt<F, V>,
-    tolerance: &Tolerance,
-    field: &V,
-    grid: &TimeGrid,
-    block: &mut Block<F>,
-    keep: &mut Vec<bool>,
-    out: &mut [F],
-    visit: &mut Visit<'_, F>,
-    scratch: &mut Scratch,
-) -> Result<Statistics, Error> {
-    let (d, end) = (block.d, grid.last());
-    let mut statistics = Statistics::default();
-    evaluate(field, &block.rows, &block.times, &block.x, &mut block.stages[0], scratch)?;
-    statistics.calls += block.rows.len() as u64;
-    statistics.calls += first_steps(tolerance, method.error_order(), field, grid, block, scratch)?;
-    while !block.rows.is_empty() {
-        for r in 0..block.rows.len() {
-            let (left, past) = (gap(block.times[r], end), &mut block.pasts[r]);
-            past.tries += 1;
-            if past.tries > tolerance.max_steps {
-                return Err(stalled(block, r, "more steps than max_steps"));
-            }
-            // The last step ends at the end, and no sliver is left for another.
-            let whole = 1.01 * past.next >= left.abs();
-            let h = if whole { left } else { past.next.copysign(left) };
-            block.lengths[r] = h;
-            block.targets[r] = if whole { end } else { advance(block.times[r], h) };
-        }
-        statistics.calls += method.attempt(field, block, scratch)?;
-        keep.clear();
-        for r in 0..block.rows.len() {
-            let part = r * d..(r + 1) * d;
-            let error = vectorize(
-                #[inline(always)]
-                || {
-                    tolerance.norm(
-                        &block.error[part.clone()],
-                        &block.x[part.clone()],
-                        &block.end[part.clone()],
-                    )
-                },
-            );
-            let accepted = control(&mut block.pasts[r], block.lengths[r], error, method.error_order());
-            keep.push(true);
-            if !accepted {
-                statistics.rejected += 1;
-                if stuck(block.times[r], block.pasts[r].next) {
-                    return Err(underflow(block, r, error));
-                }
-                continue;
-            }
-            statistics.accepted += 1;
-            let ends = visit(&Piece {
-                place: block.places[r],
-                from: block.times[r],
-                to: block.targets[r],
-                h: block.lengths[r],
-                start: &block.x[part.clone()],
-                end: &block.end[part.clone()],
-                stages: &block.stages,
-                offset: part.start,
-                bend: method.bend(),
-            })?;
-            if ends || block.targets[r] == end {
-                out[block.places[r] * d..][..d].copy_from_slice(&block.end[part]);
-                keep[r] = false;
-                continue;
-            }
-            block.times[r] = block.targets[r];
-            block.x[part.clone()].copy_from_slice(&block.end[part.clone()]);
-            let (first, others) = block.stages.split_first_mut().expect("a method has stages");
-            first[part.clone()].copy_from_slice(&others.last().expect("at least two")[part]);
-        }
-        if keep.iter().any(|keep| !keep) {
-            block.compact(keep);
-        }
+impl<A, V> Adaptive<'_, A, V> {
+    /// Carries the rows from the first to the last node.
+    pub(super) fn integrate<F: Real>(
+        &self,
+        rows: &[u64],
+        x: &mut ArrayRef2<F>,
+        visit: &mut Visit<'_, F>,
+        scratch: &mut Scratch,
+    ) -> Result<Statistics, Error>
+    where
+        V: VectorField<F>,
+        A: Attempt<F, V>,
+    {
+        let d = x.ncols();
+        let x = x.as_slice_mut().expect("blocks are in standard layout");
+        let mut block: Block<F> = scratch.take();
+        let mut keep: Vec<bool> = scratch.take();
+        block.reset(rows, x, d, self.method.stages(), self.grid.first());
+        let done = self.walk(&mut block, &mut keep, x, visit, scratch);
+        scratch.put(block);
+        scratch.put(keep);
+        done
     }
-    Ok(statistics)
+
+    fn walk<F: Real>(
+        &self,
+        block: &mut Block<F>,
+        keep: &mut Vec<bool>,
+        out: &mut [F],
+        visit: &mut Visit<'_, F>,
+        scratch: &mut Scratch,
+    ) -> Result<Statistics, Error>
+    where
+        V: VectorField<F>,
+        A: Attempt<F, V>,
+    {
+        let Adaptive { method, tolerance, field, grid } = *self;
+        let (d, end) = (block.d, grid.last());
+        let mut statistics = Statistics::default();
+        evaluate(field, &block.rows, &block.times, &block.x, &mut block.stages[0], scratch)?;
+        statistics.calls += block.rows.len() as u64;
+        statistics.calls += self.first_steps(block, scratch)?;
+        while !block.rows.is_empty() {
+            for r in 0..block.rows.len() {
+                let (left, past) = (gap(block.times[r], end), &mut block.pasts[r]);
+                past.tries += 1;
+                if past.tries > tolerance.max_steps {
+                    return Err(stalled(block, r, "more steps than max_steps"));
+                }
+                // The last step ends at the end, and no sliver is left for another.
+                let whole = 1.01 * past.next >= left.abs();
+                let h = if whole { left } else { past.next.copysign(left) };
+                block.lengths[r] = h;
+                block.targets[r] = if whole { end } else { advance(block.times[r], h) };
+            }
+            statistics.calls += method.attempt(field, block, scratch)?;
+            keep.clear();
+            for r in 0..block.rows.len() {
+                let part = r * d..(r + 1) * d;
+                let error = vectorize(
+                    #[inline(always)]
+                    || {
+                        tolerance.norm(
+                            &block.error[part.clone()],
+                            &block.x[part.clone()],
+                            &block.end[part.clone()],
+                        )
+                    },
+                );
+                let accepted = control(&mut block.pasts[r], block.lengths[r], error, method.error_order());
+                keep.push(true);
+                if !accepted {
+                    statistics.rejected += 1;
+                    if stuck(block.times[r], block.pasts[r].next) {
+                        return Err(underflow(block, r, error));
+                    }
+                    continue;
+                }
+                statistics.accepted += 1;
+                let ends = visit(&Piece {
+                    place: block.places[r],
+                    from: block.times[r],
+                    to: block.targets[r],
+                    h: block.lengths[r],
+                    start: &block.x[part.clone()],
+                    end: &block.end[part.clone()],
+                    stages: &block.stages,
+                    offset: part.start,
+                    bend: method.bend(),
+                })?;
+                if ends || block.targets[r] == end {
+                    out[block.places[r] * d..][..d].copy_from_slice(&block.end[part]);
+                    keep[r] = false;
+                    continue;
+                }
+                block.times[r] = block.targets[r];
+                block.x[part.clone()].copy_from_slice(&block.end[part.clone()]);
+                let (first, others) = block.stages.split_first_mut().expect("a method has stages");
+                first[part.clone()].copy_from_slice(&others.last().expect("at least two")[part]);
+            }
+            if keep.iter().any(|keep| !keep) {
+                block.compact(keep);
+            }
+        }
+        Ok(statistics)
+    }
+
+    /// The first step of each row; returns the evaluations made.
+    fn first_steps<F: Real>(&self, block: &mut Block<F>, scratch: &mut Scratch) -> Result<u64, Error>
+    where
+        V: VectorField<F>,
+        A: Attempt<F, V>,
+    {
+        let Adaptive { method, tolerance, field, grid } = *self;
+        let k = method.error_order();
+        let (n, d) = (block.rows.len(), block.d);
+        let span = gap(grid.first(), grid.last());
+        for r in 0..n {
+            let v = &block.stages[0][r * d..][..d];
+            if !v.iter().chain(&block.x[r * d..][..d]).all(|v| v.is_finite()) {
+                let (row, time) = (block.rows[r], block.times[r].t);
+                return Err(Error::NotFinite { what: "the field or the state", row, step: 0, time });
+            }
+        }
+        if let Some(length) = tolerance.first_step {
+            block.pasts.iter_mut().for_each(|past| past.next = length);
+            return Ok(0);
+        }
+        let mut sizes = Vec::with_capacity(n);
+        for r in 0..n {
+            let part = r * d..(r + 1) * d;
+            let x = &block.x[part.clone()];
+            let (d0, d1) = (tolerance.norm(x, x, x), tolerance.norm(&block.stages[0][part.clone()], x, x));
+            let guess = if d0 < 1e-5 || d1 < 1e-5 { 1e-6 } else { 0.01 * d0 / d1 };
+            let h = guess.min(span.abs());
+            sizes.push((h, d1));
+            block.lengths[r] = h.copysign(span);
+            block.stage_times[r] = advance(block.times[r], block.lengths[r]);
+            for j in part {
+                block.inner[j] = block.x[j] + F::of(block.lengths[r]) * block.stages[0][j];
+            }
+        }
+        evaluate(field, &block.rows, &block.stage_times, &block.inner, &mut block.stages[1], scratch)?;
+        for (r, (h, d1)) in sizes.into_iter().enumerate() {
+            let part = r * d..(r + 1) * d;
+            for j in part.clone() {
+                block.error[j] = block.stages[1][j] - block.stages[0][j];
+            }
+            let x = &block.x[part.clone()];
+            let d2 = tolerance.norm(&block.error[part], x, x) / h;
+            let largest = d1.max(d2);
+            let second = if largest > 1e-15 { (0.01 / largest).powf(1.0 / k) } else { (h * 1e-3).max(1e-6) };
+            // Where V is not finite at the trial point nothing is known, and the first guess must do.
+            let next = if d2.is_finite() { second.min(100.0 * h) } else { h };
+            block.pasts[r].next = next.min(span.abs());
+        }
+        Ok(n as u64)
+    }
 }
 
 /// Whether the step is accepted; sets the length of the next one. An error that is no number is a rejection.
@@ -253,57 +319,4 @@ fn underflow<F>(block: &Block<F>, r: usize, error: f64) -> Error {
     }
     let (row, time) = (block.rows[r], block.times[r].t);
     Error::NotFinite { what: "the field or the state", row, step: block.pasts[r].accepted, time }
-}
-
-/// The first step of each row; returns the evaluations made.
-fn first_steps<F: Real, V: VectorField<F>>(
-    tolerance: &Tolerance,
-    k: f64,
-    field: &V,
-    grid: &TimeGrid,
-    block: &mut Block<F>,
-    scratch: &mut Scratch,
-) -> Result<u64, Error> {
-    let (n, d) = (block.rows.len(), block.d);
-    let span = gap(grid.first(), grid.last());
-    for r in 0..n {
-        let v = &block.stages[0][r * d..][..d];
-        if !v.iter().chain(&block.x[r * d..][..d]).all(|v| v.is_finite()) {
-            let (row, time) = (block.rows[r], block.times[r].t);
-            return Err(Error::NotFinite { what: "the field or the state", row, step: 0, time });
-        }
-    }
-    if let Some(length) = tolerance.first_step {
-        block.pasts.iter_mut().for_each(|past| past.next = length);
-        return Ok(0);
-    }
-    let mut sizes = Vec::with_capacity(n);
-    for r in 0..n {
-        let part = r * d..(r + 1) * d;
-        let x = &block.x[part.clone()];
-        let (d0, d1) = (tolerance.norm(x, x, x), tolerance.norm(&block.stages[0][part.clone()], x, x));
-        let guess = if d0 < 1e-5 || d1 < 1e-5 { 1e-6 } else { 0.01 * d0 / d1 };
-        let h = guess.min(span.abs());
-        sizes.push((h, d1));
-        block.lengths[r] = h.copysign(span);
-        block.stage_times[r] = advance(block.times[r], block.lengths[r]);
-        for j in part {
-            block.inner[j] = block.x[j] + F::of(block.lengths[r]) * block.stages[0][j];
-        }
-    }
-    evaluate(field, &block.rows, &block.stage_times, &block.inner, &mut block.stages[1], scratch)?;
-    for (r, (h, d1)) in sizes.into_iter().enumerate() {
-        let part = r * d..(r + 1) * d;
-        for j in part.clone() {
-            block.error[j] = block.stages[1][j] - block.stages[0][j];
-        }
-        let x = &block.x[part.clone()];
-        let d2 = tolerance.norm(&block.error[part], x, x) / h;
-        let largest = d1.max(d2);
-        let second = if largest > 1e-15 { (0.01 / largest).powf(1.0 / k) } else { (h * 1e-3).max(1e-6) };
-        // Where V is not finite at the trial point nothing is known, and the first guess must do.
-        let next = if d2.is_finite() { second.min(100.0 * h) } else { h };
-        block.pasts[r].next = next.min(span.abs());
-    }
-    Ok(n as u64)
 }

@@ -3,7 +3,7 @@
 use numeric::ndarray::ArrayRef2;
 use numeric::{Error, Real, Scratch, TimeGrid, VectorField, vectorize};
 
-use super::adaptive::{Attempt, Tolerance, integrate};
+use super::adaptive::{Adaptive, Attempt, Tolerance};
 use super::block::{Block, evaluate};
 use super::piece::advance;
 use super::tableau::{DOPRI5, TSIT5, Tableau};
@@ -152,7 +152,8 @@ macro_rules! pair {
                 visit: &mut Visit<'_, F>,
                 scratch: &mut Scratch,
             ) -> Result<Statistics, Error> {
-                integrate(&$tableau, &self.tolerance, field, grid, rows, x, visit, scratch)
+                let solver = Adaptive { method: &$tableau, tolerance: &self.tolerance, field, grid };
+                solver.integrate(rows, x, visit, scratch)
             }
         }
     };

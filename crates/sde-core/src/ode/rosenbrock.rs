@@ -4,7 +4,7 @@ use nalgebra::{DMatrix, DVector};
 use numeric::ndarray::{Array2, ArrayRef2, ArrayViewMut2};
 use numeric::{Batch, Error, JacobianProducts, Real, Scratch, TimeGrid, Times, as_rows};
 
-use super::adaptive::{Attempt, Tolerance, integrate};
+use super::adaptive::{Adaptive, Attempt, Tolerance};
 use super::block::{Block, evaluate};
 use super::explicit::combine;
 use super::piece::advance;
@@ -91,6 +91,7 @@ const B_HAT: [f64; STAGES] =
     [0.378_109_031_458_193_69, -0.096_042_292_212_423_178, 0.5, 0.217_933_260_754_229_5];
 
 /// The method as the controller sees it.
+#[derive(Debug)]
 struct Ros34Pw2;
 
 impl<F: Real, V: JacobianProducts<F>> Attempt<F, V> for Ros34Pw2 {
@@ -162,14 +163,14 @@ impl<F: Real, V: JacobianProducts<F>> Attempt<F, V> for Ros34Pw2 {
         let (known, last) = stages.split_at_mut(STAGES + 1);
         combine(x, lengths, &B, &known[1..], d, end);
         evaluate(field, rows, targets, end, &mut last[0], scratch)?;
-        for r in 0..n {
+        for (r, &h) in lengths.iter().enumerate() {
             for l in r * d..(r + 1) * d {
                 let difference = known[1..]
                     .iter()
                     .enumerate()
                     .map(|(i, k)| (B[i] - B_HAT[i]) * k[l].as_f64())
                     .sum::<f64>();
-                error[l] = F::of(lengths[r] * difference);
+                error[l] = F::of(h * difference);
             }
         }
         Ok((5 * n) as u64)
@@ -226,7 +227,8 @@ impl<F: Real, V: JacobianProducts<F>> OdeMethod<F, V> for Rosenbrock {
         visit: &mut Visit<'_, F>,
         scratch: &mut Scratch,
     ) -> Result<Statistics, Error> {
-        integrate(&Ros34Pw2, &self.tolerance, field, grid, rows, x, visit, scratch)
+        let solver = Adaptive { method: &Ros34Pw2, tolerance: &self.tolerance, field, grid };
+        solver.integrate(rows, x, visit, scratch)
     }
 }
 

@@ -94,7 +94,7 @@ macro_rules! linear_process {
             fn time_at_ratio(&self, ratio: f64) -> Result<Time, Error> {
                 checked_ratio(ratio)?;
                 // ½ ln(1 + r²), without overflow.
-                self.time_at(if ratio < 1.0 { 0.5 * (ratio * ratio).ln_1p() } else { 1.0_f64.hypot(ratio).ln() })
+                self.time_at(if ratio < 1e150 { 0.5 * (ratio * ratio).ln_1p() } else { ratio.ln() })
             }
             fn fresh_share(&self, from: Time, to: Time) -> f64 {
                 let (from, to) = (self.clock(from), self.clock(to));
@@ -132,6 +132,22 @@ pub struct Ou;
 impl Schedule for Ou {
     fn level(&self, time: Time) -> Level {
         level(time.t, 1.0)
+    }
+
+    fn levels_into(&self, times: &[Time], out: &mut Vec<Level>) {
+        const CHUNK: usize = 64;
+        out.clear();
+        for times in times.chunks(CHUNK) {
+            let n = times.len();
+            let [mut x, mut alphas, mut m1] = [[0.0; CHUNK]; 3];
+            x.iter_mut().zip(times).for_each(|(x, time)| *x = -time.t);
+            numeric::exp_and_exp_m1(&x[..n], &mut alphas[..n], &mut m1[..n]);
+            // σ² = (1 − α)(1 + α), with 1 − α to full accuracy; and +0 where it vanishes.
+            out.extend(alphas.iter().zip(&m1).take(n).map(|(&alpha, &m1)| {
+                let sigma = (-m1 * (2.0 + m1)).sqrt().abs();
+                Level { alpha, sigma, d_alpha: -alpha, d_sigma: alpha * alpha / sigma }
+            }));
+        }
     }
 }
 

@@ -58,6 +58,9 @@ impl<F: Real> Tables<F> {
         }
         bases.clear();
         bases.resize(n, f64::NEG_INFINITY);
+        // One floor for all: then its determinant is the same for all, and drops out of the weights.
+        let first = self.components[0].floor_if_used();
+        let shared = self.components.iter().all(|c| c.variances.is_empty() && c.floor_if_used() == first);
         for component in &self.components {
             let floor = component.floor_if_used();
             let number = match floors.last() {
@@ -75,7 +78,7 @@ impl<F: Real> Tables<F> {
                             "noise where a component has no density",
                         )?;
                         lambdas.push(lambda);
-                        logs.push(if floor.is_some() { lambda.ln() } else { 0.0 });
+                        logs.push(if floor.is_some() && !shared { lambda.ln() } else { 0.0 });
                         slopes.push(if floor.is_some() { at.alpha / lambda } else { 0.0 });
                     }
                     number
