@@ -1,8 +1,7 @@
 //! General equations: d = 10, diagonal noise, 10,000 paths × 1,000 steps of Euler–Maruyama through [`Solver`], beside its
 //! floor, the normals of the run alone.
 //!
-//! The equation is that of `peers/sde_diffrax.py` and `peers/sde_torchsde.py`:
-//! `dX_j = −(a + b² X_j)(1 − X_j²) dt + b (1 − X_j²) dW_j` with a = 0.4 and b = 0.6 on [0, 1].
+//! The equation is [`Tanh`]: `dX_j = −(a + b² X_j)(1 − X_j²) dt + b (1 − X_j²) dW_j` with a = 0.4 and b = 0.6 on [0, 1].
 
 use std::hint::black_box;
 
@@ -66,7 +65,7 @@ fn bench<F: Real>(criterion: &mut Criterion) {
     let euler = solver::<F, _, _>(EQUATION, EulerMaruyama);
     group.bench_function(format!("EulerMaruyama/{}", F::NAME), |b| b.iter(|| run(&euler)));
     let by_closures = solver::<F, _, _>(closures(), EulerMaruyama);
-    group.bench_function(format!("EulerMaruyama, closures/{}", F::NAME), |b| b.iter(|| run(&by_closures)));
+    group.bench_function(format!("EulerMaruyama by closures/{}", F::NAME), |b| b.iter(|| run(&by_closures)));
     let rossler = solver::<F, _, _>(EQUATION, Sri1W1);
     group.bench_function(format!("Sri1W1/{}", F::NAME), |b| b.iter(|| run(&rossler)));
     group.bench_function(format!("normals alone/{}", F::NAME), |b| b.iter(normals_alone::<F>));
