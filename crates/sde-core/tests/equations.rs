@@ -590,7 +590,9 @@ fn processes_as_equations_have_their_own_transitions() {
     let pair = CriticallyDamped::new(1, 1.5, 0.5).expect("valid");
     let kernel = pair.transition(0.8);
     let mean = kernel.mean.map(|row| row[0] - 2.0 * row[1]);
-    let cases: [(&dyn Sde<f64>, Vec<f64>, Vec<(f64, f64)>); 3] = [
+    /// An equation, a start, and mean and variance of each coordinate.
+    type Case<'a> = (&'a dyn Sde<f64>, Vec<f64>, Vec<(f64, f64)>);
+    let cases: [Case<'_>; 3] = [
         (&ou, vec![2.0], vec![ou.moments(2.0, 0.5, 0.8)]),
         (&cir, vec![2.0], vec![cir.moments(2.0, 0.8)]),
         (&pair, vec![1.0, -2.0], vec![(mean[0], kernel.covariance[0]), (mean[1], kernel.covariance[2])]),
