@@ -53,7 +53,10 @@ pub(crate) fn load(path: &Path, noise: Noise) -> Result<Nuclei, String> {
         let record = record.map_err(|e| told(&format!("not a gzipped CSV, or cut off: {e}")))?;
         if record.len() != FEATURES + 1 {
             let found = record.len();
-            return Err(told(&format!("{found} fields, expected {FEATURES} features and a diagnosis")));
+            return Err(told(&format!(
+                "{found} fields, expected {}: features and a diagnosis",
+                FEATURES + 1
+            )));
         }
         for field in record.iter().take(FEATURES) {
             let value = field.parse::<f64>().ok().filter(|value| value.is_finite());
@@ -82,8 +85,8 @@ pub(crate) fn load(path: &Path, noise: Noise) -> Result<Nuclei, String> {
     let centre = learned.mean_axis(Axis(0)).ok_or_else(|| told(&"no rows"))?;
     let scale = learned.std_axis(Axis(0), 0.0);
     if let Some(constant) = scale.iter().position(|&s| !(s > 0.0 && s.is_finite())) {
-        let name = &names()[constant + 1];
-        return Err(told(&format!("feature {} ({name}) has no spread to be measured in", constant + 1)));
+        let (name, spread) = (&names()[constant + 1], scale[constant]);
+        return Err(told(&format!("feature {} ({name}) has standard deviation {spread}", constant + 1)));
     }
     let table = |rows: &[usize]| {
         let mut table = Array2::ones((rows.len(), FEATURES + 1));

@@ -47,7 +47,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 16_000)]
     steps: usize,
     /// Largest step h of ULA; h/2, h/4 and h/8 follow, and BAOAB with √(2h) for each
-    #[arg(long, default_value_t = 0.024, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 0.02, allow_negative_numbers = true)]
     step_size: f64,
     /// Standard deviation of the prior of each coefficient, for standardised features
     #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
@@ -56,6 +56,8 @@ pub(crate) struct Options {
 
 /// Draws behind the reference, before weighting.
 const REFERENCE_DRAWS: u64 = 400_000;
+/// Independent draws that the reference must be worth.
+const LEAST_REFERENCE: f64 = 1000.0;
 /// Step sizes of each method: the largest and its halves.
 const STEP_SIZES: usize = 4;
 /// States kept of each chain, at most.
@@ -63,13 +65,16 @@ const KEPT: usize = 1000;
 
 impl Options {
     fn check(&self) -> Result<(), Error> {
-        let positive = |x: f64| x > 0.0 && x.is_finite();
         let chains = (1..=100_000).contains(&self.chains);
         Error::domain(chains, "--chains", self.chains as f64, "from 1 to 100000")?;
         let steps = (20..=10_000_000).contains(&self.steps);
         Error::domain(steps, "--steps", self.steps as f64, "from 20 to 10000000")?;
-        Error::domain(positive(self.step_size), "--step-size", self.step_size, "a positive number")?;
-        Error::domain(positive(self.prior_std), "--prior-std", self.prior_std, "a positive number")
+        let prior = (1e-3..=100.0).contains(&self.prior_std);
+        Error::domain(prior, "--prior-std", self.prior_std, "from 0.001 to 100")?;
+        // Beyond it even the prior, the flattest part of the posterior, makes both methods diverge.
+        let step_size = self.step_size > 0.0 && self.step_size < 2.0 * self.prior_std.powi(2);
+        let expected = "positive and below 2 s², s being the standard deviation of the prior";
+        Error::domain(step_size, "--step-size", self.step_size, expected)
     }
 
     /// Nodes of the grid whose states are kept: evenly spread after the warm-up, up to the end.
@@ -126,24 +131,32 @@ fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     // Where the curvature is λ, steps of 2/λ (ULA) and 2/√λ (BAOAB) are the end of stability.
     let limits = [Dynamics::Overdamped, Dynamics::Underdamped].map(|d| d.step_size(2.0 / mode.stiffest));
     println!(
-        "{} rows to learn from, {} held out; at the mode ULA is stable for steps below {:.3}, BAOAB below {:.3}",
+        "{} rows to learn from, {} held out; at the mode ULA is stable for steps below {}, BAOAB below {}",
         nuclei.train.benign.len(),
         nuclei.heldout.benign.len(),
-        limits[0],
-        limits[1],
+        report::short(limits[0]),
+        report::short(limits[1]),
     );
 
     let bar = progress_bar(options)?;
     bar.set_message("reference");
     let target = Watched { posterior: &posterior, bar: &bar };
     let reference = Reference::new(&target, &mode, REFERENCE_DRAWS, noise.fork("reference"))?;
+    if !(reference.effective_sample_size > LEAST_REFERENCE) {
+        let worth = reference.effective_sample_size;
+        return Err(format!(
+            "the weighted draws of the reference are worth {worth:.0} independent ones, too few to measure against; \
+             a smaller --prior-std makes the posterior less skew"
+        )
+        .into());
+    }
     let yardstick = Yardstick::new(&posterior, &heldout, &reference)?;
 
     let mut methods = Vec::new();
     for dynamics in [Dynamics::Overdamped, Dynamics::Underdamped] {
         for k in 0..STEP_SIZES {
             let h = dynamics.step_size(options.step_size / f64::powi(2.0, k as i32));
-            bar.set_message(format!("{} with steps of {h:.4}", dynamics.name()));
+            bar.set_message(format!("{}, step {}", dynamics.name(), report::short(h)));
             let noise = noise.fork(dynamics.name()).fork_index(k as u64);
             let start = Instant::now();
             let run = sample(options, dynamics, h, &mode, target, noise)?;
@@ -199,7 +212,8 @@ fn sample(
 /// A bar over all evaluations of the posterior; hidden where there is no terminal.
 fn progress_bar(options: &Options) -> Result<ProgressBar, Box<dyn std::error::Error>> {
     let per_run = options.chains * options.steps as u64;
-    let bar = ProgressBar::new(2 * STEP_SIZES as u64 * per_run + REFERENCE_DRAWS / 4 * 5);
+    let bar =
+        ProgressBar::new(2 * STEP_SIZES as u64 * per_run + REFERENCE_DRAWS / 4 * (4 + reference::PILOTS));
     if !std::io::stderr().is_terminal() {
         bar.set_draw_target(ProgressDrawTarget::hidden());
     }

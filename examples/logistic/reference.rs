@@ -8,6 +8,8 @@ use crate::posterior::{Likelihood, Posterior};
 
 /// Degrees of freedom of the proposal.
 const FREEDOM: usize = 16;
+/// Rounds before the last, of a quarter of its draws, in which the proposal learns its mean and covariance.
+pub(crate) const PILOTS: u64 = 2;
 
 /// A Gaussian that is close to the posterior.
 pub(crate) struct Gaussian {
@@ -53,7 +55,7 @@ impl Mode {
             // Twice what a quadratic would still climb.
             gain = step.dot(&gradient.row(0));
             if gain < 1e-14 * (1.0 + height.abs()) {
-                let gaussian = Gaussian { mean, factor: cholesky(&covariance)? };
+                let gaussian = Gaussian { mean, factor: cholesky("covariance at the mode", &covariance)? };
                 return Ok(Mode { gaussian, stiffest: largest_eigenvalue(&hessian) });
             }
             let mut part = 1.0;
@@ -79,15 +81,23 @@ pub(crate) struct Reference {
 }
 
 impl Reference {
-    /// Self-normalised importance sampling: first around the mode, then with the mean and covariance that this gives.
+    /// Self-normalised importance sampling: around the mode at first, then with the mean and covariance that the
+    /// round before gave.
     pub(crate) fn new(
         target: &impl LogDensity,
         mode: &Mode,
         draws: u64,
         noise: Noise,
     ) -> Result<Reference, Error> {
-        let pilot = Reference::around(target, &mode.gaussian, draws / 4, noise.fork("pilot"))?;
-        Reference::around(target, &pilot.gaussian()?, draws, noise)
+        let pilot = |centre: &Gaussian, round: u64| {
+            let noise = noise.fork("pilot").fork_index(round);
+            Reference::around(target, centre, draws / 4, noise)?.gaussian()
+        };
+        let mut centre = pilot(&mode.gaussian, 0)?;
+        for round in 1..PILOTS {
+            centre = pilot(&centre, round)?;
+        }
+        Reference::around(target, &centre, draws, noise)
     }
 
     /// Proposes from the multivariate t law, not from the Gaussian itself: far out the likelihood is flat and only the
@@ -147,7 +157,7 @@ impl Reference {
                 row.scaled_add(w * a, &x);
             }
         }
-        Ok(Gaussian { mean, factor: cholesky(&covariance)? })
+        Ok(Gaussian { mean, factor: cholesky("covariance of the reference", &covariance)? })
     }
 
     /// Posterior mean of a function of the draws, with its standard error (delta method).
@@ -211,7 +221,7 @@ impl Predictive {
 }
 
 /// The lower factor of a symmetric positive definite matrix.
-fn cholesky(matrix: &Array2<f64>) -> Result<Array2<f64>, Error> {
+fn cholesky(parameter: &'static str, matrix: &Array2<f64>) -> Result<Array2<f64>, Error> {
     let d = matrix.nrows();
     let mut factor: Array2<f64> = Array2::zeros((d, d));
     for i in 0..d {
@@ -221,7 +231,7 @@ fn cholesky(matrix: &Array2<f64>) -> Result<Array2<f64>, Error> {
             factor[(i, j)] = if i > j { left / factor[(j, j)] } else { left.sqrt() };
         }
         if !(factor[(i, i)] > 0.0) {
-            return Err(Error::NotPositiveDefinite { parameter: "hessian", index: 0 });
+            return Err(Error::NotPositiveDefinite { parameter, index: 0 });
         }
     }
     Ok(factor)
@@ -229,7 +239,7 @@ fn cholesky(matrix: &Array2<f64>) -> Result<Array2<f64>, Error> {
 
 /// The inverse of a symmetric positive definite matrix.
 fn inverse(matrix: &Array2<f64>) -> Result<Array2<f64>, Error> {
-    let factor = cholesky(matrix)?;
+    let factor = cholesky("Hessian", matrix)?;
     let d = matrix.nrows();
     let mut x = Array2::eye(d);
     // L⁻¹ from above, then L⁻ᵀ L⁻¹ from below.

@@ -219,9 +219,9 @@ impl Report {
         );
         for row in &self.methods {
             println!(
-                "{:<10}{:>9.4}{:>11}{:>9.2}{:>10.0}{:>12.0}{:>11.0}{:>8.3}",
+                "{:<10}{:>9}{:>11}{:>9.2}{:>10.0}{:>12.0}{:>11.0}{:>8.3}",
                 row.method,
-                row.step_size,
+                short(row.step_size),
                 row.gradient_calls,
                 row.seconds,
                 row.ess_min,
@@ -240,9 +240,9 @@ impl Report {
         );
         for row in &self.methods {
             println!(
-                "{:<10}{:>9.4}{:>15.4} ({:.4}){:>15.4} ({:.4}){:>15.3} ± {:.3}{:>12.4}{:>8.1} %",
+                "{:<10}{:>9}{:>15.4} ({:.4}){:>15.4} ({:.4}){:>15.3} ± {:.3}{:>12.4}{:>8.1} %",
                 row.method,
-                row.step_size,
+                short(row.step_size),
                 row.mean_error_rms,
                 row.mean_error_rms_noise,
                 row.mean_error_max,
@@ -264,4 +264,11 @@ impl Report {
             100.0 * reference.heldout.accuracy
         );
     }
+}
+
+/// Three significant digits at most, no zeros at the end.
+pub(crate) fn short(x: f64) -> String {
+    let places = (2 - x.abs().max(1e-15).log10().floor() as i32).clamp(0, 15) as usize;
+    let text = format!("{x:.places$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
