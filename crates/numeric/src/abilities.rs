@@ -67,6 +67,11 @@ pub trait LogDensity: Send + Sync {
     /// # Errors
     /// The model's own.
     fn gradient_into(&self, x: &ArrayRef2<f64>, out: &mut ArrayRef2<f64>) -> Result<(), Error>;
+
+    /// How it wants to be called by those who run many rows; see [`Batching`].
+    fn batching(&self) -> Batching {
+        Batching::default()
+    }
 }
 
 /// Jacobian products and divergence of any field by central finite differences.

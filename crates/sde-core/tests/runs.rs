@@ -1,6 +1,6 @@
 //! Runs of samplers: what they start from, what they keep, and where they end.
 
-use numeric::ndarray::{Array2, Axis, array, s};
+use numeric::ndarray::{Array2, ArrayRef2, Axis, array, s};
 use numeric::{
     Batch, Batching, Control, Error, Level, Model, Noise, Prediction, Scratch, Time, TimeGrid, Times,
     VectorField, from_fn, with_batching,
@@ -316,4 +316,42 @@ fn runs_start_in_the_noise_of_the_process() {
     // No finite ratio at the start, and the wrong way round.
     assert!(matches!(sampler(&Flow, vec![at(1.0), at(0.0)]), Err(Error::Entry { index: 0, .. })));
     assert!(matches!(sampler(&Edm, vec![at(0.1), at(0.2)]), Err(Error::Entry { index: 1, .. })));
+}
+
+/// A standard normal that wants blocks of five rows, and counts itself out where it is given more.
+struct Fives(usize);
+
+impl numeric::LogDensity for Fives {
+    fn dim(&self) -> usize {
+        2
+    }
+    fn ln_density_into(&self, x: &ArrayRef2<f64>, out: &mut [f64]) -> Result<(), Error> {
+        out.iter_mut().zip(x.rows()).for_each(|(out, x)| *out = -0.5 * x.dot(&x));
+        Ok(())
+    }
+    fn gradient_into(&self, x: &ArrayRef2<f64>, out: &mut ArrayRef2<f64>) -> Result<(), Error> {
+        assert!(x.nrows() <= self.0, "{} rows", x.nrows());
+        out.zip_mut_with(x, |out, &x| *out = -x);
+        Ok(())
+    }
+    fn batching(&self) -> Batching {
+        Batching { rows: self.0, ..Batching::default() }
+    }
+}
+
+#[test]
+fn langevin_calls_log_densities_as_they_ask() {
+    use sde_core::integrator::{Baoab, EulerMaruyama};
+    use sde_core::{OverdampedLangevin, Solver, UnderdampedLangevin};
+    let grid = || TimeGrid::uniform(0.0, 1.0, 4).unwrap();
+    let overdamped = |rows| {
+        let solver = Solver::new(OverdampedLangevin { target: Fives(rows) }, EulerMaruyama, grid()).unwrap();
+        solver.run(Start::Point(&[1.0; 2]), Keep::Last, 3..150, Noise::new(1), Control::default()).unwrap()
+    };
+    assert_eq!(overdamped(5), overdamped(64));
+    let underdamped = |rows| {
+        let method = Baoab::new(UnderdampedLangevin::new(Fives(rows), 1.0).unwrap(), grid());
+        method.run(Start::Point(&[1.0; 4]), Keep::Last, 3..150, Noise::new(1), Control::default()).unwrap()
+    };
+    assert_eq!(underdamped(5), underdamped(64));
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use numeric::ndarray::{Array2, ArrayRef2, s};
-use numeric::{Batching, Control, Error, LogDensity, Noise, Scratch, TimeGrid};
+use numeric::{Control, Error, LogDensity, Noise, Scratch, TimeGrid};
 
 use super::solver::Course;
 use super::{Needs, SdeStep};
@@ -112,7 +112,7 @@ impl<P: LogDensity> Baoab<P> {
         let course = Course {
             name: "Baoab",
             dims: (2 * d, d),
-            batching: Batching::default(),
+            batching: self.dynamics.target().batching(),
             calls: 1,
             needs: Needs::Increment,
             grid: &self.grid,

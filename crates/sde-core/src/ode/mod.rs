@@ -102,7 +102,7 @@ impl<F: Real, V, M: OdeMethod<F, V> + ?Sized> OdeMethod<F, V> for &M {
 /// let run = solver.run(Start::Point(&[1.0, 0.0]), Keep::All, 0..1, Control::default())?;
 /// assert!((run.states[(0, 1, 1)] + 1.0).abs() < 1e-8);             // a quarter later
 /// assert!((run.states[(0, 4, 0)] - 1.0).abs() < 1e-8);
-/// assert!(run.statistics.accepted < 60);
+/// assert!(run.statistics.accepted < 120);
 /// # Ok(()) }
 /// ```
 ///

@@ -1,7 +1,7 @@
 //! Langevin dynamics of a log-density.
 
 use numeric::ndarray::ArrayRef2;
-use numeric::{Batch, Error, LogDensity, Scratch};
+use numeric::{Batch, Batching, Error, LogDensity, Scratch};
 
 use super::problems::{facts, map2, rows2};
 use super::{put_rows, take_rows};
@@ -61,6 +61,9 @@ impl<P: LogDensity> Sde<f64> for OverdampedLangevin<P> {
     ) -> Result<(), Error> {
         out.fill(0.0);
         Ok(())
+    }
+    fn batching(&self) -> Batching {
+        self.target.batching()
     }
 }
 
@@ -147,5 +150,8 @@ impl<P: LogDensity> Sde<f64> for UnderdampedLangevin<P> {
     ) -> Result<(), Error> {
         out.fill(0.0);
         Ok(())
+    }
+    fn batching(&self) -> Batching {
+        self.target.batching()
     }
 }
