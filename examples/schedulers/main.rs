@@ -9,7 +9,8 @@
 //!
 //! A finite sample is some way from the law it is drawn from: below the distance of exact draws to other exact draws
 //! nothing is seen of a method. The root mean square is dominated by the few starts that are near the border between two
-//! Gaussians, and its standard errors say so.
+//! Gaussians, and its standard errors say so. Errors above 3, and methods that are equal to another or nearly so (DDIM is
+//! DPM-Solver-1), are in the table and the file but not in the picture.
 
 mod figure;
 mod methods;
@@ -59,7 +60,8 @@ const PROJECTIONS: usize = 32;
 const REFERENCE_RATIO: u64 = 4;
 /// Samples of exact draws behind the floor.
 const FLOOR_SAMPLES: u64 = 20;
-/// Tolerances of the flow that deterministic methods are compared with.
+/// Tolerances of the flow that deterministic methods are compared with. With 1e-9 no error in the table changed by
+/// more than 7e-10 (seed 1, 3,000 draws), where the least was 6e-7.
 const TOLERANCE: f64 = 1e-11;
 
 fn main() -> ExitCode {
