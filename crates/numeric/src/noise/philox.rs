@@ -1,5 +1,7 @@
 //! Philox4x32-10: the counter-based generator, and the mixing function for keys.
 
+use super::laws::map;
+
 /// Multipliers of the two products of a round.
 const MULTIPLIERS: [u64; 2] = [0xD251_1F53, 0xCD9E_8D57];
 /// What is added to the two halves of the key from round to round: the golden ratio and $`\sqrt 3 - 1`$.
@@ -23,19 +25,45 @@ impl RoundKeys {
     }
 }
 
-/// The 128 bits of one counter: Philox4x32-10 of Salmon, Moraes, Dror and Shaw (2011), "Parallel random numbers:
+/// The 128 bits of W counters, whose rounds take turns: Philox4x32-10 of Salmon, Moraes, Dror and Shaw (2011), "Parallel random numbers:
 /// as easy as 1, 2, 3", section 3.3.
 ///
 /// Each word is kept in a 64-bit lane, whose upper half is ignored by the next product; so a vector product
 /// yields both halves at once and nothing is shuffled.
 #[inline(always)]
-pub(super) fn block(counter: [u32; 4], keys: &RoundKeys) -> [u32; 4] {
-    let mut c = counter.map(u64::from);
+pub(super) fn blocks<const W: usize>(counters: [[u32; 4]; W], keys: &RoundKeys) -> [[u32; 4]; W] {
+    let mut c = map(
+        counters,
+        #[inline(always)]
+        |c| {
+            map(
+                c,
+                #[inline(always)]
+                |c| u64::from(c),
+            )
+        },
+    );
     for k in &keys.0 {
-        let p = [(c[0] & LOW) * MULTIPLIERS[0], (c[2] & LOW) * MULTIPLIERS[1]];
-        c = [(p[1] >> 32) ^ c[1] ^ k[0], p[1], (p[0] >> 32) ^ c[3] ^ k[1], p[0]];
+        c = map(
+            c,
+            #[inline(always)]
+            |c| {
+                let p = [(c[0] & LOW) * MULTIPLIERS[0], (c[2] & LOW) * MULTIPLIERS[1]];
+                [(p[1] >> 32) ^ c[1] ^ k[0], p[1], (p[0] >> 32) ^ c[3] ^ k[1], p[0]]
+            },
+        );
     }
-    c.map(|word| word as u32)
+    map(
+        c,
+        #[inline(always)]
+        |c| {
+            map(
+                c,
+                #[inline(always)]
+                |c| c as u32,
+            )
+        },
+    )
 }
 
 const LOW: u64 = 0xFFFF_FFFF;
@@ -52,7 +80,7 @@ pub(super) const fn mix(key: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{RoundKeys, block, mix};
+    use super::{RoundKeys, blocks, mix};
 
     /// The vectors published with Random123 (file `kat_vectors`, lines `philox4x32 10`).
     #[test]
@@ -67,7 +95,7 @@ mod tests {
             ),
         ];
         for (counter, key, words) in answers {
-            assert_eq!(block(counter, &RoundKeys::new(key)), words);
+            assert_eq!(blocks([counter], &RoundKeys::new(key)), [words]);
         }
     }
 
