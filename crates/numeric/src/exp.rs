@@ -34,38 +34,67 @@ const CUT: f64 = -60.0;
 macro_rules! softmax_columns {
     ($name:ident, $float:ty, $log2e:expr, $shift:literal, $magic:expr, $high:expr, $low:expr, $coefficients:expr) => {
         pub(crate) fn $name(logits: &mut [$float], tops: &mut [$float], sums: &mut [$float]) {
-            let n = tops.len();
             vectorize(
                 #[inline(always)]
                 || {
-                    tops.fill(<$float>::NEG_INFINITY);
-                    for logits in logits.chunks_exact(n) {
-                        for (top, &logit) in tops.iter_mut().zip(logits) {
-                            *top = if *top > logit { *top } else { logit };
-                        }
+                    let n = tops.len();
+                    let mut at = 0;
+                    while at + 32 <= n {
+                        columns::<32>(logits, tops, sums, at);
+                        at += 32;
                     }
-                    sums.fill(0.0);
-                    for logits in logits.chunks_exact_mut(n) {
-                        for ((x, &top), sum) in logits.iter_mut().zip(tops.iter()).zip(sums.iter_mut()) {
-                            // x = n ln 2 + r; adding 1.5·2^mantissa rounds to an integer and leaves it in the
-                            // low bits.
-                            let d = *x - top;
-                            let y = if d < CUT as $float { CUT as $float } else { d };
-                            let shifted = y * $log2e + $magic;
-                            let n = shifted - $magic;
-                            let r = (y - n * $high) - n * $low;
-                            let mut e: $float = 0.0;
-                            for &c in $coefficients.iter() {
-                                e = e * r + c;
-                            }
-                            let e =
-                                <$float>::from_bits(e.to_bits().wrapping_add(shifted.to_bits() << $shift));
-                            *x = if d < CUT as $float { 0.0 } else { e };
-                            *sum += *x;
-                        }
+                    while at + 8 <= n {
+                        columns::<8>(logits, tops, sums, at);
+                        at += 8;
+                    }
+                    while at < n {
+                        columns::<1>(logits, tops, sums, at);
+                        at += 1;
                     }
                 },
             );
+
+            /// C columns from `at` on. What runs over the components is local: it stays in registers, and the compiler
+            /// need not ask whether slices overlap.
+            #[inline(always)]
+            fn columns<const C: usize>(
+                logits: &mut [$float],
+                tops: &mut [$float],
+                sums: &mut [$float],
+                at: usize,
+            ) {
+                let n = tops.len();
+                let mut top = [<$float>::NEG_INFINITY; C];
+                for logits in logits.chunks_exact(n) {
+                    let logits: [_; C] = *logits[at..].first_chunk().expect("C columns");
+                    for c in 0..C {
+                        top[c] = if top[c] > logits[c] { top[c] } else { logits[c] };
+                    }
+                }
+                let mut sum: [$float; C] = [0.0; C];
+                for logits in logits.chunks_exact_mut(n) {
+                    let logits: &mut [_; C] = logits[at..].first_chunk_mut().expect("C columns");
+                    let mut weights = *logits;
+                    for c in 0..C {
+                        // x = n ln 2 + r; adding 1.5·2^mantissa rounds to an integer and leaves it in the low bits.
+                        let d = weights[c] - top[c];
+                        let y = if d < CUT as $float { CUT as $float } else { d };
+                        let shifted = y * $log2e + $magic;
+                        let n = shifted - $magic;
+                        let r = (y - n * $high) - n * $low;
+                        let mut e: $float = 0.0;
+                        for &c in $coefficients.iter() {
+                            e = e * r + c;
+                        }
+                        let e = <$float>::from_bits(e.to_bits().wrapping_add(shifted.to_bits() << $shift));
+                        weights[c] = if d < CUT as $float { 0.0 } else { e };
+                        sum[c] += weights[c];
+                    }
+                    *logits = weights;
+                }
+                tops[at..][..C].copy_from_slice(&top);
+                sums[at..][..C].copy_from_slice(&sum);
+            }
         }
     };
 }

@@ -188,7 +188,9 @@ forward_field!(&V, Box<V>, std::sync::Arc<V>);
 /// ```
 #[derive(Debug, Default)]
 pub struct Scratch {
-    idle: Vec<Box<dyn Any + Send>>,
+    /// Each an `Option<T>`: what is taken leaves its place behind, so that putting it back allocates nothing.
+    /// Of one type, the full places come before the empty ones.
+    places: Vec<Box<dyn Any + Send>>,
 }
 
 impl Scratch {
@@ -199,20 +201,18 @@ impl Scratch {
     }
 
     /// The workspace of this type that was put back last, or a fresh one.
-    ///
-    /// # Panics
-    /// Never: the type of what is idle is known.
-    #[must_use]
     pub fn take<T: Default + Send + 'static>(&mut self) -> T {
-        match self.idle.iter().rposition(|slot| slot.is::<T>()) {
-            Some(i) => *self.idle.swap_remove(i).downcast::<T>().expect("the type was just tested"),
-            None => T::default(),
-        }
+        let places = self.places.iter_mut().filter_map(|place| place.downcast_mut::<Option<T>>());
+        places.rev().find_map(Option::take).unwrap_or_default()
     }
 
     /// Puts a workspace back for later use.
     pub fn put<T: Send + 'static>(&mut self, workspace: T) {
-        self.idle.push(Box::new(workspace));
+        let mut places = self.places.iter_mut().filter_map(|place| place.downcast_mut::<Option<T>>());
+        match places.find(|place| place.is_none()) {
+            Some(place) => *place = Some(workspace),
+            None => self.places.push(Box::new(Some(workspace))),
+        }
     }
 }
 

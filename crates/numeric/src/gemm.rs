@@ -259,17 +259,28 @@ macro_rules! products {
                 let (a, m, depth) = (self.a, self.m, self.k);
                 let (b, _) = S::$as_simd(self.b);
                 let width = self.stride / S::$lanes;
-                // Slices of exactly `depth`, so that the loop over it needs no checks.
-                let rows: [&[$float]; ROWS] =
-                    std::array::from_fn(|r| if T { a } else { &a[(row + r) * depth..][..depth] });
                 let mut sums = [[simd.$splat(0.0); VECTORS]; ROWS];
-                for k in 0..depth {
-                    let b: &[_; VECTORS] = b[k * width + first..].first_chunk().expect("VECTORS of them");
-                    let column: &[$float] = if T { &a[k * m + row..][..ROWS] } else { a };
-                    for (r, sums) in sums.iter_mut().enumerate() {
-                        let a = simd.$splat(if T { column[r] } else { rows[r][k] });
-                        for (sum, &b) in sums.iter_mut().zip(b) {
-                            *sum = simd.$mul_add(a, b, *sum);
+                if T {
+                    for k in 0..depth {
+                        let b: &[_; VECTORS] = b[k * width + first..].first_chunk().expect("VECTORS of them");
+                        let a: &[_; ROWS] = a[k * m + row..].first_chunk().expect("ROWS of them");
+                        for (sums, &a) in sums.iter_mut().zip(a) {
+                            let a = simd.$splat(a);
+                            for (sum, &b) in sums.iter_mut().zip(b) {
+                                *sum = simd.$mul_add(a, b, *sum);
+                            }
+                        }
+                    }
+                } else {
+                    // Slices of exactly `depth`, so that the loop over it needs no checks.
+                    let rows: [&[$float]; ROWS] = std::array::from_fn(|r| &a[(row + r) * depth..][..depth]);
+                    for k in 0..depth {
+                        let b: &[_; VECTORS] = b[k * width + first..].first_chunk().expect("VECTORS of them");
+                        for (r, sums) in sums.iter_mut().enumerate() {
+                            let a = simd.$splat(rows[r][k]);
+                            for (sum, &b) in sums.iter_mut().zip(b) {
+                                *sum = simd.$mul_add(a, b, *sum);
+                            }
                         }
                     }
                 }
@@ -289,11 +300,14 @@ macro_rules! products {
                 sums: &[[S::$vectors; VECTORS]; ROWS],
             ) {
                 let columns = first * S::$lanes..self.n.min((first + VECTORS) * S::$lanes);
+                // As locals: behind `self` they would be read again after each store.
+                let (m, n, out) = (self.m, self.n, &mut *self.out);
                 if self.output == Output::Columns {
                     let sums: [&[$float]; ROWS] =
                         std::array::from_fn(|r| pulp::bytemuck::cast_slice(&sums[r]));
                     for c in 0..columns.len() {
-                        let out = &mut self.out[(columns.start + c) * self.m + row..][..ROWS];
+                        let out: &mut [_; ROWS] =
+                            out[(columns.start + c) * m + row..].first_chunk_mut().expect("ROWS of them");
                         for r in 0..ROWS {
                             out[r] = sums[r][c];
                         }
@@ -301,20 +315,30 @@ macro_rules! products {
                     return;
                 }
                 if let Some((s, t, x)) = self.affine {
-                    for (r, sums) in sums.iter().enumerate() {
-                        let row = row + r;
-                        let place = row * self.n + columns.start..row * self.n + columns.end;
+                    let s: &[_; ROWS] = s[row..].first_chunk().expect("ROWS of them");
+                    let t: &[_; ROWS] = t[row..].first_chunk().expect("ROWS of them");
+                    for r in 0..ROWS {
+                        let place = (row + r) * n + columns.start..(row + r) * n + columns.end;
                         let (x, x_tail) = S::$as_simd(&x[place.clone()]);
-                        let (whole, tail) = S::$as_mut_simd(&mut self.out[place]);
-                        let (scale, shift) = (simd.$splat(s[row]), simd.$splat(t[row]));
-                        for ((out, &x), &sum) in whole.iter_mut().zip(x).zip(sums) {
+                        let (whole, tail) = S::$as_mut_simd(&mut out[place]);
+                        let (scale, shift) = (simd.$splat(s[r]), simd.$splat(t[r]));
+                        // Of a known length if all of it is there, as it mostly is.
+                        if let (Some(out), Some(x)) =
+                            (whole.first_chunk_mut::<VECTORS>(), x.first_chunk::<VECTORS>())
+                        {
+                            for ((out, &x), &sum) in out.iter_mut().zip(x).zip(&sums[r]) {
+                                *out = simd.$mul_add(scale, sum, simd.$mul(shift, x));
+                            }
+                            continue;
+                        }
+                        for ((out, &x), &sum) in whole.iter_mut().zip(x).zip(&sums[r]) {
                             *out = simd.$mul_add(scale, sum, simd.$mul(shift, x));
                         }
                         if !tail.is_empty() {
-                            let last = [sums[whole.len()]];
+                            let last = [sums[r][whole.len()]];
                             let last: &[$float] = pulp::bytemuck::cast_slice(&last);
                             for ((out, &x), &sum) in tail.iter_mut().zip(x_tail).zip(last) {
-                                *out = s[row] * sum + t[row] * x;
+                                *out = s[r] * sum + t[r] * x;
                             }
                         }
                     }
@@ -322,7 +346,7 @@ macro_rules! products {
                 }
                 let add = self.output == Output::AddedRows;
                 for (r, sums) in sums.iter().enumerate() {
-                    let out = &mut self.out[(row + r) * self.n..][columns.clone()];
+                    let out = &mut out[(row + r) * n..][columns.clone()];
                     let (whole, tail) = S::$as_mut_simd(out);
                     // Of a known length, or the compiler would call memcpy for each row.
                     if let Ok(whole) = <&mut [_; VECTORS]>::try_from(&mut *whole) {

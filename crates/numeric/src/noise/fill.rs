@@ -3,21 +3,23 @@
 use ndarray::ArrayRef2;
 
 use super::laws::Law;
-use super::philox::{RoundKeys, block};
+use super::philox::{RoundKeys, blocks};
 use crate::{Real, vectorize};
 
-/// Counters worked on together.
+/// Lanes of the buffer in which counters of several groups are gathered.
 const LANES: usize = 64;
-/// Lanes of one inner loop; a block is filled to a multiple of it.
-const CHUNK: usize = 16;
+/// Counters worked on together. All arrays of this length are local: the compiler then knows that they do not overlap,
+/// and vectorises without asking at run time.
+const CHUNK: usize = 32;
 /// Widths below this take the path for narrow rows.
 const NARROW: usize = 16;
 
 /// Writes `apply(out[i, j], value(rows[i], step, j))` for the law `L` under `key`.
 ///
 /// The counter is (coordinate, step, group) with `K` neighbouring rows to a group, so that every word of a counter is
-/// used and the values of consecutive coordinates lie together in a row. The pairs (group, coordinate) are laid into
-/// the lanes one after the other, whatever the width.
+/// used and the values of consecutive coordinates lie together in a row. Whole chunks of coordinates go from the
+/// counter to the rows directly; of what is left of the width, the pairs (group, coordinate) are laid into the lanes
+/// one after the other.
 #[track_caller]
 pub(super) fn fill<L: Law<K>, const K: usize, F: Real>(
     key: u64,
@@ -35,6 +37,16 @@ pub(super) fn fill<L: Law<K>, const K: usize, F: Real>(
     );
     let out = out.as_slice_mut().expect("`out` must be in standard layout");
     if out.is_empty() {
+        return;
+    }
+    if width >= CHUNK {
+        let kernel = Kernel { keys: RoundKeys::new(key), step };
+        vectorize(
+            #[inline(always)]
+            || kernel.chunks::<L, K, F>(rows, width, out, &apply),
+        );
+    }
+    if width.is_multiple_of(CHUNK) {
         return;
     }
     // Narrow rows without gaps: whole groups in the middle, and what is broken of a group before and after them.
@@ -56,6 +68,94 @@ pub(super) fn fill<L: Law<K>, const K: usize, F: Real>(
             }
         },
     );
+}
+
+/// What all counters of a call share.
+struct Kernel {
+    keys: RoundKeys,
+    step: u32,
+}
+
+impl Kernel {
+    /// The values of the counters of the lanes (coordinate, group). Two passes: one fused loop keeps too much alive and
+    /// is slower.
+    #[inline(always)]
+    fn values<L: Law<K>, const K: usize>(
+        &self,
+        lane: impl Fn(usize) -> (u32, u64),
+    ) -> [[L::Value; CHUNK]; K] {
+        let mut words = [[0; CHUNK]; 4];
+        for j in 0..CHUNK / 2 {
+            let mut counters = [[0; 4]; 2];
+            for (w, counter) in counters.iter_mut().enumerate() {
+                let (coordinate, group) = lane(w * (CHUNK / 2) + j);
+                *counter = [coordinate, self.step, group as u32, (group >> 32) as u32];
+            }
+            let blocks = blocks(counters, &self.keys);
+            for (w, block) in blocks.iter().enumerate() {
+                for k in 0..4 {
+                    words[k][w * (CHUNK / 2) + j] = block[k];
+                }
+            }
+        }
+        if size_of::<L::Value>() == 8 { by_law::<L, K, 4>(&words) } else { by_law::<L, K, 2>(&words) }
+    }
+
+    /// The whole chunks of coordinates of any rows.
+    #[inline(always)]
+    fn chunks<L: Law<K>, const K: usize, F: Real>(
+        &self,
+        rows: &[u64],
+        width: usize,
+        out: &mut [F],
+        apply: &impl Fn(&mut F, F),
+    ) {
+        let mut at = 0;
+        while at < rows.len() {
+            let (group, members) = group_at::<K>(rows, at);
+            for from in (0..width / CHUNK * CHUNK).step_by(CHUNK) {
+                let values = self.values::<L, K>(
+                    #[inline(always)]
+                    |j| (from as u32 + j as u32, group),
+                );
+                for i in at..at + members {
+                    let values = &values[(rows[i] % K as u64) as usize];
+                    let out: &mut [F; CHUNK] = out[i * width + from..].first_chunk_mut().expect("a chunk");
+                    for (x, value) in out.iter_mut().zip(values) {
+                        apply(x, F::of(value.as_f64()));
+                    }
+                }
+            }
+            at += members;
+        }
+    }
+}
+
+/// The values of blocks of words, W vectors of 64 bytes at once.
+#[inline(always)]
+fn by_law<L: Law<K>, const K: usize, const W: usize>(words: &[[u32; CHUNK]; 4]) -> [[L::Value; CHUNK]; K] {
+    let mut values = [[L::Value::default(); CHUNK]; K];
+    for j in 0..CHUNK / W {
+        let mut blocks = [[0; 4]; W];
+        for (w, block) in blocks.iter_mut().enumerate() {
+            for k in 0..4 {
+                block[k] = words[k][w * (CHUNK / W) + j];
+            }
+        }
+        for (w, value) in L::values(blocks).iter().enumerate() {
+            for k in 0..K {
+                values[k][w * (CHUNK / W) + j] = value[k];
+            }
+        }
+    }
+    values
+}
+
+/// The group of the row `rows[at]`, and how many rows from there on share it.
+#[inline(always)]
+fn group_at<const K: usize>(rows: &[u64], at: usize) -> (u64, usize) {
+    let group = rows[at] / K as u64;
+    (group, rows[at..].iter().take(K).take_while(|&&row| row / K as u64 == group).count())
 }
 
 /// The rows of `rows[at..at + members]` share the group; `len` coordinates from `from` on.
@@ -82,94 +182,64 @@ impl Cursor {
         if self.at == rows.len() || room == 0 {
             return None;
         }
-        let group = rows[self.at] / K as u64;
-        let members = rows[self.at..].iter().take(K).take_while(|&&row| row / K as u64 == group).count();
+        let (group, members) = group_at::<K>(rows, self.at);
         let segment =
             Segment { group, at: self.at, members, from: self.from, len: (width - self.from).min(room) };
         self.from += segment.len;
         if self.from == width {
-            *self = Cursor { at: self.at + members, from: 0 };
+            *self = Cursor { at: self.at + members, from: width / CHUNK * CHUNK };
         }
         Some(segment)
     }
 }
 
-/// One block of lanes in its three stages.
+/// One block of lanes.
 #[repr(align(64))]
 struct Buffer<L: Law<K>, const K: usize> {
-    coordinates: [u32; LANES],
-    groups: [u64; LANES],
-    words: [[u32; LANES]; 4],
+    coordinates: [[u32; CHUNK]; LANES / CHUNK],
+    groups: [[u64; CHUNK]; LANES / CHUNK],
     values: [[L::Value; LANES]; K],
-    keys: RoundKeys,
-    step: u32,
-}
-
-/// The words of the first `len` counters.
-#[inline(always)]
-fn all_words(
-    coordinates: &[u32; LANES],
-    groups: &[u64; LANES],
-    step: u32,
-    keys: &RoundKeys,
-    words: &mut [[u32; LANES]; 4],
-    len: usize,
-) {
-    for j in 0..len.min(LANES) {
-        let block = block([coordinates[j], step, groups[j] as u32, (groups[j] >> 32) as u32], keys);
-        for k in 0..4 {
-            words[k][j] = block[k];
-        }
-    }
-}
-
-/// The values of the first `len` blocks of words.
-#[inline(always)]
-fn all_values<L: Law<K>, const K: usize>(
-    words: &[[u32; LANES]; 4],
-    values: &mut [[L::Value; LANES]; K],
-    len: usize,
-) {
-    for j in 0..len.min(LANES) {
-        let value = L::values([words[0][j], words[1][j], words[2][j], words[3][j]]);
-        for k in 0..K {
-            values[k][j] = value[k];
-        }
-    }
+    kernel: Kernel,
 }
 
 impl<L: Law<K>, const K: usize> Buffer<L, K> {
     #[inline(always)]
     fn new(key: u64, step: u32) -> Buffer<L, K> {
         Buffer {
-            coordinates: [0; LANES],
-            groups: [0; LANES],
-            words: [[0; LANES]; 4],
+            coordinates: Default::default(),
+            groups: Default::default(),
             values: [[L::Value::default(); LANES]; K],
-            keys: RoundKeys::new(key),
-            step,
+            kernel: Kernel { keys: RoundKeys::new(key), step },
         }
     }
 
-    /// The values of the first `len` lanes. Two passes: one fused loop keeps too much alive and is slower.
+    /// The values of the first `len` lanes.
     #[inline(always)]
     fn compute(&mut self, len: usize) {
-        let len = len.next_multiple_of(CHUNK);
-        all_words(&self.coordinates, &self.groups, self.step, &self.keys, &mut self.words, len);
-        all_values::<L, K>(&self.words, &mut self.values, len);
+        for chunk in 0..len.div_ceil(CHUNK) {
+            let (coordinates, groups) = (self.coordinates[chunk], self.groups[chunk]);
+            let values = self.kernel.values::<L, K>(
+                #[inline(always)]
+                |j| (coordinates[j], groups[j]),
+            );
+            for (to, values) in self.values.iter_mut().zip(&values) {
+                to[chunk * CHUNK..][..CHUNK].copy_from_slice(values);
+            }
+        }
     }
 
-    /// Any rows, any width: whole stretches of coordinates.
+    /// Any rows, any width: stretches of the coordinates that do not fill a chunk.
     #[inline(always)]
     fn scattered<F: Real>(&mut self, rows: &[u64], width: usize, out: &mut [F], apply: &impl Fn(&mut F, F)) {
-        let mut ahead = Cursor { at: 0, from: 0 };
+        let mut ahead = Cursor { at: 0, from: width / CHUNK * CHUNK };
         let mut behind = ahead;
         loop {
             let mut used = 0;
             while let Some(segment) = ahead.next::<K>(rows, width, LANES - used) {
                 let lanes = used..used + segment.len;
-                self.groups[lanes.clone()].fill(segment.group);
-                for (lane, coordinate) in self.coordinates[lanes].iter_mut().zip(segment.from as u32..) {
+                self.groups.as_flattened_mut()[lanes.clone()].fill(segment.group);
+                let coordinates = &mut self.coordinates.as_flattened_mut()[lanes];
+                for (lane, coordinate) in coordinates.iter_mut().zip(segment.from as u32..) {
                     *lane = coordinate;
                 }
                 used += segment.len;
@@ -200,7 +270,7 @@ impl<L: Law<K>, const K: usize> Buffer<L, K> {
         let fit = LANES / width;
         let mut offsets = [0; LANES];
         let (mut offset, mut coordinate) = (0, 0);
-        for (group, lane) in offsets.iter_mut().zip(&mut self.coordinates).take(out.len() / K) {
+        for (group, lane) in offsets.iter_mut().zip(self.coordinates.as_flattened_mut()).take(out.len() / K) {
             (*group, *lane) = (offset, coordinate);
             coordinate += 1;
             if coordinate as usize == width {
@@ -209,7 +279,7 @@ impl<L: Law<K>, const K: usize> Buffer<L, K> {
         }
         for (i, part) in out.chunks_mut(fit * K * width).enumerate() {
             let first = group + (i * fit) as u64;
-            for (lane, offset) in self.groups.iter_mut().zip(offsets) {
+            for (lane, offset) in self.groups.as_flattened_mut().iter_mut().zip(offsets) {
                 *lane = first.wrapping_add(offset);
             }
             self.compute(part.len() / K);

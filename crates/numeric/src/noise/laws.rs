@@ -13,12 +13,13 @@ pub(super) trait Law<const K: usize> {
     type Value: Real;
     /// Separates the key of this law from those of the others: no two of them see the same bits.
     const TAG: u64;
-    fn values(words: [u32; 4]) -> [Self::Value; K];
+    /// The values of W counters, whose operations take turns.
+    fn values<const W: usize>(words: [[u32; 4]; W]) -> [[Self::Value; K]; W];
 
     /// The value of one of the rows alone, `which` < `K`.
     #[inline(always)]
     fn value(words: [u32; 4], which: u32) -> Self::Value {
-        let values = Self::values(words);
+        let [values] = Self::values([words]);
         (1..).zip(&values[1..]).fold(values[0], |first, (k, &value)| if which == k { value } else { first })
     }
 }
@@ -37,17 +38,17 @@ impl Law<4> for Normal32 {
     const TAG: u64 = u64::from_le_bytes(*b"normal32");
 
     #[inline(always)]
-    fn values(w: [u32; 4]) -> [f32; 4] {
-        let [a, b] = normal_pair_32(w[0], w[1]);
-        let [c, d] = normal_pair_32(w[2], w[3]);
-        [a, b, c, d]
+    fn values<const W: usize>(w: [[u32; 4]; W]) -> [[f32; 4]; W] {
+        let first = normal_pairs_32(map(w, |w| [w[0], w[1]]));
+        let second = normal_pairs_32(map(w, |w| [w[2], w[3]]));
+        zip(first, second, |[a, b], [c, d]| [a, b, c, d])
     }
 
     /// With one pair instead of two.
     #[inline(always)]
     fn value(w: [u32; 4], which: u32) -> f32 {
         let second = which & 2 != 0;
-        let [x, y] = normal_pair_32(if second { w[2] } else { w[0] }, if second { w[3] } else { w[1] });
+        let [[x, y]] = normal_pairs_32([if second { [w[2], w[3]] } else { [w[0], w[1]] }]);
         if which & 1 == 0 { x } else { y }
     }
 }
@@ -57,8 +58,8 @@ impl Law<2> for Normal64 {
     const TAG: u64 = u64::from_le_bytes(*b"normal64");
 
     #[inline(always)]
-    fn values(w: [u32; 4]) -> [f64; 2] {
-        normal_pair_64(join(w[0], w[1]), join(w[2], w[3]))
+    fn values<const W: usize>(w: [[u32; 4]; W]) -> [[f64; 2]; W] {
+        normal_pairs_64(map(w, |w| [join(w[0], w[1]), join(w[2], w[3])]))
     }
 }
 
@@ -67,8 +68,8 @@ impl Law<4> for Uniform32 {
     const TAG: u64 = u64::from_le_bytes(*b"uniform4");
 
     #[inline(always)]
-    fn values(w: [u32; 4]) -> [f32; 4] {
-        w.map(|word| f32::from_bits(0x3F80_0000 | word >> 9) - (1.0 - 0.5 * f32::EPSILON))
+    fn values<const W: usize>(w: [[u32; 4]; W]) -> [[f32; 4]; W] {
+        map(w, |w| map(w, |word| f32::from_bits(0x3F80_0000 | word >> 9) - (1.0 - 0.5 * f32::EPSILON)))
     }
 }
 
@@ -77,8 +78,8 @@ impl Law<2> for Uniform64 {
     const TAG: u64 = u64::from_le_bytes(*b"uniform8");
 
     #[inline(always)]
-    fn values(w: [u32; 4]) -> [f64; 2] {
-        [uniform_64(join(w[0], w[1])), uniform_64(join(w[2], w[3]))]
+    fn values<const W: usize>(w: [[u32; 4]; W]) -> [[f64; 2]; W] {
+        map(w, |w| [uniform_64(join(w[0], w[1])), uniform_64(join(w[2], w[3]))])
     }
 }
 
@@ -93,6 +94,30 @@ pub(super) fn uniform_64(word: u64) -> f64 {
     f64::from_bits(0x3FF0_0000_0000_0000 | word >> 12) - (1.0 - 0.5 * f64::EPSILON)
 }
 
+/// As [`map`], of two arrays.
+#[inline(always)]
+fn zip<A: Copy, B: Copy, C: Copy + Default, const W: usize>(
+    a: [A; W],
+    b: [B; W],
+    f: impl Fn(A, B) -> C,
+) -> [C; W] {
+    let mut c = [C::default(); W];
+    for w in 0..W {
+        c[w] = f(a[w], b[w]);
+    }
+    c
+}
+
+/// What `array::map` does, which is not always inlined: and what is not is compiled for the baseline.
+#[inline(always)]
+pub(super) fn map<A: Copy, C: Copy + Default, const W: usize>(a: [A; W], f: impl Fn(A) -> C) -> [C; W] {
+    let mut c = [C::default(); W];
+    for w in 0..W {
+        c[w] = f(a[w]);
+    }
+    c
+}
+
 /// Two independent normals by Box and Muller (1958): radius $`\sqrt{-2 \ln u}`$ with $`u = (a + 1/2) 2^{-32}`$, and
 /// an angle uniform on the circle from `b`.
 ///
@@ -100,8 +125,11 @@ pub(super) fn uniform_64(word: u64) -> f64 {
 /// $`-f = (\bar a + 1/2) 2^{-32}`$ from the complement of `a`. Both are exact to rounding, so the radius keeps its relative
 /// precision at either end.
 /// Two bits of `b` are the signs, one exchanges cosine and sine, 29 are the angle within its octant.
+///
+/// Each stage is done for all W lanes before the next: a chain of operations this long waits for itself, and the CPU
+/// looks some hundred instructions ahead, not as far as the next lane.
 #[inline(always)]
-fn normal_pair_32(a: u32, b: u32) -> [f32; 2] {
+fn normal_pairs_32<const W: usize>(w: [[u32; 2]; W]) -> [[f32; 2]; W] {
     const LOG: [f32; 8] = [
         1.000_001_192_092_895_5,
         -0.666_670_978_069_305_4,
@@ -116,31 +144,71 @@ fn normal_pair_32(a: u32, b: u32) -> [f32; 2] {
         [-0.166_666_552_424_430_85, 0.008_332_161_232_829_094, -0.000_195_152_853_848_412_63];
     const COS: [f32; 3] = [-0.499_998_837_709_426_9, 0.041_655_778_884_887_695, -0.001_359_185_436_740_517_6];
 
-    // All ones if u >= 3/4, that is, if both upper bits of `a` are set.
-    let high = (a & a << 1) as i32 >> 31;
-    let v = ((a ^ high as u32) as f32 + 0.5) * (1.0 / 4_294_967_296.0);
-    let bits = v.to_bits().wrapping_sub(0.75_f32.to_bits());
-    let m = f32::from_bits((bits & 0x007F_FFFF) + 0.75_f32.to_bits());
-    let f = if high == 0 { m - 1.0 } else { -v };
-    let e = if high == 0 { (bits as i32 >> 23) as f32 } else { 0.0 };
-    // -2 ln u = -2 e ln 2 - 2 f + f^2 LOG(f)
-    let r = (e * (-2.0 * LN_2 as f32) + f * f * degree_7(f, LOG) - 2.0 * f).sqrt();
-
-    let t = ((b & 0x1FFF_FFFF) as i32 as f32 + 0.5) * (FRAC_PI_4 / 536_870_912.0) as f32;
-    let z = t * t;
-    let sin = t + t * z * degree_2(z, SIN);
-    let cos = 1.0 + z * degree_2(z, COS);
-    let swap = b & 0x2000_0000 != 0;
-    let x = r * if swap { sin } else { cos };
-    let y = r * if swap { cos } else { sin };
-    [f32::from_bits(x.to_bits() ^ (b & 0x8000_0000)), f32::from_bits(y.to_bits() ^ (b << 1 & 0x8000_0000))]
+    let fe = map(
+        w,
+        #[inline(always)]
+        |[a, _]| {
+            // All ones if u >= 3/4, that is, if both upper bits of `a` are set.
+            let high = (a & a << 1) as i32 >> 31;
+            let v = ((a ^ high as u32) as f32 + 0.5) * (1.0 / 4_294_967_296.0);
+            let bits = v.to_bits().wrapping_sub(0.75_f32.to_bits());
+            let m = f32::from_bits((bits & 0x007F_FFFF) + 0.75_f32.to_bits());
+            let f = if high == 0 { m - 1.0 } else { -v };
+            let e = if high == 0 { (bits as i32 >> 23) as f32 } else { 0.0 };
+            [f, e]
+        },
+    );
+    let r = map(
+        fe,
+        #[inline(always)]
+        // -2 ln u = -2 e ln 2 - 2 f + f^2 LOG(f)
+        |[f, e]| e * (-2.0 * LN_2 as f32) + f * f * degree_7(f, LOG) - 2.0 * f,
+    );
+    let r = map(
+        r,
+        #[inline(always)]
+        |r| r.sqrt(),
+    );
+    let t = map(
+        w,
+        #[inline(always)]
+        |[_, b]| ((b & 0x1FFF_FFFF) as i32 as f32 + 0.5) * (FRAC_PI_4 / 536_870_912.0) as f32,
+    );
+    let xy = zip(
+        w,
+        t,
+        #[inline(always)]
+        |[_, b], t| {
+            let z = t * t;
+            let sin = t + t * z * degree_2(z, SIN);
+            let cos = 1.0 + z * degree_2(z, COS);
+            let swap = b & 0x2000_0000 != 0;
+            [if swap { sin } else { cos }, if swap { cos } else { sin }]
+        },
+    );
+    let xy = zip(
+        xy,
+        r,
+        #[inline(always)]
+        |[x, y], r| [r * x, r * y],
+    );
+    zip(
+        xy,
+        w,
+        #[inline(always)]
+        |[x, y], [_, b]| {
+            [
+                f32::from_bits(x.to_bits() ^ (b & 0x8000_0000)),
+                f32::from_bits(y.to_bits() ^ (b << 1 & 0x8000_0000)),
+            ]
+        },
+    )
 }
 
-/// As [`normal_pair_32`], with 64 bits for the radius and 61 + 3 for the angle; the logarithm is
+/// As [`normal_pairs_32`], with 64 bits for the radius and 61 + 3 for the angle; the logarithm is
 /// $`\ln(1 + f) = 2 \operatorname{artanh}(s)`$ with $`s = f / (2 + f)`$.
 #[inline(always)]
-fn normal_pair_64(a: u64, b: u64) -> [f64; 2] {
-    const TWO_64: f64 = 18_446_744_073_709_551_616.0;
+fn normal_pairs_64<const W: usize>(w: [[u64; 2]; W]) -> [[f64; 2]; W] {
     const LOG: [f64; 7] = [
         0.666_666_666_666_726_8,
         0.399_999_999_961_770_5,
@@ -167,32 +235,108 @@ fn normal_pair_64(a: u64, b: u64) -> [f64; 2] {
         2.087_558_211_941_256_3e-9,
         -1.135_328_085_119_649_4e-11,
     ];
-
-    let high = (a & a << 1) as i64 >> 63;
-    let v = ((a ^ high as u64) as f64 + 0.5) * (1.0 / TWO_64);
-    let bits = v.to_bits().wrapping_sub(0.75_f64.to_bits()).wrapping_add(1023 << 52);
-    let m = f64::from_bits((bits & 0x000F_FFFF_FFFF_FFFF) + 0.75_f64.to_bits());
-    let f = if high == 0 { m - 1.0 } else { -v };
-    // The exponent lies in 0..2^52: its bits below those of 2^52 are the sum.
-    let e = f64::from_bits(0x4330_0000_0000_0000 | bits >> 52) - (4_503_599_627_370_496.0 + 1023.0);
-    let e = if high == 0 { e } else { 0.0 };
-    let s = f / (2.0 + f);
-    let z = s * s;
+    let fe = map(
+        w,
+        #[inline(always)]
+        |[a, _]| {
+            let high = (a & a << 1) as i64 >> 63;
+            let v = ((a ^ high as u64) as f64 + 0.5) * (1.0 / TWO_64);
+            let bits = v.to_bits().wrapping_sub(0.75_f64.to_bits()).wrapping_add(1023 << 52);
+            let m = f64::from_bits((bits & 0x000F_FFFF_FFFF_FFFF) + 0.75_f64.to_bits());
+            let f = if high == 0 { m - 1.0 } else { -v };
+            // The exponent lies in 0..2^52: its bits below those of 2^52 are the sum.
+            let e = f64::from_bits(0x4330_0000_0000_0000 | bits >> 52) - (4_503_599_627_370_496.0 + 1023.0);
+            let e = if high == 0 { e } else { 0.0 };
+            [f, e]
+        },
+    );
+    let s = map(
+        fe,
+        #[inline(always)]
+        |[f, _]| f / (2.0 + f),
+    );
+    let t = map(
+        w,
+        #[inline(always)]
+        |[_, b]| ((b & 0x1FFF_FFFF_FFFF_FFFF) as f64 + 0.5) * (FRAC_PI_4 * 8.0 / TWO_64),
+    );
+    let p = map(
+        s,
+        #[inline(always)]
+        |s| {
+            let z = s * s;
+            z * degree_6(z, LOG)
+        },
+    );
+    let sin = map(
+        t,
+        #[inline(always)]
+        |t| {
+            let z = t * t;
+            t + t * z * degree_5(z, SIN)
+        },
+    );
     // -2 ln u = -2 e ln 2 - 2 (f - s (f - z LOG(z)))
-    let r = (e * (-2.0 * LN_2) + 2.0 * (s * (f - z * degree_6(z, LOG)) - f)).sqrt();
-
-    let t = ((b & 0x1FFF_FFFF_FFFF_FFFF) as f64 + 0.5) * (FRAC_PI_4 * 8.0 / TWO_64);
-    let z = t * t;
-    let sin = t + t * z * degree_5(z, SIN);
-    let cos = 1.0 + z * degree_6(z, COS);
-    let swap = b & 0x2000_0000_0000_0000 != 0;
-    let x = r * if swap { sin } else { cos };
-    let y = r * if swap { cos } else { sin };
-    [
-        f64::from_bits(x.to_bits() ^ (b & 0x8000_0000_0000_0000)),
-        f64::from_bits(y.to_bits() ^ (b << 1 & 0x8000_0000_0000_0000)),
-    ]
+    let sp = zip(
+        s,
+        p,
+        #[inline(always)]
+        |s, p| [s, p],
+    );
+    let r = zip(
+        fe,
+        sp,
+        #[inline(always)]
+        |[f, e], [s, p]| e * (-2.0 * LN_2) + 2.0 * (s * (f - p) - f),
+    );
+    let r = map(
+        r,
+        #[inline(always)]
+        |r| r.sqrt(),
+    );
+    let cos = map(
+        t,
+        #[inline(always)]
+        |t| {
+            let z = t * t;
+            1.0 + z * degree_6(z, COS)
+        },
+    );
+    let sc = zip(
+        sin,
+        cos,
+        #[inline(always)]
+        |s, p| [s, p],
+    );
+    let xy = zip(
+        w,
+        sc,
+        #[inline(always)]
+        |[_, b], [sin, cos]| {
+            let swap = b & 0x2000_0000_0000_0000 != 0;
+            [if swap { sin } else { cos }, if swap { cos } else { sin }]
+        },
+    );
+    let xy = zip(
+        xy,
+        r,
+        #[inline(always)]
+        |[x, y], r| [r * x, r * y],
+    );
+    zip(
+        xy,
+        w,
+        #[inline(always)]
+        |[x, y], [_, b]| {
+            [
+                f64::from_bits(x.to_bits() ^ (b & 0x8000_0000_0000_0000)),
+                f64::from_bits(y.to_bits() ^ (b << 1 & 0x8000_0000_0000_0000)),
+            ]
+        },
+    )
 }
+
+const TWO_64: f64 = 18_446_744_073_709_551_616.0;
 
 /// $`\sum_{i<8} c_i x^i`$ by Estrin's scheme, in which the sums of neighbours do not wait for each other.
 #[inline(always)]
@@ -225,7 +369,7 @@ fn degree_2<F: Real>(x: F, c: [F; 3]) -> F {
 mod tests {
     use std::f64::consts::FRAC_PI_4;
 
-    use super::super::philox::{RoundKeys, block};
+    use super::super::philox::{RoundKeys, blocks};
     use super::{Law, Normal32, Normal64, Uniform32, Uniform64, join};
 
     /// Random words, with every pair of extreme and boundary words first.
@@ -245,7 +389,7 @@ mod tests {
         let edges =
             (0..10_000).map(|i| [EDGES[i % 10], EDGES[i / 10 % 10], EDGES[i / 100 % 10], EDGES[i / 1000]]);
         let keys = RoundKeys::new(1);
-        edges.chain((0..200_000).map(move |i| block([i, 0, 0, 0], &keys)))
+        edges.chain((0..200_000).flat_map(move |i| blocks([[i, 0, 0, 0]], &keys)))
     }
 
     /// Box-Muller as documented, with the functions of the standard library: the radius from `a` of `scale` = 2^bits or
@@ -269,14 +413,14 @@ mod tests {
                 let (a, b) = (w[z], w[z + 1]);
                 let t = (f64::from(b & 0x1FFF_FFFF) + 0.5) * (FRAC_PI_4 / 536_870_912.0);
                 let exact = reference(f64::from(a), f64::from(!a), 2_f64.powi(32), t, b >> 29);
-                for (found, exact) in Normal32::values(w)[z..].iter().zip(exact) {
+                for (found, exact) in Normal32::values([w])[0][z..].iter().zip(exact) {
                     worst_32 = worst_32.max((f64::from(*found) / exact - 1.0).abs());
                 }
             }
             let (a, b) = (join(w[0], w[1]), join(w[2], w[3]));
             let t = ((b & 0x1FFF_FFFF_FFFF_FFFF) as f64 + 0.5) * (FRAC_PI_4 / 2_f64.powi(61));
             let exact = reference(a as f64, !a as f64, 2_f64.powi(64), t, (b >> 61) as u32);
-            for (found, exact) in Normal64::values(w).into_iter().zip(exact) {
+            for (found, exact) in Normal64::values([w])[0].into_iter().zip(exact) {
                 worst_64 = worst_64.max((found / exact - 1.0).abs());
             }
         }
@@ -286,25 +430,25 @@ mod tests {
 
     #[test]
     fn tails_end_where_documented() {
-        let longest = f64::from(Normal32::values([0, 0, 0, 0])[0]);
+        let longest = f64::from(Normal32::values([[0, 0, 0, 0]])[0][0]);
         assert!((longest - (66.0 * 2_f64.ln()).sqrt()).abs() < 1e-6 && longest < 6.77);
-        let longest = Normal64::values([0, 0, 0, 0])[0];
+        let longest = Normal64::values([[0, 0, 0, 0]])[0][0];
         assert!((longest - (130.0 * 2_f64.ln()).sqrt()).abs() < 1e-14 && longest < 9.50);
         // The smallest radii: 2^-16 and 2^-32.
-        let shortest = f64::from(Normal32::values([u32::MAX, 0, 0, 0])[0]);
+        let shortest = f64::from(Normal32::values([[u32::MAX, 0, 0, 0]])[0][0]);
         assert!((shortest * 65_536.0 - 1.0).abs() < 1e-6);
-        let shortest = Normal64::values([u32::MAX, u32::MAX, 0, 0])[0];
+        let shortest = Normal64::values([[u32::MAX, u32::MAX, 0, 0]])[0][0];
         assert!((shortest * 4_294_967_296.0 - 1.0).abs() < 1e-14);
     }
 
     #[test]
     fn uniforms_are_odd_multiples_in_the_open_interval() {
         for w in words() {
-            for (u, word) in Uniform32::values(w).into_iter().zip(w) {
+            for (u, word) in Uniform32::values([w])[0].into_iter().zip(w) {
                 assert_eq!(f64::from(u) * 16_777_216.0, f64::from((word >> 9) * 2 + 1));
                 assert!(0.0 < u && u < 1.0);
             }
-            for (u, word) in Uniform64::values(w).into_iter().zip([join(w[0], w[1]), join(w[2], w[3])]) {
+            for (u, word) in Uniform64::values([w])[0].into_iter().zip([join(w[0], w[1]), join(w[2], w[3])]) {
                 assert_eq!(u * 9_007_199_254_740_992.0, ((word >> 12) * 2 + 1) as f64);
                 assert!(0.0 < u && u < 1.0);
             }

@@ -23,22 +23,35 @@ impl RoundKeys {
     }
 }
 
-/// The 128 bits of one counter: Philox4x32-10 of Salmon, Moraes, Dror and Shaw (2011), "Parallel random numbers:
+/// The 128 bits of W counters, whose rounds take turns: Philox4x32-10 of Salmon, Moraes, Dror and Shaw (2011), "Parallel random numbers:
 /// as easy as 1, 2, 3", section 3.3.
 ///
 /// Each word is kept in a 64-bit lane, whose upper half is ignored by the next product; so a vector product
 /// yields both halves at once and nothing is shuffled.
 #[inline(always)]
-pub(super) fn block(counter: [u32; 4], keys: &RoundKeys) -> [u32; 4] {
-    let mut c = counter.map(u64::from);
-    for k in &keys.0 {
-        let p = [(c[0] & LOW) * MULTIPLIERS[0], (c[2] & LOW) * MULTIPLIERS[1]];
-        c = [(p[1] >> 32) ^ c[1] ^ k[0], p[1], (p[0] >> 32) ^ c[3] ^ k[1], p[0]];
+pub(super) fn blocks<const W: usize>(counters: [[u32; 4]; W], keys: &RoundKeys) -> [[u32; 4]; W] {
+    let mut c = [[0; 4]; W];
+    for (c, counter) in c.iter_mut().zip(&counters) {
+        for (c, &word) in c.iter_mut().zip(counter) {
+            *c = u64::from(word);
+        }
     }
-    c.map(|word| word as u32)
+    for k in &keys.0 {
+        for c in &mut c {
+            let p = [(c[0] & LOW) * MULTIPLIERS[0], (c[2] & LOW) * MULTIPLIERS[1]];
+            *c = [(p[1] >> 32) ^ c[1] ^ k[0], p[1], (p[0] >> 32) ^ c[3] ^ k[1], p[0]];
+        }
+    }
+    let mut words = [[0; 4]; W];
+    for (words, c) in words.iter_mut().zip(&c) {
+        for (word, &c) in words.iter_mut().zip(c) {
+            *word = c as u32;
+        }
+    }
+    words
 }
 
-/// [`block`] under a key that is not shared with other lanes.
+/// One of the [`blocks`], under a key that is not shared with other lanes.
 #[inline(always)]
 pub(super) fn block_of(counter: [u32; 4], key: u64) -> [u32; 4] {
     // What the additions carry into the upper halves is ignored like the rest of these.
@@ -67,7 +80,7 @@ pub(super) const fn mix(key: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{RoundKeys, block, block_of, mix};
+    use super::{RoundKeys, block_of, blocks, mix};
 
     /// The vectors published with Random123 (file `kat_vectors`, lines `philox4x32 10`).
     #[test]
@@ -82,7 +95,7 @@ mod tests {
             ),
         ];
         for (counter, key, words) in answers {
-            assert_eq!(block(counter, &RoundKeys::new(key)), words);
+            assert_eq!(blocks([counter], &RoundKeys::new(key)), [words]);
             assert_eq!(block_of(counter, key), words);
         }
     }

@@ -1,7 +1,7 @@
 //! A sequential generator per row.
 
 use super::laws::{Law, Normal64, join, uniform_64};
-use super::philox::{RoundKeys, block};
+use super::philox::{RoundKeys, blocks};
 
 /// Counters computed at a time: the rounds of one wait for each other, several overlap.
 const BLOCKS: u64 = 4;
@@ -69,7 +69,7 @@ impl RowStream {
             return z;
         }
         let (a, b) = (self.next_u64(), self.next_u64());
-        let [first, second] = Normal64::values([a as u32, (a >> 32) as u32, b as u32, (b >> 32) as u32]);
+        let [[first, second]] = Normal64::values([[a as u32, (a >> 32) as u32, b as u32, (b >> 32) as u32]]);
         self.spare = Some(second);
         first
     }
@@ -79,7 +79,7 @@ impl RowStream {
         let keys = RoundKeys::new(self.key);
         for (counter, pair) in (self.counter..).zip(self.words.as_chunks_mut::<2>().0) {
             let row = [self.row as u32, (self.row >> 32) as u32];
-            let w = block([counter as u32, (counter >> 32) as u32, row[0], row[1]], &keys);
+            let [w] = blocks([[counter as u32, (counter >> 32) as u32, row[0], row[1]]], &keys);
             *pair = [join(w[0], w[1]), join(w[2], w[3])];
         }
         self.counter += BLOCKS;

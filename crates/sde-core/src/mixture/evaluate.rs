@@ -79,6 +79,8 @@ pub(super) struct Work<F> {
     readout: Vec<F>,
     /// Offset, slope and bend of each component's logits.
     terms: Vec<[f64; 3]>,
+    /// κ and ρ − α κ of each component.
+    readout_terms: Vec<[F; 2]>,
     active: Vec<usize>,
     compact: Vec<F>,
     back: Vec<F>,
@@ -186,24 +188,23 @@ impl<F: Real> Tables<F> {
         let (d, k) = (self.dim, self.components.len());
         let n = x.len() / d;
         // log N_i = offset_i + slope_i (x·m_i) + bend_i |x|² + what the directions add.
-        let (mut terms, mut last) = (std::mem::take(&mut work.terms), (f64::NAN, f64::NAN));
+        let mut terms = std::mem::take(&mut work.terms);
         terms.clear();
+        // Floors are often equal, and a logarithm and two divisions for each would show.
+        let mut last = (f64::NAN, [f64::NAN; 3]);
         for component in &self.components {
             let floor = component.floor_if_used();
             let lambda = at.eigenvalue(floor.unwrap_or(component.variances.first().map_or(0.0, |&c| c)));
             let smallest = component.variances.iter().fold(lambda, |m, &c| m.min(at.eigenvalue(c)));
             Error::domain(smallest > 0.0, "sigma", at.sigma, "noise where a component has no density")?;
+            if lambda != last.0 {
+                last = (lambda, [lambda.ln(), at.alpha / lambda, -0.5 / lambda]);
+            }
+            let [ln_lambda, slope, bend] = last.1;
+            let (slope, bend) = if floor.is_some() { (slope, bend) } else { (0.0, 0.0) };
             let in_directions: f64 = component.variances.iter().map(|&c| at.eigenvalue(c).ln()).sum();
             let others = (d - component.variances.len()) as f64;
-            // Floors are often equal, and a logarithm for each would show.
-            if others > 0.0 && lambda != last.0 {
-                last = (lambda, lambda.ln());
-            }
-            let log_det = in_directions + if others > 0.0 { others * last.1 } else { 0.0 };
-            let (slope, bend) = match floor {
-                Some(_) => (at.alpha / lambda, -0.5 / lambda),
-                None => (0.0, 0.0),
-            };
+            let log_det = in_directions + if others > 0.0 { others * ln_lambda } else { 0.0 };
             let offset = component.ln_weight - 0.5 * log_det - 0.5 * at.alpha * slope * component.mean_norm2;
             terms.push([offset, slope, bend]);
         }
@@ -211,7 +212,6 @@ impl<F: Real> Tables<F> {
         // |x|² is the same for all components, and drops out, if their bends are equal.
         let with_norms = with_density || terms.iter().any(|t| t[2] != terms[0][2]);
         work.weights.resize(n * k, F::zero());
-        work.norms.clear();
         work.norms.resize(n, F::zero());
         self.means_t.left_multiply_to_columns(x, &mut work.weights);
         let (weights, norms) = (&mut work.weights, &mut work.norms);
@@ -225,6 +225,10 @@ impl<F: Real> Tables<F> {
                 }
                 for (logits, term) in weights.chunks_exact_mut(n).zip(&terms) {
                     let term = [F::of(term[0] - base), F::of(term[1]), F::of(term[2])];
+                    if !with_norms {
+                        logits.iter_mut().for_each(|logit| *logit = term[0] + *logit * term[1]);
+                        continue;
+                    }
                     for (logit, &norm) in logits.iter_mut().zip(norms.iter()) {
                         *logit = term[0] + *logit * term[1] + norm * term[2];
                     }
@@ -286,14 +290,12 @@ impl<F: Real> Tables<F> {
     pub(super) fn read(&self, at: AtLevel, what: Readout, x: &[F], work: &mut Work<F>, out: &mut [F]) {
         let d = self.dim;
         let n = x.len() / d;
-        let terms: Vec<[F; 2]> = self
-            .components
-            .iter()
-            .map(|c| {
-                let (kappa, rho) = c.readout(at, what);
-                [F::of(kappa), F::of(rho - at.alpha * kappa)]
-            })
-            .collect();
+        let mut terms = std::mem::take(&mut work.readout_terms);
+        terms.clear();
+        terms.extend(self.components.iter().map(|c| {
+            let (kappa, rho) = c.readout(at, what);
+            [F::of(kappa), F::of(rho - at.alpha * kappa)]
+        }));
         // out_r = scale_r Σ_i w_ri t_i m_i + κ_r x_r. Equal factors t of all components wait for the scale.
         let shared = terms.iter().all(|term| *term == terms[0]);
         let Work { weights, scales, norms: kappas, sums: factors, readout, .. } = work;
@@ -324,6 +326,7 @@ impl<F: Real> Tables<F> {
             );
             self.means.left_multiply_transposed_affine(readout, scales, kappas, x, out);
         }
+        work.readout_terms = terms;
         for (i, component) in self.components.iter().enumerate() {
             if component.variances.is_empty() {
                 continue;
