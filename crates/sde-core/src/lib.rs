@@ -14,6 +14,11 @@
 //! starts and what it keeps of its path are [`Start`] and [`Keep`] of [`Sampler::run`]; [`noised`] takes data to any
 //! time of a process, to be edited from there.
 //!
+//! General equations `dX = f dt + g dW` are [`Sde`]s, in either [`Reading`]: solved by the methods of [`integrator`] with
+//! fixed steps ([`Solver`]) or steps of each row's own on one Brownian path ([`AdaptiveSolver`]), with jumps
+//! ([`JumpDiffusion`]), back in time ([`ReverseTime`]), exactly where the transitions are known ([`ExactTransition`]);
+//! weighed against another drift ([`ChangeOfDrift`]), and averaged cheaply ([`multilevel`]).
+//!
 //! Ordinary differential equations are in [`ode`]: fixed and adaptive solvers (explicit and for stiff problems), events,
 //! and the probability flow of a model, which encodes and decodes; `ln p(x)` along it is in [`likelihood`].
 //!

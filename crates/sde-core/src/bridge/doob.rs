@@ -90,6 +90,10 @@ impl<F: Real, E: Sde<F>, V: VectorField<F>> Sde<F> for DoobTransform<E, V> {
         self.sde.noise_class()
     }
 
+    fn backward(&self) -> bool {
+        self.sde.backward()
+    }
+
     fn drift_into(
         &self,
         batch: &Batch<'_, F>,
