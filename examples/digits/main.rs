@@ -7,7 +7,7 @@
 mod figures;
 mod report;
 mod samples;
-#[path = "../shared/mod.rs"]
+#[path = "../common/mod.rs"]
 mod shared;
 
 use std::fs;

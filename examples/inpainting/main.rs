@@ -10,7 +10,7 @@
 
 mod figure;
 mod report;
-#[path = "../shared/mod.rs"]
+#[path = "../common/mod.rs"]
 mod shared;
 
 use std::fs;

@@ -15,7 +15,7 @@
 mod figure;
 mod methods;
 mod report;
-#[path = "../shared/mod.rs"]
+#[path = "../common/mod.rs"]
 #[expect(dead_code, reason = "the helpers for digits are not used here")]
 mod shared;
 
