@@ -121,26 +121,22 @@ impl<E, K, I, J> JumpDiffusion<E, K, I, J> {
         let (streams, extra) = (noise.fork("jumps"), noise.fork("extra"));
         let jumps: Vec<AtomicU64> = (0..course.count()).map(|_| AtomicU64::new(0)).collect();
         let steps = AtomicU64::new(0);
-        let (times, states) = course.run(
-            control,
-            |_, _| (),
-            |rows, x, scratch, seen| {
-                let clocks = rows.iter().map(|&row| Clock::new(streams.row_stream(row), self.bound));
-                let mut clocks: Vec<Clock> = clocks.collect();
-                let mut w = Array2::zeros((rows.len(), self.sde.noise_dim()));
-                for (index, &length) in lengths.iter().enumerate() {
-                    brownian.increments_into(rows, Node::whole(index as u64), &mut w);
-                    Cut { of: self, index, length, extra }.all_rows(rows, &mut clocks, &w, x, scratch)?;
-                    seen(index + 1, x)?;
-                }
-                for (&row, clock) in rows.iter().zip(&clocks) {
-                    jumps[(row - course.rows.start) as usize].store(clock.jumps, Ordering::Relaxed);
-                }
-                let cuts: u64 = clocks.iter().map(|clock| clock.candidates).sum();
-                steps.fetch_add(cuts + (rows.len() * lengths.len()) as u64, Ordering::Relaxed);
-                Ok(())
-            },
-        )?;
+        let (times, states) = course.run(control, None, |rows, x, scratch, seen| {
+            let clocks = rows.iter().map(|&row| Clock::new(streams.row_stream(row), self.bound));
+            let mut clocks: Vec<Clock> = clocks.collect();
+            let mut w = Array2::zeros((rows.len(), self.sde.noise_dim()));
+            for (index, &length) in lengths.iter().enumerate() {
+                brownian.increments_into(rows, Node::whole(index as u64), &mut w);
+                Cut { of: self, index, length, extra }.all_rows(rows, &mut clocks, &w, x, scratch)?;
+                seen(index + 1, x)?;
+            }
+            for (&row, clock) in rows.iter().zip(&clocks) {
+                jumps[(row - course.rows.start) as usize].store(clock.jumps, Ordering::Relaxed);
+            }
+            let cuts: u64 = clocks.iter().map(|clock| clock.candidates).sum();
+            steps.fetch_add(cuts + (rows.len() * lengths.len()) as u64, Ordering::Relaxed);
+            Ok(())
+        })?;
         let accepted = steps.into_inner();
         let statistics =
             Statistics { calls: accepted * self.integrator.calls() as u64, accepted, rejected: 0 };

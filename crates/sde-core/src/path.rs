@@ -218,7 +218,7 @@ impl<E, G> ChangeOfDrift<E, G> {
         let n = rows.len();
         let mut state = vec![F::zero(); n * d];
         let mut x = ArrayViewMut2::from_shape((n, d), &mut state).expect("sized above");
-        start.write(&rows, first_row, self.grid.first(), &mut x, |_| ())?;
+        start.write(&rows, first_row, self.grid.first(), &mut x, None)?;
         let [mut drift, mut gap, mut moved] = [(); 3].map(|()| Array2::<F>::zeros((n, d)));
         let [mut w, mut theta] = [(); 2].map(|()| Array2::<F>::zeros((n, m)));
         let (mut ln_weights, mut energies) = (vec![0.0; n], vec![0.0; n]);

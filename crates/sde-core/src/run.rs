@@ -38,32 +38,32 @@ impl<F: Real> Start<'_, F> {
     }
 
     /// Writes the states of `rows` at `time` over `x`, where `first` is the first row asked for. Rows that were not
-    /// asked for are in the prior.
+    /// asked for are in the prior or, if the process has none, where the nearest row that was asked for is: never what
+    /// the buffer held before.
     pub(crate) fn write(
         &self,
         rows: &[u64],
         first: u64,
         time: Time,
         x: &mut ArrayRef2<F>,
-        prior: impl FnOnce(&mut ArrayRef2<F>),
+        prior: Option<&Prior<'_, F>>,
     ) -> Result<(), Error> {
-        match self {
-            Start::Prior => {
-                prior(x);
+        match (self, prior) {
+            (Start::Prior, Some(prior)) => {
+                prior(rows, x);
                 return Ok(());
             }
-            Start::Point(point) => x.rows_mut().into_iter().for_each(|mut x| x.assign(&aview1(point))),
-            Start::Rows(given) => {
-                let index = |row: u64| {
-                    let index = usize::try_from(row.checked_sub(first)?).ok()?;
-                    (index < given.nrows()).then_some(index)
-                };
-                if rows.iter().any(|&row| index(row).is_none()) {
-                    prior(x);
+            (Start::Prior, None) => unreachable!("refused by `check_given`"),
+            (Start::Point(point), _) => x.rows_mut().into_iter().for_each(|mut x| x.assign(&aview1(point))),
+            (Start::Rows(given), _) => {
+                let last = first + given.nrows() as u64 - 1;
+                let asked = first..=last;
+                if let Some(prior) = prior.filter(|_| rows.iter().any(|row| !asked.contains(row))) {
+                    prior(rows, x);
                 }
                 for (mut x, &row) in x.rows_mut().into_iter().zip(rows) {
-                    if let Some(index) = index(row) {
-                        x.assign(&given.row(index));
+                    if prior.is_none() || asked.contains(&row) {
+                        x.assign(&given.row((row.clamp(first, last) - first) as usize));
                     }
                 }
             }
@@ -71,6 +71,9 @@ impl<F: Real> Start<'_, F> {
         check_finite("the start", rows, 0, time.t, x.view())
     }
 }
+
+/// Writes draws of the prior of the rows over their states.
+pub(crate) type Prior<'p, F> = dyn Fn(&[u64], &mut ArrayRef2<F>) + Sync + 'p;
 
 /// A function `(node, time, row, out)` of the state at a node.
 pub type StateMap<'a, F> = dyn Fn(usize, Time, &[F], &mut [F]) + Sync + 'a;
@@ -212,7 +215,7 @@ impl<F: Real> GridRun<'_, F> {
     pub(crate) fn run(
         &self,
         control: Control<'_>,
-        prior: impl Fn(&[u64], &mut ArrayRef2<F>) + Sync,
+        prior: Option<&Prior<'_, F>>,
         walk: impl Fn(&[u64], &mut ArrayRef2<F>, &mut Scratch, &mut Seen<'_, F>) -> Result<(), Error> + Sync,
     ) -> Result<(Vec<Time>, Array3<F>), Error> {
         let (n, steps) = (self.count(), self.grid.steps());
@@ -241,7 +244,7 @@ impl<F: Real> GridRun<'_, F> {
                         next += 1;
                     }
                 };
-                self.start.write(&rows, self.rows.start, self.grid.first(), &mut x, |x| prior(&rows, x))?;
+                self.start.write(&rows, self.rows.start, self.grid.first(), &mut x, prior)?;
                 keep(0, &x);
                 walk(&rows, &mut x, scratch, &mut |node, x| {
                     if checked || node == steps {

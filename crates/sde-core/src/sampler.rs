@@ -178,7 +178,7 @@ impl<V, S: LinearProcess, K> Sampler<Model<V, S>, K> {
                 x.mapv_inplace(|z| std * z);
             }
         };
-        let (times, states) = course.run(control, fill, |rows, x, scratch, seen| {
+        let (times, states) = course.run(control, Some(&fill), |rows, x, scratch, seen| {
             let mut history = History::default();
             for (index, (from, to)) in self.grid.pairs().enumerate() {
                 let step = Step { rows, index: index as u64, from, to, noise: path };

@@ -1,7 +1,9 @@
 //! The solver: what it refuses, what it keeps, where its rows come from, and what it does with hard equations.
 
 use numeric::ndarray::{Array2, Array3, ArrayRef2, array, s};
-use numeric::{Batching, Control, Error, LogDensity, Noise, TimeGrid, from_fn, from_row_fn, with_batching};
+use numeric::{
+    Batch, Batching, Control, Error, LogDensity, Noise, TimeGrid, from_fn, from_row_fn, with_batching,
+};
 use sde_core::integrator::{
     Baoab, EulerHeun, EulerMaruyama, Heun, ImplicitEuler, LevyMilstein, Midpoint, Milstein, PlatenWeak2,
     Sra1, Sri1W1, TamedEuler,
@@ -509,4 +511,30 @@ fn classes_agree_where_they_meet() {
     let gap = run(&additive, &Sra1) - run(&diagonal, &Sri1W1);
     assert!(gap.iter().all(|gap| gap.abs() < 2e-3), "{gap}");
     assert_eq!(Sde::<f64>::noise_class(&Heisenberg), NoiseClass::General);
+}
+
+/// A field that looks at its whole block, as a network may: rows that only complete a block start where the nearest row
+/// does, and not in what a buffer held before. By hand for x' = mean of the block.
+#[test]
+fn rows_that_complete_a_block_start_beside_the_others() {
+    let drift = from_fn(1, |batch: &Batch<'_, f64>, out: &mut ArrayRef2<f64>| {
+        out.fill(batch.x().mean().expect("not empty"));
+        Ok(())
+    });
+    let field = with_batching(drift, Batching { rows: 8, rowwise: false, serial: true }).expect("valid");
+    let sde = Additive::new(field, &array![[0.0]]).expect("valid");
+    let grid = TimeGrid::uniform(0.0, 1.0, 2).expect("a grid");
+    let solver = Solver::new(sde, EulerMaruyama, grid).expect("valid");
+    let starts = Array2::from_shape_fn((26, 1), |(i, _)| (i * i) as f64);
+    let run = solver.run(Start::Rows(&starts), Keep::Last, 3..29, Noise::new(1), Control::default());
+    let states = run.expect("finite").states;
+    for block in 0..4_usize {
+        let start = |row: usize| starts[(row.clamp(3, 28) - 3, 0)];
+        let mean = (8 * block..8 * block + 8).map(start).sum::<f64>() / 8.0;
+        for row in (8 * block).max(3)..(8 * block + 8).min(29) {
+            // Two steps of ½: the mean itself grows by half of it in each.
+            let exact = start(row) + 0.5 * mean + 0.5 * 1.5 * mean;
+            assert!((states[(row - 3, 0, 0)] - exact).abs() < 1e-10 * (1.0 + exact), "row {row}");
+        }
+    }
 }

@@ -163,17 +163,13 @@ impl<P: LinearProcess> LinearBridge<P> {
             self.kernel(from, to)?;
         }
         let path = noise.fork("path");
-        let (times, states) = course.run(
-            control,
-            |_, _| (),
-            |rows, x, scratch, seen| {
-                for (k, step) in grid.pairs().enumerate() {
-                    self.step_into(rows, k as u64, step, path, x, scratch)?;
-                    seen(k + 1, x)?;
-                }
-                Ok(())
-            },
-        )?;
+        let (times, states) = course.run(control, None, |rows, x, scratch, seen| {
+            for (k, step) in grid.pairs().enumerate() {
+                self.step_into(rows, k as u64, step, path, x, scratch)?;
+                seen(k + 1, x)?;
+            }
+            Ok(())
+        })?;
         let accepted = (course.count() * grid.steps()) as u64;
         Ok(Trajectory { times, states, statistics: Statistics { calls: accepted, accepted, rejected: 0 } })
     }

@@ -138,21 +138,17 @@ impl<F: Real, E: Sde<F>, K: Integrator<F>> AdaptiveSolver<F, E, K> {
         start.check_given(self.integrator.name(), course.count(), dim)?;
         let noises = (Brownian::with_area(noise.fork("path"), &self.lengths)?, noise.fork("extra"));
         let counts = [const { AtomicU64::new(0) }; 2];
-        let (times, states) = course.run(
-            control,
-            |_, _| (),
-            |rows, x, scratch, seen| {
-                let mut block = Block::new(self, rows, noises, x);
-                for cell in 0..self.grid.steps() {
-                    block.walk(cell, scratch)?;
-                    seen(cell + 1, block.x)?;
-                }
-                for (count, of_block) in counts.iter().zip([block.accepted, block.rejected]) {
-                    count.fetch_add(of_block, Ordering::Relaxed);
-                }
-                Ok(())
-            },
-        )?;
+        let (times, states) = course.run(control, None, |rows, x, scratch, seen| {
+            let mut block = Block::new(self, rows, noises, x);
+            for cell in 0..self.grid.steps() {
+                block.walk(cell, scratch)?;
+                seen(cell + 1, block.x)?;
+            }
+            for (count, of_block) in counts.iter().zip([block.accepted, block.rejected]) {
+                count.fetch_add(of_block, Ordering::Relaxed);
+            }
+            Ok(())
+        })?;
         let [accepted, rejected] = counts.map(AtomicU64::into_inner);
         let calls = 3 * self.integrator.calls() as u64 * (accepted + rejected);
         Ok(Trajectory { times, states, statistics: Statistics { calls, accepted, rejected } })

@@ -184,37 +184,33 @@ impl Course<'_> {
             Needs::Increment => Brownian::new(path, self.cells)?,
             Needs::Area | Needs::LevyAreas { .. } => Brownian::with_area(path, self.cells)?,
         };
-        let (times, states) = course.run(
-            control,
-            |_, _| (),
-            |rows, x, scratch, seen| {
-                let mut walk: Walk<F> = scratch.take();
-                walk.fit((rows.len(), m), self.refinement);
-                let mut levy = self.room_for_levy(rows.len());
-                for (k, (from, to)) in self.grid.pairs().enumerate() {
-                    let index = k as u64;
-                    let (node, [w, h]) = walk.advance(&brownian, rows, index);
-                    if let (Needs::LevyAreas { depth }, Some(levy)) = (self.needs, &mut levy) {
-                        brownian.levy_areas_into(rows, node, depth, [w, h], levy, scratch);
-                    }
-                    let now = SdeStep {
-                        rows,
-                        from,
-                        to,
-                        length: brownian.length(node),
-                        w,
-                        area: brownian.has_areas().then_some(&**h),
-                        levy: levy.as_deref(),
-                        extra,
-                        index,
-                    };
-                    step(now, x, scratch)?;
-                    seen(k + 1, x)?;
+        let (times, states) = course.run(control, None, |rows, x, scratch, seen| {
+            let mut walk: Walk<F> = scratch.take();
+            walk.fit((rows.len(), m), self.refinement);
+            let mut levy = self.room_for_levy(rows.len());
+            for (k, (from, to)) in self.grid.pairs().enumerate() {
+                let index = k as u64;
+                let (node, [w, h]) = walk.advance(&brownian, rows, index);
+                if let (Needs::LevyAreas { depth }, Some(levy)) = (self.needs, &mut levy) {
+                    brownian.levy_areas_into(rows, node, depth, [w, h], levy, scratch);
                 }
-                scratch.put(walk);
-                Ok(())
-            },
-        )?;
+                let now = SdeStep {
+                    rows,
+                    from,
+                    to,
+                    length: brownian.length(node),
+                    w,
+                    area: brownian.has_areas().then_some(&**h),
+                    levy: levy.as_deref(),
+                    extra,
+                    index,
+                };
+                step(now, x, scratch)?;
+                seen(k + 1, x)?;
+            }
+            scratch.put(walk);
+            Ok(())
+        })?;
         let accepted = (course.count() * self.grid.steps()) as u64;
         let statistics = Statistics { calls: accepted * self.calls as u64, accepted, rejected: 0 };
         Ok(Trajectory { times, states, statistics })

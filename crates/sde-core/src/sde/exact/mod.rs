@@ -64,17 +64,13 @@ pub trait ExactTransition<F: Real>: Send + Sync {
         let course = GridRun { grid, start, keep, rows, dim, batching };
         start.check_given("ExactTransition", course.count(), dim)?;
         let path = noise.fork("path");
-        let (times, states) = course.run(
-            control,
-            |_, _| (),
-            |rows, x, _, seen| {
-                for k in 0..grid.steps() {
-                    self.advance(rows, k as u64, grid.length(k), path, x);
-                    seen(k + 1, x)?;
-                }
-                Ok(())
-            },
-        )?;
+        let (times, states) = course.run(control, None, |rows, x, _, seen| {
+            for k in 0..grid.steps() {
+                self.advance(rows, k as u64, grid.length(k), path, x);
+                seen(k + 1, x)?;
+            }
+            Ok(())
+        })?;
         let accepted = (course.count() * grid.steps()) as u64;
         Ok(Trajectory { times, states, statistics: Statistics { calls: accepted, accepted, rejected: 0 } })
     }
