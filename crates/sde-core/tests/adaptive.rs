@@ -138,6 +138,32 @@ fn without_rejections_it_is_the_fixed_run() {
     assert_eq!((adaptive.statistics.accepted, adaptive.statistics.rejected), (70 * 8, 0));
 }
 
+/// x' = −x from 1 over one step of length 1 by Euler: once 0, in two halves ¼. So the error is ¼ of an absolute tolerance,
+/// or of a relative one times the larger size, 1; in two coordinates of which one rests, less by √2.
+#[test]
+fn a_step_is_accepted_exactly_up_to_the_tolerance() {
+    let steps = |dim: usize, relative: f64, absolute: f64| {
+        let drift = from_row_fn(dim, |_, x, out: &mut [f64]| {
+            out.fill(0.0);
+            out[0] = -x[0];
+            Ok(())
+        });
+        let sde = Additive::new(drift, &Array2::zeros((dim, 1))).unwrap();
+        let size = Tolerance { relative, absolute };
+        let solver = AdaptiveSolver::new(sde, EulerMaruyama, grid(1.0, 1), size).unwrap();
+        let start = vec![1.0; dim];
+        let run =
+            solver.run(Start::Point(&start), Keep::Last, 0..1, Noise::new(1), Control::default()).unwrap();
+        (run.statistics.accepted, run.statistics.rejected)
+    };
+    assert_eq!(steps(1, 0.0, 0.25 * (1.0 + 1e-9)), (1, 0));
+    assert_eq!(steps(1, 0.0, 0.25 * (1.0 - 1e-9)), (2, 1));
+    assert_eq!(steps(1, 0.25, 1e-9), (1, 0));
+    assert_eq!(steps(1, 0.25 - 1e-7, 1e-9), (2, 1));
+    assert_eq!(steps(2, 0.0, 0.25 / 2_f64.sqrt() * (1.0 + 1e-9)), (1, 0));
+    assert_eq!(steps(2, 0.0, 0.25 / 2_f64.sqrt() * (1.0 - 1e-9)), (2, 1));
+}
+
 /// The same bits for any shard and any size of blocks.
 #[test]
 fn rows_do_not_see_each_other() {

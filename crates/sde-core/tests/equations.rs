@@ -304,9 +304,10 @@ fn gaussian_and_lognormal_transitions_have_their_laws() {
                 family.push(format!("OU, rate {rate}, grid {i}, coordinate {j}"), p_value);
             }
         }
-        let stock = GeometricBrownian::new(1, 0.1, 0.5).expect("valid");
-        let law = LogNormal::new(2.0_f64.ln() + (0.1 - 0.125) * 1.3, 0.5 * 1.3_f64.sqrt()).expect("a law");
-        let column = &draws(&stock, &[2.0], nodes, 10_000, Noise::new(seed(30 + i as u64)))[0];
+        // Noise and rows enough for a tenth of the correction ½σ² to show.
+        let stock = GeometricBrownian::new(1, 0.1, 1.0).expect("valid");
+        let law = LogNormal::new(2.0_f64.ln() + (0.1 - 0.5) * 1.3, 1.3_f64.sqrt()).expect("a law");
+        let column = &draws(&stock, &[2.0], nodes, 50_000, Noise::new(seed(30 + i as u64)))[0];
         family.push(
             format!("GBM, grid {i}"),
             kolmogorov_smirnov(column, |x| law.cdf(x)).expect("valid").p_value,
