@@ -263,8 +263,8 @@ pub struct Paths {
 /// ```
 ///
 /// # Errors
-/// [`Error::Domain`] for fewer than 2 paths or a grid that is not one of the process; the model's and the step's own.
-/// The inner result is [`NoTheorem`] for methods without one.
+/// [`Error::Domain`] for fewer than 2 paths, a grid that is not one of the process or one that ends at the data
+/// themselves (σ = 0); the model's and the step's own. The inner result is [`NoTheorem`] for methods without one.
 pub fn certify<S: VariancePreserving + Clone>(
     target: &Mixture,
     process: &S,
@@ -305,7 +305,8 @@ fn initialization(target: &Mixture, horizon: f64) -> Result<Term, Error> {
 /// discretization and score together.
 ///
 /// # Errors
-/// [`Error::Domain`] for fewer than 2 paths; the model's and the step's own.
+/// [`Error::Domain`] for fewer than 2 paths, or a grid that ends at the data themselves, where the last step is a point and
+/// its KL infinite; the model's and the step's own.
 pub fn chain_kl<S: VariancePreserving + Clone, M>(
     target: &Mixture,
     process: &S,
@@ -319,6 +320,13 @@ where
     M: Sync,
 {
     Error::domain(paths.count >= 2, "paths.count", paths.count as f64, "at least 2, for a standard error")?;
+    let noise_left = process.level(grid.last()).sigma;
+    Error::domain(
+        noise_left > 0.0,
+        "grid.last",
+        grid.last().t,
+        "a time with noise: at the data a step has no density",
+    )?;
     let batching = target.denoiser::<f64, S>(process.clone()).field.batching();
     let blocks = run_blocks(0..paths.count, batching, control, |rows, scratch| {
         let first = rows.start;

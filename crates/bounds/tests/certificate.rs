@@ -9,8 +9,8 @@ use numeric::{Model, Noise, Prediction, Time, TimeGrid, from_row_fn};
 use proptest::prelude::*;
 use sde_core::{
     Component, CosineVp, Covariance, Ddim, EulerMaruyama, ExponentialIntegrator, FrozenDenoiser, FrozenScore,
-    LocallyMomentMatched, Mixture, MixtureField, MomentMatched, Ou, ProbabilityFlowHeun, ReverseSde,
-    VariancePreserving, grid,
+    GaussianStep, LocallyMomentMatched, Mixture, MixtureField, MomentMatched, Ou, ProbabilityFlowHeun,
+    ReverseSde, VariancePreserving, grid,
 };
 use verify::seed;
 
@@ -211,6 +211,13 @@ fn what_has_no_theorem_says_why_and_bad_input_is_refused() {
     let one = Paths { count: 1, ..paths };
     assert!(certify(&target, &Ou, &FrozenDenoiser, &grid, one, Default::default()).is_err());
     assert!(certify(&target, &Ou, &FrozenDenoiser, &grid.reversed(), paths, Default::default()).is_err());
+    // At the data the last step is a point: no density, and no number.
+    let to_data = TimeGrid::from_times(vec![3.0, 1.0, 0.0]).expect("valid");
+    for method in [&FrozenDenoiser as &dyn GaussianStep<f64, _>, &LocallyMomentMatched] {
+        let model = target.denoiser::<f64, _>(Ou);
+        let refused = chain_kl(&target, &Ou, &model, method, &to_data, paths, Default::default());
+        assert!(matches!(refused, Err(Error::Domain { parameter: "grid.last", .. })));
+    }
     let certificate = certified(&target, &Ou, &FrozenDenoiser, &grid, 10, 1);
     assert!(certificate.upper(1.0).is_err() && certificate.upper(f64::NAN).is_err());
     assert!(certificate.upper(0.999).expect("a level") > certificate.nats());

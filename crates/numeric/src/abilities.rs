@@ -74,6 +74,26 @@ pub trait LogDensity: Send + Sync {
     }
 }
 
+macro_rules! forward_ln_density {
+    ($($ty:ty),*) => {$(
+        impl<D: LogDensity + ?Sized> LogDensity for $ty {
+            fn dim(&self) -> usize {
+                (**self).dim()
+            }
+            fn ln_density_into(&self, x: &ArrayRef2<f64>, out: &mut [f64]) -> Result<(), Error> {
+                (**self).ln_density_into(x, out)
+            }
+            fn gradient_into(&self, x: &ArrayRef2<f64>, out: &mut ArrayRef2<f64>) -> Result<(), Error> {
+                (**self).gradient_into(x, out)
+            }
+            fn batching(&self) -> Batching {
+                (**self).batching()
+            }
+        }
+    )*};
+}
+forward_ln_density!(&D, Box<D>, std::sync::Arc<D>);
+
 /// Jacobian products and divergence of any field by central finite differences.
 ///
 /// ```math

@@ -186,6 +186,14 @@ macro_rules! products {
     ($float:ty, $exp:ident, $lanes:ident, $vectors:ident, $as_simd:ident, $as_mut_simd:ident, $splat:ident, $mul_add:ident, $add:ident, $mul:ident) => {
         impl Products for $float {
             fn product(product: &mut Product<'_, $float>) {
+                // Vectors of 64 bytes would be half empty, and take as long as two of 32 on many CPUs. The bits are the
+                // same: both fuse.
+                #[cfg(target_arch = "x86_64")]
+                if size_of::<$float>() * product.n <= 32
+                    && let Some(simd) = pulp::x86::V3::try_new()
+                {
+                    return Simd::vectorize(simd, product);
+                }
                 Arch::new().dispatch(product);
             }
 
@@ -217,6 +225,11 @@ macro_rules! products {
                 if S::REGISTER_COUNT >= 32 {
                     while row + 8 <= rows {
                         self.tiles::<S, 8, 2, T>(simd, row);
+                        row += 8;
+                    }
+                } else if self.n <= S::$lanes {
+                    while row + 8 <= rows {
+                        self.tile::<S, 8, 1, T>(simd, row, 0);
                         row += 8;
                     }
                 }

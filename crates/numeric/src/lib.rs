@@ -26,6 +26,7 @@
 pub use ndarray;
 
 mod abilities;
+mod elementary;
 mod error;
 pub mod estimate;
 mod exp;
@@ -42,6 +43,7 @@ mod time;
 mod vectorize;
 
 pub use abilities::{Divergence, FiniteDifference, JacobianProducts, LogDensity, PosteriorCovariance};
+pub use elementary::{ln_1p_in_place, tan_in_place};
 pub use error::Error;
 pub use estimate::Estimate;
 pub use exp::{exp_and_exp_m1, softmax_columns};

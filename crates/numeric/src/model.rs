@@ -73,6 +73,7 @@ pub enum Prediction {
 
 impl Prediction {
     /// Coefficients (a, b) of the prediction as `a x_0 + b ε`.
+    #[inline]
     fn in_terms_of_signal_and_noise(self, level: Level) -> (f64, f64) {
         let Level { alpha, sigma, d_alpha, d_sigma } = level;
         match self {
@@ -90,6 +91,7 @@ impl Prediction {
 
     /// The scale by which the field's input differs from `x`: 1 but for [`Edm`](Prediction::Edm).
     #[must_use]
+    #[inline]
     pub fn input_scale(self, level: Level) -> f64 {
         match self {
             Prediction::Edm { sigma_data } => 1.0 / (level.sigma.hypot(level.alpha * sigma_data)),
@@ -114,6 +116,7 @@ impl Prediction {
     /// assert!((a - 1.0 / 0.8).abs() < 1e-15 && (b - 0.36 / 0.8).abs() < 1e-15);
     /// # Ok::<(), numeric::Error>(())
     /// ```
+    #[inline]
     pub fn conversion(self, to: Prediction, level: Level) -> Result<(f64, f64), Error> {
         if self == to {
             return Ok((0.0, 1.0));

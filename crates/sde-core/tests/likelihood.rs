@@ -10,7 +10,10 @@ use sde_core::likelihood::{
     ln_density_change, ln_likelihood,
 };
 use sde_core::ode::{FixedStep, ProbabilityFlow, Tsit5, Variable};
-use sde_core::{Component, Covariance, LinearVp, Mixture, Ou, VariancePreserving};
+use sde_core::{
+    Component, CosineVp, Covariance, Edm, Flow, LinearProcess, LinearVp, Mixture, Ou, ScaledLinearVp, SubVp,
+    VariancePreserving, Ve,
+};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 use verify::{Family, kolmogorov_smirnov, seed};
 
@@ -79,8 +82,70 @@ fn densities_of_mixtures_to_a_millionth_of_a_nat() {
     }
 }
 
+/// From σ/α = 0.2 to 5, where the law is known, in both variables.
+fn check_process<S: LinearProcess + Copy + std::fmt::Debug>(process: S) {
+    let mixture = mixture(2);
+    let [early, late] = [0.2, 5.0].map(|ratio| process.time_at_ratio(ratio).unwrap());
+    let level = process.level(early);
+    let x = mixture.sample(0..20, level.alpha, level.sigma, Noise::new(seed(53))).unwrap();
+    let exact = mixture.ln_density(&x, level.alpha, level.sigma).unwrap();
+    let level = process.level(late);
+    let law = |z: &ArrayRef2<f64>| mixture.ln_density(z, level.alpha, level.sigma);
+    let model = mixture.denoiser::<f64, _>(process);
+    let method = Tsit5::new(1e-9, 1e-9).unwrap();
+    for variable in [Variable::Time, Variable::Angle] {
+        let flow = ProbabilityFlow::new(&model, variable);
+        let terminal = Terminal::Known(&law);
+        let found = ln_likelihood(
+            &flow,
+            &method,
+            &ExactTrace,
+            (early, late),
+            terminal,
+            &x,
+            0..20,
+            Control::default(),
+        );
+        let error = worst(&found.unwrap().ln_density, &exact);
+        println!("{process:?}, {variable:?}: {error:.1e} nats");
+        assert!(error < 1e-6, "{process:?}, {variable:?}: {error}");
+    }
+}
+
 #[test]
-fn other_processes_methods_and_numbers() {
+fn every_process_to_a_millionth_of_a_nat() {
+    check_process(Ou);
+    check_process(LinearVp::new(0.1, 20.0).unwrap());
+    check_process(ScaledLinearVp::new(0.5, 20.0).unwrap());
+    check_process(CosineVp::new(0.008).unwrap());
+    check_process(SubVp::new(0.1, 20.0).unwrap());
+    check_process(Ve::new(0.01, 50.0).unwrap());
+    check_process(Edm);
+    check_process(Flow);
+}
+
+#[test]
+fn the_prior_of_an_exploding_process_is_as_wide_as_its_noise() {
+    let (mixture, process) = (mixture(2), Ve::new(1e-3, 1e5).unwrap());
+    let x = mixture.sample(0..20, 1.0, 0.1, Noise::new(seed(54))).unwrap();
+    let exact = mixture.ln_density(&x, 1.0, 0.1).unwrap();
+    let [early, late] = [0.1, 1e5].map(|ratio| process.time_at_ratio(ratio).unwrap());
+    let model = mixture.denoiser::<f64, _>(process);
+    let flow = ProbabilityFlow::new(&model, Variable::Angle);
+    let method = Tsit5::new(1e-10, 1e-10).unwrap();
+    let run = |late| {
+        let terminal = Terminal::Prior;
+        ln_likelihood(&flow, &method, &ExactTrace, (early, late), terminal, &x, 0..20, Control::default())
+    };
+    // N(0, σ² I) in place of the law of x_0 + σ z: wrong by about x·E[x_0]/σ², with x of the size of σ.
+    let far = worst(&run(late).unwrap().ln_density, &exact);
+    let near = worst(&run(process.time_at_ratio(10.0).unwrap()).unwrap().ln_density, &exact);
+    println!("{far:.1e} at σ = 10⁵, {near:.1e} at σ = 10");
+    assert!(far < 1e-4 && near > 1e-2, "{far} {near}");
+}
+
+#[test]
+fn other_methods_and_numbers() {
     let mixture = mixture(2);
     let x = rows_at(&mixture, 0.05, 20);
     let (alpha, sigma) = scales(0.05);

@@ -479,3 +479,58 @@ fn noised_rows_have_the_law_of_the_kernel() {
     assert_eq!(go(&part, 80..120).expect("ok"), all.slice(s![30..70, ..]));
     assert!(matches!(go(&part, 80..121), Err(Error::Shape { parameter: "x", .. })));
 }
+
+#[test]
+fn the_ends_of_the_axis_come_back_from_the_angle() {
+    use sde_core::ode::{ProbabilityFlow, Variable};
+    for (process, last) in processes() {
+        let last = if last.is_finite() { last } else { 20.0 };
+        let process = &*process;
+        let model = numeric::Model::new((), numeric::Prediction::Denoised, process);
+        let flow = ProbabilityFlow::new(&model, Variable::Angle);
+        for share in [1.0, 1.0 - 1e-9, 0.7, 1e-3] {
+            let time = Time { t: 0.0, to_end: last }.between(Time { t: last, to_end: 0.0 }, share);
+            if process.level(time).alpha == 0.0 {
+                continue; // no ratio there
+            }
+            let angle = flow.at(time);
+            let back = flow.time(angle).expect("a time of the process");
+            let (a, b) = (process.level(time), process.level(back));
+            assert!(
+                (a.sigma / a.alpha / (b.sigma / b.alpha) - 1.0).abs() < 1e-12,
+                "{share} of {last}: {time:?} {back:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn times_of_many_ratios_are_those_of_each() {
+    for (process, last) in processes() {
+        let last = if last.is_finite() { last } else { 12.0 };
+        let ratios: Vec<f64> = (1..200)
+            .map(|k| {
+                process
+                    .level(Time { t: last * f64::from(k) / 200.0, to_end: last * f64::from(200 - k) / 200.0 })
+            })
+            .map(|level| level.sigma / level.alpha)
+            .collect();
+        let mut times = Vec::new();
+        process.times_at_ratios(&ratios, &mut times).expect("ratios of the process");
+        assert_eq!(times.len(), ratios.len());
+        for (&ratio, many) in ratios.iter().zip(&times) {
+            let one = process.time_at_ratio(ratio).expect("a ratio of the process");
+            assert!(
+                (many.t - one.t).abs() < 4e-15 * last && (many.t / one.t - 1.0).abs() < 1e-13,
+                "{many:?} {one:?}"
+            );
+        }
+        // Each by itself, to the bit.
+        let mut some = Vec::new();
+        process.times_at_ratios(&ratios[57..60], &mut some).expect("ratios of the process");
+        assert_eq!(some, times[57..60]);
+        for bad in [-1.0, f64::NAN, f64::INFINITY] {
+            assert!(process.times_at_ratios(&[ratios[5], bad], &mut times).is_err(), "{bad}");
+        }
+    }
+}

@@ -140,6 +140,25 @@ impl Noise {
         self.scaled_normals(rows, step, F::one(), out);
     }
 
+    /// `out[i, j] += scale · z`, with the z that [`normals_into`](Noise::normals_into) writes: the noise of a Gaussian
+    /// step without an array for it.
+    ///
+    /// ```
+    /// use numeric::{Noise, ndarray::array};
+    /// let (mut x, mut z) = (array![[1.0, 2.0], [3.0, 4.0]], array![[0.0; 2]; 2]);
+    /// Noise::new(3).normals_into(&[0, 5], 7, &mut z);
+    /// let moved = &x + 0.5 * &z;
+    /// Noise::new(3).add_normals(&[0, 5], 7, 0.5, &mut x);
+    /// assert_eq!(x, moved);
+    /// ```
+    ///
+    /// # Panics
+    /// As [`normals_into`](Noise::normals_into).
+    #[track_caller]
+    pub fn add_normals<F: Real>(&self, rows: &[u64], step: u64, scale: F, out: &mut ArrayRef2<F>) {
+        self.for_each_normal(rows, step, out, move |x, z| *x += scale * z);
+    }
+
     /// Uniforms on the open interval (0, 1): `out[i, j]` is the variate of row `rows[i]`, step `step`, coordinate `j`.
     ///
     /// They are equally likely odd multiples of $`2^{-24}`$ (`f32`) or $`2^{-53}`$ (`f64`), so both ends are excluded and $`1 - u`$

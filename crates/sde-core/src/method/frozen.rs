@@ -17,7 +17,7 @@ fn clock_gap(process: &impl VariancePreserving, step: Step<'_>) -> Result<f64, E
 /// The mean as (a, b) of `a x + b · prediction`, and the variance, of a step.
 type Rule<S> = fn(&S, Step<'_>) -> Result<((f64, f64), f64), Error>;
 
-/// What [`gaussian_step`](super::gaussian_step) does, with mean and noise added in one pass.
+/// What [`gaussian_step`](super::gaussian_step) does, with the mean written over x.
 fn frozen_step<F: Real, V: VectorField<F>, S: Schedule>(
     model: &Model<V, S>,
     what: Prediction,
@@ -26,7 +26,7 @@ fn frozen_step<F: Real, V: VectorField<F>, S: Schedule>(
     x: &mut ArrayRef2<F>,
     scratch: &mut Scratch,
 ) -> Result<(), Error> {
-    let [mut raw, mut z] = take_like(x, scratch);
+    let [mut raw] = take_like(x, scratch);
     let batch = Batch::new(step.rows, Times::Same(step.from), x);
     // A model that predicts what is asked for is taken as it is; the general case asks the schedule once more.
     let (a, b): (F, F) = if model.prediction == what {
@@ -35,20 +35,19 @@ fn frozen_step<F: Real, V: VectorField<F>, S: Schedule>(
         affine_of_raw(model, what, coefficients, step.from)?
     };
     model.raw_into(&batch, &mut raw, scratch)?;
-    step.noise.normals_into(step.rows, step.index, &mut z);
-    let s = F::of(variance.sqrt());
     let slices = "steps work on standard layout";
-    let (p, z_values) = (raw.as_slice().expect(slices), z.as_slice().expect(slices));
-    let x = x.as_slice_mut().expect(slices);
+    let p = raw.as_slice().expect(slices);
+    let mean = x.as_slice_mut().expect(slices);
     vectorize(
         #[inline(always)]
         || {
-            for ((x, &p), &z) in x.iter_mut().zip(p).zip(z_values) {
-                *x = (a * *x + b * p) + s * z;
+            for (x, &p) in mean.iter_mut().zip(p) {
+                *x = a * *x + b * p;
             }
         },
     );
-    scratch.put([raw, z]);
+    step.noise.add_normals(step.rows, step.index, F::of(variance.sqrt()), x);
+    scratch.put([raw]);
     Ok(())
 }
 

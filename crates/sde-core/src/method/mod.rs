@@ -159,22 +159,32 @@ pub fn gaussian_step<F: Real, M, G: GaussianStep<F, M> + ?Sized>(
     x: &mut ArrayRef2<F>,
     scratch: &mut Scratch,
 ) -> Result<(), Error> {
-    let [mut mean, mut z] = take_like(x, scratch);
-    let spread = method.transition(model, step, x, &mut mean, scratch)?;
-    if spread == Spread::Isotropic(0.0) {
-        x.assign(&mean); // nothing is drawn for a step without noise
-    } else {
-        step.noise.normals_into(step.rows, step.index, &mut z);
-        add_noise(&mean, &spread, method.directions(), &mut z, x);
+    let [mut mean] = take_like(x, scratch);
+    match method.transition(model, step, x, &mut mean, scratch)? {
+        Spread::Isotropic(std) => {
+            x.assign(&mean);
+            if std != 0.0 {
+                step.noise.add_normals(step.rows, step.index, F::of(std), x);
+            }
+        }
+        spread => {
+            let [mut z, other] = take_like(x, scratch);
+            step.noise.normals_into(step.rows, step.index, &mut z);
+            add_noise(&mean, &spread, method.directions(), &mut z, x);
+            scratch.put([z, other]);
+        }
     }
-    scratch.put([mean, z]);
+    scratch.put([mean]);
     Ok(())
 }
 
-/// Two arrays of the shape of `x`, with any contents; to be put back as they are.
-fn take_like<F: Real>(x: &ArrayRef2<F>, scratch: &mut Scratch) -> [Array2<F>; 2] {
-    let buffers: [Array2<F>; 2] = scratch.take();
-    if buffers[0].dim() == x.dim() { buffers } else { [(); 2].map(|()| Array2::zeros(x.raw_dim())) }
+/// Arrays of the shape of `x`, with any contents; to be put back as they are.
+fn take_like<F: Real, const N: usize>(x: &ArrayRef2<F>, scratch: &mut Scratch) -> [Array2<F>; N]
+where
+    [Array2<F>; N]: Default,
+{
+    let buffers: [Array2<F>; N] = scratch.take();
+    if buffers[0].dim() == x.dim() { buffers } else { [(); N].map(|()| Array2::zeros(x.raw_dim())) }
 }
 
 /// `out = mean + factor · z` for each row, all `(n, d)`. Overwrites z.

@@ -60,6 +60,21 @@ impl Tolerance {
         Ok(Tolerance { max_steps: steps, ..self })
     }
 
+    /// The [`norm`](Self::norm) of the error of each row of a block.
+    fn norms<F: Real>(&self, block: &Block<F>, out: &mut Vec<f64>) {
+        let Block { d, rows, x, end, error, .. } = block;
+        out.resize(rows.len(), 0.0);
+        vectorize(
+            #[inline(always)]
+            || {
+                let states = x.chunks_exact(*d).zip(end.chunks_exact(*d));
+                for ((out, error), (x, end)) in out.iter_mut().zip(error.chunks_exact(*d)).zip(states) {
+                    *out = self.norm(error, x, end);
+                }
+            },
+        );
+    }
+
     /// Root mean square of `e_j / (atol + rtol max(|x_j|, |y_j|))`.
     #[inline(always)]
     fn norm<F: Real>(&self, error: &[F], x: &[F], y: &[F]) -> f64 {
@@ -103,6 +118,8 @@ pub(super) trait Attempt<F: Real, V: VectorField<F>> {
     fn attempt(&self, field: &V, block: &mut Block<F>, scratch: &mut Scratch) -> Result<u64, Error>;
 }
 
+/// ln 10⁻⁴: smaller errors do not move the controller further.
+pub(super) const LN_LEAST: f64 = -9.210_340_371_976_182;
 /// Factors by which a step may change, and the one for safety.
 const SHRINK: f64 = 0.2;
 const GROW: f64 = 10.0;
@@ -133,18 +150,19 @@ impl<A, V> Adaptive<'_, A, V> {
         let d = x.ncols();
         let x = x.as_slice_mut().expect("blocks are in standard layout");
         let mut block: Block<F> = scratch.take();
-        let mut keep: Vec<bool> = scratch.take();
+        let (mut keep, mut errors): (Vec<bool>, Vec<f64>) = (scratch.take(), scratch.take());
         block.reset(rows, x, d, self.method.stages(), self.grid.first());
-        let done = self.walk(&mut block, &mut keep, x, visit, scratch);
+        let done = self.walk(&mut block, (&mut keep, &mut errors), x, visit, scratch);
         scratch.put(block);
         scratch.put(keep);
+        scratch.put(errors);
         done
     }
 
     fn walk<F: Real>(
         &self,
         block: &mut Block<F>,
-        keep: &mut Vec<bool>,
+        (keep, errors): (&mut Vec<bool>, &mut Vec<f64>),
         out: &mut [F],
         visit: &mut Visit<'_, F>,
         scratch: &mut Scratch,
@@ -173,19 +191,11 @@ impl<A, V> Adaptive<'_, A, V> {
                 block.targets[r] = if whole { end } else { advance(block.times[r], h) };
             }
             statistics.calls += method.attempt(field, block, scratch)?;
+            tolerance.norms(block, errors);
             keep.clear();
             for r in 0..block.rows.len() {
                 let part = r * d..(r + 1) * d;
-                let error = vectorize(
-                    #[inline(always)]
-                    || {
-                        tolerance.norm(
-                            &block.error[part.clone()],
-                            &block.x[part.clone()],
-                            &block.end[part.clone()],
-                        )
-                    },
-                );
+                let error = errors[r];
                 let accepted = control(&mut block.pasts[r], block.lengths[r], error, method.error_order());
                 keep.push(true);
                 if !accepted {
@@ -283,7 +293,7 @@ fn control(past: &mut Past, h: f64, error: f64, k: f64) -> bool {
     let accepted = error <= 1.0;
     let factor = if accepted {
         let factor = SAFETY * (0.2 / k * past.ln_error - 0.85 / k * ln_error).exp();
-        past.ln_error = ln_error.max(1e-4_f64.ln());
+        past.ln_error = ln_error.max(LN_LEAST);
         past.accepted += 1;
         factor.clamp(SHRINK, if past.rejected { 1.0 } else { GROW })
     } else if error.is_finite() {

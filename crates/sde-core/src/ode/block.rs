@@ -59,8 +59,10 @@ impl<F: Real> Block<F> {
         self.lengths.clear();
         self.lengths.resize(n, 0.0);
         self.pasts.clear();
-        self.pasts
-            .resize(n, Past { next: 0.0, ln_error: 1e-4_f64.ln(), rejected: false, accepted: 0, tries: 0 });
+        self.pasts.resize(
+            n,
+            Past { next: 0.0, ln_error: super::adaptive::LN_LEAST, rejected: false, accepted: 0, tries: 0 },
+        );
         self.x.clear();
         self.x.extend_from_slice(x);
         self.stages.resize_with(stages, Vec::new);

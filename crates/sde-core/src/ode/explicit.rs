@@ -39,6 +39,9 @@ fn sum<F: Real>(x: Option<&[F]>, h: &[f64], a: &[f64], k: &[Vec<F>], d: usize, o
     }
 }
 
+/// Coordinates summed together, in local arrays: the compiler then need not ask which slices overlap.
+const CHUNK: usize = 16;
+
 /// With the number of terms known to the compiler, the sum stays in registers.
 fn sum_of<F: Real, const N: usize>(
     x: Option<&[F]>,
@@ -50,32 +53,49 @@ fn sum_of<F: Real, const N: usize>(
     vectorize(
         #[inline(always)]
         || {
-            for (r, (out, &h)) in out.chunks_exact_mut(d).zip(h).enumerate() {
-                let h = F::of(h);
-                let rows: [&[F]; N] = std::array::from_fn(|j| &terms[j].1[r * d..][..d]);
-                let add = |i: usize| {
-                    let mut sum = terms[0].0 * rows[0][i];
-                    for j in 1..N {
-                        sum += terms[j].0 * rows[j][i];
-                    }
-                    h * sum
-                };
-                match x {
-                    Some(x) => {
-                        let x = &x[r * d..][..d];
-                        for i in 0..d {
-                            out[i] = x[i] + add(i);
-                        }
-                    }
-                    None => {
-                        for (i, out) in out.iter_mut().enumerate() {
-                            *out = add(i);
-                        }
-                    }
+            for (r, &h) in h.iter().enumerate() {
+                let (h, end) = (F::of(h), (r + 1) * d);
+                let mut from = r * d;
+                while from + CHUNK <= end {
+                    sum_at::<F, N, CHUNK>(x, h, &terms, from, out);
+                    from += CHUNK;
+                }
+                while from < end {
+                    sum_at::<F, N, 1>(x, h, &terms, from, out);
+                    from += 1;
                 }
             }
         },
     );
+}
+
+/// The C numbers from `from` on.
+#[inline(always)]
+fn sum_at<F: Real, const N: usize, const C: usize>(
+    x: Option<&[F]>,
+    h: F,
+    terms: &[(F, &[F]); N],
+    from: usize,
+    out: &mut [F],
+) {
+    let mut sums = [F::zero(); C];
+    for (j, (a, k)) in terms.iter().enumerate() {
+        let k: &[F; C] = k[from..].first_chunk().expect("C of them");
+        for (sum, &k) in sums.iter_mut().zip(k) {
+            *sum = if j == 0 { *a * k } else { *sum + *a * k };
+        }
+    }
+    let out: &mut [F; C] = out[from..].first_chunk_mut().expect("C of them");
+    match x {
+        Some(x) => {
+            let x: &[F; C] = x[from..].first_chunk().expect("C of them");
+            for i in 0..C {
+                sums[i] = x[i] + h * sums[i];
+            }
+        }
+        None => sums.iter_mut().for_each(|sum| *sum = h * *sum),
+    }
+    *out = sums;
 }
 
 impl<F: Real, V: VectorField<F>> Attempt<F, V> for Tableau {

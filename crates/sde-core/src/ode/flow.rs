@@ -117,11 +117,30 @@ impl<'m, V, S: LinearProcess> ProbabilityFlow<'m, V, S> {
     pub fn time(&self, at: Time) -> Result<Time, Error> {
         match self.variable {
             Variable::Time => Ok(at),
-            // From whichever end is closer.
-            Variable::Angle if at.t <= at.to_end => self.model.schedule.time_at_ratio(at.t.tan()),
             Variable::Angle => {
-                let to_end = if at.to_end.is_finite() { at.to_end } else { FRAC_PI_2 - at.t };
-                self.model.schedule.time_at_ratio(1.0 / to_end.tan())
+                let (angle, from_data) = nearer_end(at);
+                let tan = angle.tan();
+                self.model.schedule.time_at_ratio(if from_data { tan } else { 1.0 / tan })
+            }
+        }
+    }
+
+    /// [`time`](Self::time) of many values, of each by itself.
+    fn times_into(&self, values: &[Time], ratios: &mut Vec<f64>, out: &mut Vec<Time>) -> Result<(), Error> {
+        match self.variable {
+            Variable::Time => {
+                out.clear();
+                out.extend_from_slice(values);
+                Ok(())
+            }
+            Variable::Angle => {
+                ratios.clear();
+                ratios.extend(values.iter().map(|&at| nearer_end(at).0));
+                numeric::tan_in_place(ratios);
+                for (ratio, &at) in ratios.iter_mut().zip(values) {
+                    *ratio = if nearer_end(at).1 { *ratio } else { 1.0 / *ratio };
+                }
+                self.model.schedule.times_at_ratios(ratios, out)
             }
         }
     }
@@ -159,7 +178,10 @@ impl<'m, V, S: LinearProcess> ProbabilityFlow<'m, V, S> {
             Variable::Time => (Prediction::Velocity, 1.0),
             // Neither α nor σ is near the ends of the range of numbers.
             Variable::Angle => {
-                (Prediction::V, (level.alpha * level.alpha + level.sigma * level.sigma).sqrt())
+                let square = level.alpha * level.alpha + level.sigma * level.sigma;
+                // Where α² + σ² = 1 but for the rounding of the levels, the scale is 1 and y is x.
+                let unit = (square - 1.0).abs() < 4.0 * f64::EPSILON;
+                (Prediction::V, if unit { 1.0 } else { square.sqrt() })
             }
         };
         let (a, b) = what.conversion(target, level)?;
@@ -233,9 +255,8 @@ impl<'m, V, S: LinearProcess> ProbabilityFlow<'m, V, S> {
         scratch: &mut Scratch,
         eval: impl FnOnce(&Batch<'_, F>, &[Coefficients], &mut Scratch) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let Buffers { coefficients, times, levels, input } = buffers;
+        let Buffers { coefficients, ratios, times, levels, input } = buffers;
         coefficients.clear();
-        times.clear();
         let times = match batch.times() {
             Times::Same(time) => {
                 let time = self.time(time)?;
@@ -243,9 +264,7 @@ impl<'m, V, S: LinearProcess> ProbabilityFlow<'m, V, S> {
                 Times::Same(time)
             }
             Times::PerRow(each) => {
-                for &time in each {
-                    times.push(self.time(time)?);
-                }
+                self.times_into(each, ratios, times)?;
                 self.model.schedule.levels_into(times, levels);
                 for &level in levels.iter() {
                     coefficients.push(self.coefficients(level)?);
@@ -265,9 +284,16 @@ impl<'m, V, S: LinearProcess> ProbabilityFlow<'m, V, S> {
     }
 }
 
+/// The angle from the data or from the noise, whichever is smaller, and whether it is the first.
+fn nearer_end(at: Time) -> (f64, bool) {
+    let to_end = if at.to_end.is_finite() { at.to_end } else { FRAC_PI_2 - at.t };
+    if at.t <= to_end { (at.t, true) } else { (to_end, false) }
+}
+
 #[derive(Debug)]
 struct Buffers<F> {
     coefficients: Vec<Coefficients>,
+    ratios: Vec<f64>,
     times: Vec<Time>,
     levels: Vec<Level>,
     input: Vec<F>,
@@ -275,7 +301,8 @@ struct Buffers<F> {
 
 impl<F> Default for Buffers<F> {
     fn default() -> Buffers<F> {
-        Buffers { coefficients: Vec::new(), times: Vec::new(), levels: Vec::new(), input: Vec::new() }
+        let (coefficients, ratios, times) = (Vec::new(), Vec::new(), Vec::new());
+        Buffers { coefficients, ratios, times, levels: Vec::new(), input: Vec::new() }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use numeric::{Error, Level, Schedule, Time};
 
-use super::VariancePreserving;
 use super::vp::{checked_clock, level};
+use super::{VariancePreserving, within_ends};
 
 /// The variance-preserving process through a discrete chain `x_{i+1} = √(1 − β_i) x_i + √β_i z`, on `0 ≤ t ≤ N`.
 ///
@@ -134,7 +134,7 @@ impl VariancePreserving for DiscreteVp {
     fn time_at(&self, clock: f64) -> Result<Time, Error> {
         checked_clock(clock)?;
         let end = self.clocks[self.steps()];
-        Error::domain(clock <= end, "clock", clock, "at most the clock of the last step")?;
+        let clock = within_ends("clock", clock, (0.0, end), "at most the clock of the last step")?;
         let step = self.clocks.partition_point(|&at| at < clock).max(1) - 1;
         let (start, end) = (self.clocks[step], self.clocks[step + 1]);
         Ok(self.time(step as f64 + (clock - start) / (end - start)))

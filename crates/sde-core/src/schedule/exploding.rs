@@ -2,7 +2,7 @@
 
 use numeric::{Error, Level, Schedule, Time};
 
-use super::{LinearProcess, checked_ratio};
+use super::{LinearProcess, checked_ratio, within_ends};
 
 /// The variance-exploding process with geometric noise: `σ(t) = σ_min (σ_max/σ_min)^t` on `0 ≤ t ≤ 1`, α = 1.
 ///
@@ -69,8 +69,8 @@ impl LinearProcess for Ve {
     }
 
     fn time_at_ratio(&self, ratio: f64) -> Result<Time, Error> {
-        let within = ratio >= self.sigma_min && ratio <= self.sigma_max;
-        Error::domain(within, "ratio", ratio, "a ratio from sigma_min to sigma_max")?;
+        let ends = (self.sigma_min, self.sigma_max);
+        let ratio = within_ends("ratio", ratio, ends, "a ratio from sigma_min to sigma_max")?;
         let t = (ratio.ln() - self.sigma_min.ln()) / self.speed();
         let to_end = (self.sigma_max.ln() - ratio.ln()) / self.speed();
         Ok(if t < 0.5 { Time { t, to_end: 1.0 - t } } else { Time { t: 1.0 - to_end, to_end } })

@@ -44,6 +44,20 @@ pub trait LinearProcess: Schedule {
     /// [`Error::Domain`] if it never is: NaN, negative, or beyond an end of the process.
     fn time_at_ratio(&self, ratio: f64) -> Result<Time, Error>;
 
+    /// Writes [`time_at_ratio`](Self::time_at_ratio) of many ratios over `out`.
+    ///
+    /// Provided by calls one by one; processes override it with vectors. Each time depends on its ratio alone.
+    ///
+    /// # Errors
+    /// As `time_at_ratio`.
+    fn times_at_ratios(&self, ratios: &[f64], out: &mut Vec<Time>) -> Result<(), Error> {
+        out.clear();
+        for &ratio in ratios {
+            out.push(self.time_at_ratio(ratio)?);
+        }
+        Ok(())
+    }
+
     /// `1 − v_s/v_t` with `v = (σ/α)²`, for times s = `from` ≤ t = `to`: the share of the noise at t that came since
     /// s.
     ///
@@ -126,6 +140,9 @@ impl<P: LinearProcess + ?Sized> LinearProcess for &P {
     fn time_at_ratio(&self, ratio: f64) -> Result<Time, Error> {
         (**self).time_at_ratio(ratio)
     }
+    fn times_at_ratios(&self, ratios: &[f64], out: &mut Vec<Time>) -> Result<(), Error> {
+        (**self).times_at_ratios(ratios, out)
+    }
     fn fresh_share(&self, from: Time, to: Time) -> f64 {
         (**self).fresh_share(from, to)
     }
@@ -135,6 +152,20 @@ impl<P: LinearProcess + ?Sized> LinearProcess for &P {
     fn drift_and_diffusion(&self, time: Time) -> DriftDiffusion {
         (**self).drift_and_diffusion(time)
     }
+}
+
+/// `value`, or the nearer of the ends `first..=last` of the process if it is beyond it by no more than the rounding of a
+/// round trip through another variable.
+fn within_ends(
+    parameter: &'static str,
+    value: f64,
+    (first, last): (f64, f64),
+    expected: &'static str,
+) -> Result<f64, Error> {
+    const ROUNDING: f64 = 8.0 * f64::EPSILON;
+    let within = value >= first * (1.0 - ROUNDING) && value <= last * (1.0 + ROUNDING);
+    Error::domain(within, parameter, value, expected)?;
+    Ok(value.clamp(first, last))
 }
 
 fn checked_ratio(ratio: f64) -> Result<(), Error> {

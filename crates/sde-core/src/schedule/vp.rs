@@ -2,7 +2,7 @@
 
 use numeric::{Error, Level, Schedule, Time, TimeGrid};
 
-use super::{CosineVp, DiscreteVp, DriftDiffusion, LinearProcess, checked_ratio};
+use super::{CosineVp, DiscreteVp, DriftDiffusion, LinearProcess, checked_ratio, within_ends};
 
 /// A variance-preserving noising process, which is the Ornstein–Uhlenbeck process in its own clock.
 ///
@@ -95,6 +95,21 @@ macro_rules! linear_process {
                 checked_ratio(ratio)?;
                 // ½ ln(1 + r²), without overflow.
                 self.time_at(if ratio < 1e150 { 0.5 * (ratio * ratio).ln_1p() } else { ratio.ln() })
+            }
+            fn times_at_ratios(&self, ratios: &[f64], out: &mut Vec<Time>) -> Result<(), Error> {
+                const CHUNK: usize = 64;
+                out.clear();
+                for ratios in ratios.chunks(CHUNK) {
+                    let mut twice = [0.0; CHUNK];
+                    twice.iter_mut().zip(ratios).for_each(|(square, &ratio)| *square = ratio * ratio);
+                    numeric::ln_1p_in_place(&mut twice[..ratios.len()]);
+                    for (&twice, &ratio) in twice.iter().zip(ratios) {
+                        // What `time_at_ratio` refuses or takes another way.
+                        let usual = (0.0..1e150).contains(&ratio);
+                        out.push(if usual { self.time_at(0.5 * twice)? } else { self.time_at_ratio(ratio)? });
+                    }
+                }
+                Ok(())
             }
             fn fresh_share(&self, from: Time, to: Time) -> f64 {
                 let (from, to) = (self.clock(from), self.clock(to));
@@ -208,7 +223,7 @@ impl VariancePreserving for LinearVp {
     fn time_at(&self, clock: f64) -> Result<Time, Error> {
         checked_clock(clock)?;
         let end = self.clock(Time { t: 1.0, to_end: 0.0 });
-        Error::domain(clock <= end, "clock", clock, "at most the clock at t = 1")?;
+        let clock = within_ends("clock", clock, (0.0, end), "at most the clock at t = 1")?;
         // The root of ½Δt² + β₀t = 2τ in the form that does not cancel.
         let (b, slope) = (self.beta_min, self.beta_max - self.beta_min);
         let t = if clock == 0.0 { 0.0 } else { 4.0 * clock / (b + (b * b + 4.0 * slope * clock).sqrt()) };
@@ -277,7 +292,7 @@ impl VariancePreserving for ScaledLinearVp {
     fn time_at(&self, clock: f64) -> Result<Time, Error> {
         checked_clock(clock)?;
         let end = self.clock(Time { t: 1.0, to_end: 0.0 });
-        Error::domain(clock <= end, "clock", clock, "at most the clock at t = 1")?;
+        let clock = within_ends("clock", clock, (0.0, end), "at most the clock at t = 1")?;
         // c³ − b³ = 6 Δ τ for c = b + Δ t, in the form that does not cancel.
         let (b, slope) = (self.root_min, self.root_max - self.root_min);
         let c = (b * b * b + 6.0 * slope * clock).cbrt();

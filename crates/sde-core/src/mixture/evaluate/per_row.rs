@@ -69,17 +69,32 @@ impl<F: Real> Tables<F> {
                     let number = last.map_or(0, |last| last.1 + 1);
                     // Without a floor the first direction stands in where an eigenvalue is looked at.
                     let variance = floor.or(component.variances.first().copied()).unwrap_or(0.0);
-                    for at in levels.iter() {
-                        let lambda = at.eigenvalue(variance);
-                        Error::domain(
-                            lambda > 0.0,
-                            "sigma",
-                            at.sigma,
-                            "noise where a component has no density",
-                        )?;
-                        lambdas.push(lambda);
-                        logs.push(if floor.is_some() && !shared { lambda.ln() } else { 0.0 });
-                        slopes.push(if floor.is_some() { at.alpha / lambda } else { 0.0 });
+                    let from = lambdas.len();
+                    for list in [&mut *lambdas, &mut *logs, &mut *slopes] {
+                        list.resize(from + n, 0.0);
+                    }
+                    let (lambdas, slopes) = (&mut lambdas[from..], &mut slopes[from..]);
+                    let mut least = f64::INFINITY;
+                    vectorize(
+                        #[inline(always)]
+                        || {
+                            for ((lambda, slope), at) in
+                                lambdas.iter_mut().zip(slopes.iter_mut()).zip(levels.iter())
+                            {
+                                *lambda = at.eigenvalue(variance);
+                                *slope = if floor.is_some() { at.alpha / *lambda } else { 0.0 };
+                                // NaN wins.
+                                least = if *lambda > least { least } else { *lambda };
+                            }
+                        },
+                    );
+                    if !(least > 0.0) {
+                        let bad = levels.iter().find(|at| !(at.eigenvalue(variance) > 0.0));
+                        let sigma = bad.expect("one of them is not positive").sigma;
+                        Error::domain(false, "sigma", sigma, "noise where a component has no density")?;
+                    }
+                    if floor.is_some() && !shared {
+                        logs[from..].iter_mut().zip(&*lambdas).for_each(|(log, lambda)| *log = lambda.ln());
                     }
                     number
                 }
@@ -129,7 +144,6 @@ impl<F: Real> Tables<F> {
         let (d, n) = (self.dim, columns.levels.len());
         let with_norms = columns.floors.last().is_some_and(|last| last.1 > 0);
         work.weights.resize(n * self.components.len(), F::zero());
-        work.norms.clear();
         work.norms.resize(n, F::zero());
         self.means_t.left_multiply_to_columns(x, &mut work.weights);
         let (weights, norms) = (&mut work.weights, &mut work.norms);
@@ -216,16 +230,27 @@ impl<F: Real> Tables<F> {
             if i > 0 && floors[i - 1].1 == number {
                 continue;
             }
-            for (at, &lambda) in levels.iter().zip(&lambdas[number * n..]) {
-                let (kappa, rho) = match (floor, what) {
-                    (Some(_), Readout::Score) => (-1.0 / lambda, 0.0),
-                    (Some(floor), Readout::Mean) => (at.alpha * floor / lambda, 1.0),
-                    (None, Readout::Score) => (0.0, 0.0),
-                    (None, Readout::Mean) => (0.0, 1.0),
-                };
-                along_x.push(F::of(kappa));
-                along_mean.push(F::of(rho - at.alpha * kappa));
-            }
+            let from = along_x.len();
+            along_x.resize(from + n, F::zero());
+            along_mean.resize(from + n, F::zero());
+            let (to_x, to_mean) = (&mut along_x[from..], &mut along_mean[from..]);
+            vectorize(
+                #[inline(always)]
+                || {
+                    let rows = levels.iter().zip(&lambdas[number * n..][..n]);
+                    for ((to_x, to_mean), (at, &lambda)) in to_x.iter_mut().zip(to_mean.iter_mut()).zip(rows)
+                    {
+                        let (kappa, rho) = match (floor, what) {
+                            (Some(_), Readout::Score) => (-1.0 / lambda, 0.0),
+                            (Some(floor), Readout::Mean) => (at.alpha * floor / lambda, 1.0),
+                            (None, Readout::Score) => (0.0, 0.0),
+                            (None, Readout::Mean) => (0.0, 1.0),
+                        };
+                        *to_x = F::of(kappa);
+                        *to_mean = F::of(rho - at.alpha * kappa);
+                    }
+                },
+            );
         }
         if along_x.len() == n {
             // Σ r = 1, and the factor of all means waits for the scale.
