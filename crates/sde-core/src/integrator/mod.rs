@@ -30,7 +30,10 @@
 //! [`EulerMaruyama`] to compare with everything.
 
 mod adaptive;
+mod course;
+mod dense;
 mod euler;
+mod event;
 mod langevin;
 mod milstein;
 mod path;
