@@ -2,7 +2,7 @@
 
 use numeric::ndarray::{Array2, array, s};
 use numeric::{Batching, Control, Error, Noise, Time, TimeGrid, from_row_fn, with_batching};
-use numeric::{Model, Prediction};
+use numeric::{Model, Prediction, Schedule};
 use sde_core::{
     AdaptiveDpmSolver, Covariance, DpmSolver, Edm, Flow, Keep, LinearProcess, LinearVp, Mixture,
     MixtureField, Ou, Sampler, Start, Tolerance,
@@ -108,35 +108,48 @@ fn from_node_to_node_it_is_the_fixed_method() {
     }
 }
 
-/// The error is the difference to the lower order: a step is accepted exactly up to it. For DPM-Solver-12 that is DDIM.
+/// The error is the difference to the lower order, here from its formula in `u = x/α` and the noise `(u − μ) r/(v + r²)` of
+/// Gaussian data: a step is accepted exactly up to it.
 #[test]
 fn a_step_is_accepted_exactly_up_to_the_tolerance() {
-    let grid = ratios(&Ou, &[1.0, (-0.049_f64).exp()]);
-    let start = [1.0, -2.0, 0.3];
-    let at = |order: usize| {
+    let (r, h) = (1.0_f64, 0.049_f64);
+    let grid = ratios(&Ou, &[r, r * (-h).exp()]);
+    let (start, mean) = ([1.0, -2.0, 0.3], [0.5, -1.0, 0.0]);
+    let alpha = |time: Time| Ou.level(time).alpha;
+    for order in [2, 3] {
+        let lower = |j: usize| {
+            let noise = |r: f64, u: f64| (u - mean[j]) * r / (VARIANCES[j] + r * r);
+            let (u, r_1, end) = (start[j] / alpha(grid.first()), r * (-h / 3.0).exp(), r * (-h).exp());
+            let first = noise(r, u);
+            let second = noise(r_1, u + (r_1 - r) * first);
+            let bend = if order == 2 { 0.0 } else { 1.5 * (second - first) };
+            alpha(grid.last()) * (u + (end - r) * (first + bend))
+        };
         let sampler = Sampler::new(gaussian(Ou), DpmSolver::new(order).unwrap(), grid.clone()).unwrap();
-        let run = sampler.run(Start::Point(&start), Keep::Last, 0..1, Noise::new(1), Control::default());
-        run.unwrap().states
-    };
-    let (low, high) = (at(1), at(2));
-    let gaps: Vec<f64> = low.iter().zip(&high).map(|(a, b)| a - b).collect();
-    let absolute = (gaps.iter().map(|e| e * e).sum::<f64>() / 3.0).sqrt();
-    // Relative to the larger of the start, which stands for the step before, and the result of the lower order.
-    let scaled: Vec<f64> =
-        gaps.iter().zip(low.iter().zip(start)).map(|(e, (l, x))| e / l.abs().max(x.abs())).collect();
-    let relative = (scaled.iter().map(|e| e * e).sum::<f64>() / 3.0).sqrt();
-    let first = |relative: f64, absolute: f64| {
-        let size = Tolerance { relative, absolute };
-        let solver = AdaptiveDpmSolver::new(gaussian(Ou), 2, size, grid.clone()).unwrap();
-        let run =
-            solver.run(Start::Point(&start), Keep::Last, 0..1, Noise::new(1), Control::default()).unwrap();
-        (run.statistics.accepted, run.statistics.rejected)
-    };
-    assert_eq!(first(0.0, absolute * (1.0 + 1e-9)), (1, 0));
-    assert_eq!(first(relative * (1.0 + 1e-9), 1e-12), (1, 0));
-    // Else the next try is 0.9 as long, and a rest is left.
-    assert_eq!(first(0.0, absolute * (1.0 - 1e-9)), (2, 1));
-    assert_eq!(first(relative * (1.0 - 1e-9), 1e-12), (2, 1));
+        let high = sampler
+            .run(Start::Point(&start), Keep::Last, 0..1, Noise::new(1), Control::default())
+            .unwrap()
+            .states;
+        // Relative to the larger of the start, which stands for the step before, and the result of the lower order.
+        let norm = |scale: &dyn Fn(usize) -> f64| {
+            let squares = (0..3).map(|j| ((high[(0, 0, j)] - lower(j)) / scale(j)).powi(2));
+            (squares.sum::<f64>() / 3.0).sqrt()
+        };
+        let (absolute, relative) = (norm(&|_| 1.0), norm(&|j| lower(j).abs().max(start[j].abs())));
+        let tries = |relative: f64, absolute: f64| {
+            let size = Tolerance { relative, absolute };
+            let solver = AdaptiveDpmSolver::new(gaussian(Ou), order, size, grid.clone()).unwrap();
+            let run = solver
+                .run(Start::Point(&start), Keep::Last, 0..1, Noise::new(1), Control::default())
+                .unwrap();
+            (run.statistics.accepted, run.statistics.rejected)
+        };
+        assert_eq!(tries(0.0, absolute * (1.0 + 1e-6)), (1, 0));
+        assert_eq!(tries(relative * (1.0 + 1e-6), 1e-13), (1, 0));
+        // Else the next try is 0.9 as long, and a rest is left.
+        assert_eq!(tries(0.0, absolute * (1.0 - 1e-6)), (2, 1));
+        assert_eq!(tries(relative * (1.0 - 1e-6), 1e-13), (2, 1));
+    }
 }
 
 /// The same bits for any shard and any size of blocks, each row with steps of its own; from the prior of a sampler.

@@ -257,9 +257,9 @@ fn a_crossing_is_a_change_of_sign_from_one_tick_to_the_next() {
         let event = |direction| Event { function: &function, direction, terminal: false };
         let events = [event(Direction::Rising), event(Direction::Falling), event(Direction::Either)];
         let start = Start::Point(&[0.1, 0.1]);
-        let (ways, statistics) = solver.run_until(start, &events, 3..23, noise, Control::default()).unwrap();
-        let nodes = solver.run(start, Keep::All, 3..23, noise, Control::default()).unwrap();
-        assert_eq!(statistics.accepted, 20 * solver.grid().steps() as u64);
+        let (ways, statistics) = solver.run_until(start, &events, 3..103, noise, Control::default()).unwrap();
+        let nodes = solver.run(start, Keep::All, 3..103, noise, Control::default()).unwrap();
+        assert_eq!(statistics.accepted, 100 * solver.grid().steps() as u64);
         let tick = 0.2 / Brownian::TICKS as f64;
         let mut seen = 0;
         for (i, way) in ways.iter().enumerate() {
