@@ -193,7 +193,6 @@ fn grids_may_run_back() {
     assert!(
         found.times.iter().map(|time| time.t).zip([2.0, 1.5, 0.4, 0.1]).all(|(a, b)| (a - b).abs() < 1e-12)
     );
-    // The halves of the first step, as a refined grid sees them up to its own error: nearer than W.
     assert!(matches!(run(&[1.5, 1.6]), Err(Error::Entry { parameter: "times", index: 1, value: 1.6, .. })));
     assert!(matches!(run(&[2.1]), Err(Error::Entry { index: 0, .. })));
     assert!(matches!(run(&[0.05]), Err(Error::Entry { index: 0, .. })));

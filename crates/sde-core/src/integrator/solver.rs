@@ -15,7 +15,7 @@ use crate::{Keep, Sde, Start, Trajectory};
 /// of a run depends on (noise, i) only, for any range of rows, number of threads and size of blocks.
 ///
 /// # Randomness
-/// The Brownian path is the tree ([`Brownian`]) of the stream "path" whose cells are the steps of the grid; each
+/// The Brownian path is the tree ([`Brownian`](numeric::Brownian)) of the stream "path" whose cells are the steps of the grid; each
 /// [`refined`](Self::refined) solver divides its steps and goes along the same path. Weak schemes take further
 /// variates from the stream "extra".
 ///
