@@ -15,7 +15,7 @@
 //! time of a process, to be edited from there.
 //!
 //! General equations `dX = f dt + g dW` are [`Sde`]s, in either [`Reading`]: solved by the methods of [`integrator`] with
-//! fixed steps ([`Solver`]) or steps of each row's own on one Brownian path ([`AdaptiveSolver`]), with jumps
+//! fixed steps ([`Solver`], which also gives states between its nodes and the crossings of a surface) or steps of each row's own on one Brownian path ([`AdaptiveSolver`]), with jumps
 //! ([`JumpDiffusion`]), back in time ([`ReverseTime`]), exactly where the transitions are known ([`ExactTransition`]);
 //! weighed against another drift ([`ChangeOfDrift`]), and averaged cheaply ([`multilevel`]).
 //!
@@ -40,6 +40,7 @@
 //! | [`ExponentialAdams`] of order p: DPM-Solver++(2M), (3M) and their SDE forms | 1 | p ≤ 4 | λ ≥ 0, weak order min(p, 2) |
 //! | [`Deis`] of order p: also ρAB or LMS | 1 | p ≤ 4 | no |
 //! | [`DpmSolver`] of order p, [`DpmSolverPlusPlus2S`]: no memory of earlier steps | p ≤ 3, 2 | p, 2 | no, η ≤ 1 |
+//! | [`AdaptiveDpmSolver`]: DPM-Solver-12 and -23, steps of each row's own (no [`Method`]: it runs by itself) | 2 or 3 per try | 2, 3 | no |
 //! | [`EdmHeun`]: Heun with churn | 2 | 2 | churn |
 //! | [`ReverseSde`], [`Ddim`]: DDIM to DDPM; Gaussian steps, so that there are certificates | 1 | 1 | λ ≥ 0, η ≤ 1 |
 //! | [`PredictorCorrector`] around any of them, [`AnnealedLangevin`] | + correctors | | yes |
@@ -75,9 +76,9 @@ pub use bridge::{BridgeKernel, BrownianMotion, DoobTransform, LinearBridge, Scal
 pub use integrator::{AdaptiveSolver, Integrator, Needs, Orders, SdeStep, Solver, Tolerance};
 pub use jump::{JumpDiffusion, JumpRun};
 pub use method::{
-    AnnealedLangevin, Ddim, Deis, DpmSolver, DpmSolverPlusPlus2M, DpmSolverPlusPlus2S, EdmHeun,
-    EulerMaruyama, ExponentialAdams, ExponentialIntegrator, Extrapolation, FrozenDenoiser, FrozenScore,
-    GaussianStep, History, LocallyMomentMatched, Method, MomentMatched, PredictorCorrector,
+    AdaptiveDpmSolver, AnnealedLangevin, Ddim, Deis, DpmSolver, DpmSolverPlusPlus2M, DpmSolverPlusPlus2S,
+    EdmHeun, EulerMaruyama, ExponentialAdams, ExponentialIntegrator, Extrapolation, FrozenDenoiser,
+    FrozenScore, GaussianStep, History, LocallyMomentMatched, Method, MomentMatched, PredictorCorrector,
     ProbabilityFlowHeun, ReverseSde, Spread, Step, UniPc, UniPcVariant, add_noise, gaussian_step,
     ln_step_density,
 };

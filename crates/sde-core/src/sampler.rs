@@ -98,6 +98,17 @@ impl<V, S: LinearProcess, K> Sampler<Model<V, S>, K> {
         self.grid.pairs().enumerate().map(calls).sum()
     }
 
+    /// Draws of the law that a run starts from.
+    pub(crate) fn prior<F: Real>(&self, noise: Noise) -> impl Fn(&[u64], &mut ArrayRef2<F>) + Sync {
+        let (noise, std) = (noise.fork("start"), F::of(self.model.schedule.start_std(self.grid.first())));
+        move |rows, x| {
+            noise.normals_into(rows, 0, x);
+            if std != F::one() {
+                x.mapv_inplace(|z| std * z);
+            }
+        }
+    }
+
     /// The samples of the given rows, `(rows.len(), d)`: the run from the prior of which the last state is kept.
     ///
     /// # Errors
@@ -170,15 +181,8 @@ impl<V, S: LinearProcess, K> Sampler<Model<V, S>, K> {
     {
         let (dim, batching) = (self.model.field.dim(), self.model.field.batching());
         let course = GridRun { grid: &self.grid, start, keep, rows, dim, batching };
-        let (prior, path) = (noise.fork("start"), noise.fork("path"));
-        let fill = |rows: &[u64], x: &mut ArrayRef2<F>| {
-            prior.normals_into(rows, 0, x);
-            let std = F::of(self.model.schedule.start_std(self.grid.first()));
-            if std != F::one() {
-                x.mapv_inplace(|z| std * z);
-            }
-        };
-        let (times, states) = course.run(control, Some(&fill), |rows, x, scratch, seen| {
+        let (prior, path) = (self.prior(noise), noise.fork("path"));
+        let (times, states) = course.run(control, Some(&prior), |rows, x, scratch, seen| {
             let mut history = History::default();
             for (index, (from, to)) in self.grid.pairs().enumerate() {
                 let step = Step { rows, index: index as u64, from, to, noise: path };

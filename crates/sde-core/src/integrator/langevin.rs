@@ -5,7 +5,7 @@ use std::ops::Range;
 use numeric::ndarray::{Array2, ArrayRef2, s};
 use numeric::{Control, Error, LogDensity, Noise, Scratch, TimeGrid};
 
-use super::solver::Course;
+use super::course::Course;
 use super::{Needs, SdeStep};
 use crate::{Keep, Start, Trajectory, UnderdampedLangevin};
 

@@ -14,6 +14,8 @@
 //! | [`Midpoint`] | Stratonovich | 1 / 1 | 1 / 1 | 1 / 1 | ½ / 1 |
 //! | [`Heun`] | Stratonovich | 1 / 2 | 1 / 1 | 1 / 1 | ½ / 1 |
 //! | [`Sra1`] | both | 1½ / 2 | | | |
+//! | [`Sosra`] | both, stiffer drift | 1½ / 2 | | | |
+//! | [`Sra3`] | both, small noise | 1½ / 2 | | | |
 //! | [`Sri1W1`] | Itô | | 1½ / 1½ | | |
 //! | [`PlatenWeak2`] | Itô | 1 / 2 | 1 / 2 | 1 / 2 | ½ / 2 |
 //! | [`Baoab`] | Langevin dynamics with inertia | – / 2 | | | |
@@ -22,18 +24,23 @@
 //! is rewritten by [`as_ito`](crate::as_ito) or [`as_stratonovich`](crate::as_stratonovich).
 //!
 //! # Which method?
-//! [`Sra1`] for additive noise and [`Sri1W1`] for diagonal noise, where paths matter or the error is to be small;
+//! [`Sra1`] for additive noise ([`Sosra`] where stability limits its steps) and [`Sri1W1`] for diagonal noise, where
+//! paths matter or the error is to be small;
 //! [`Milstein`] for commutative noise; [`PlatenWeak2`] where only the law matters and the noise is general;
 //! [`EulerMaruyama`] to compare with everything.
 
 mod adaptive;
+mod course;
+mod dense;
 mod euler;
+mod event;
 mod langevin;
 mod milstein;
 mod path;
 mod platen;
 mod rossler;
 mod solver;
+mod sra;
 mod stratonovich;
 
 pub use adaptive::{AdaptiveSolver, Tolerance};
@@ -43,6 +50,7 @@ pub use milstein::{LevyMilstein, Milstein};
 pub use platen::PlatenWeak2;
 pub use rossler::{Sra1, Sri1W1};
 pub use solver::Solver;
+pub use sra::{Sosra, Sra3};
 pub use stratonovich::{EulerHeun, Heun, Midpoint};
 
 use numeric::ndarray::ArrayRef2;

@@ -1,6 +1,6 @@
 //! One Brownian path, step by step, at a chosen refinement of its cells.
 
-use numeric::ndarray::Array2;
+use numeric::ndarray::{Array2, Axis};
 use numeric::{Brownian, Node, Real};
 
 /// Where a run is on the path: the tree's nodes from the cell down to the current step.
@@ -28,6 +28,13 @@ impl<F: Real> Walk<F> {
         if self.levels.len() != levels || self.levels[0][0].dim() != shape {
             let room = || (0..levels).map(|_| [Array2::zeros(shape), Array2::zeros(shape)]).collect();
             (self.levels, self.sisters) = (room(), room());
+        }
+    }
+
+    /// Goes on with some of the rows only, by their places.
+    pub(super) fn retain(&mut self, places: &[usize]) {
+        for array in self.levels.iter_mut().chain(&mut self.sisters).flatten() {
+            *array = array.select(Axis(0), places);
         }
     }
 

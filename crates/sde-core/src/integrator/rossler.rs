@@ -76,7 +76,7 @@ impl<F: Real> Integrator<F> for Sra1 {
 }
 
 /// `I_10/h = W/2 + H`: the mean of the path over the step.
-fn mean_position<F: Real>(step: &SdeStep<'_, F>, out: &mut ArrayRef2<F>) {
+pub(super) fn mean_position<F: Real>(step: &SdeStep<'_, F>, out: &mut ArrayRef2<F>) {
     out.assign(step.areas());
     add(out, 0.5, step.w);
 }

@@ -3,13 +3,11 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use numeric::ndarray::{Array2, ArrayRef2};
-use numeric::{Batching, Brownian, Control, Error, Noise, Real, Scratch, TimeGrid};
+use numeric::{Control, Error, Noise, Real, TimeGrid};
 
-use super::path::Walk;
-use super::{Integrator, Needs, SdeStep, check_solves};
-use crate::run::GridRun;
-use crate::{Keep, Sde, Start, Statistics, Trajectory};
+use super::course::Course;
+use super::{Integrator, Needs, check_solves};
+use crate::{Keep, Sde, Start, Trajectory};
 
 /// Solver of a stochastic differential equation with fixed steps: an equation, a method and a grid.
 ///
@@ -17,9 +15,13 @@ use crate::{Keep, Sde, Start, Statistics, Trajectory};
 /// of a run depends on (noise, i) only, for any range of rows, number of threads and size of blocks.
 ///
 /// # Randomness
-/// The Brownian path is the tree ([`Brownian`]) of the stream "path" whose cells are the steps of the grid; each
+/// The Brownian path is the tree ([`Brownian`](numeric::Brownian)) of the stream "path" whose cells are the steps of the grid; each
 /// [`refined`](Self::refined) solver divides its steps and goes along the same path. Weak schemes take further
 /// variates from the stream "extra".
+///
+/// # Between the nodes
+/// The path goes on between the nodes, and so does the solution: [`run_at`](Self::run_at) gives it at any times, and
+/// [`run_until`](Self::run_until) follows it to where it crosses a surface.
 ///
 /// ```
 /// use numeric::{Noise, TimeGrid};
@@ -131,11 +133,18 @@ impl<F: Real, E: Sde<F>, I: Integrator<F>> Solver<F, E, I> {
         noise: Noise,
         control: Control<'_>,
     ) -> Result<Trajectory<F>, Error> {
+        self.course().run(start, keep, rows, noise, control, |step, x, scratch| {
+            self.integrator.step(&self.sde, step, x, scratch)
+        })
+    }
+
+    /// What a run goes along.
+    pub(super) fn course(&self) -> Course<'_> {
         let needs = match self.integrator.needs() {
             Needs::Increment if self.with_areas => Needs::Area,
             needs => needs,
         };
-        let course = Course {
+        Course {
             name: self.integrator.name(),
             dims: (self.sde.dim(), self.sde.noise_dim()),
             batching: self.sde.batching(),
@@ -144,80 +153,6 @@ impl<F: Real, E: Sde<F>, I: Integrator<F>> Solver<F, E, I> {
             grid: &self.grid,
             cells: &self.cells,
             refinement: self.refinement,
-        };
-        course.run(start, keep, rows, noise, control, |step, x, scratch| {
-            self.integrator.step(&self.sde, step, x, scratch)
-        })
-    }
-}
-
-/// A run over a grid by whatever steps: what the solver and the Langevin methods share.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Course<'a> {
-    pub(super) name: &'static str,
-    /// d and m.
-    pub(super) dims: (usize, usize),
-    pub(super) batching: Batching,
-    pub(super) calls: usize,
-    pub(super) needs: Needs,
-    pub(super) grid: &'a TimeGrid,
-    pub(super) cells: &'a [f64],
-    pub(super) refinement: u32,
-}
-
-impl Course<'_> {
-    pub(super) fn run<F: Real>(
-        &self,
-        start: Start<'_, F>,
-        keep: Keep<'_, F>,
-        rows: Range<u64>,
-        noise: Noise,
-        control: Control<'_>,
-        step: impl Fn(SdeStep<'_, F>, &mut ArrayRef2<F>, &mut Scratch) -> Result<(), Error> + Sync,
-    ) -> Result<Trajectory<F>, Error> {
-        let (dim, m) = self.dims;
-        let course = GridRun { grid: self.grid, start, keep, rows, dim, batching: self.batching };
-        start.check_given(self.name, course.count(), dim)?;
-        let path = noise.fork("path");
-        let extra = noise.fork("extra").fork_index(u64::from(self.refinement));
-        let brownian = match self.needs {
-            Needs::Increment => Brownian::new(path, self.cells)?,
-            Needs::Area | Needs::LevyAreas { .. } => Brownian::with_area(path, self.cells)?,
-        };
-        let (times, states) = course.run(control, None, |rows, x, scratch, seen| {
-            let mut walk: Walk<F> = scratch.take();
-            walk.fit((rows.len(), m), self.refinement);
-            let mut levy = self.room_for_levy(rows.len());
-            for (k, (from, to)) in self.grid.pairs().enumerate() {
-                let index = k as u64;
-                let (node, [w, h]) = walk.advance(&brownian, rows, index);
-                if let (Needs::LevyAreas { depth }, Some(levy)) = (self.needs, &mut levy) {
-                    brownian.levy_areas_into(rows, node, depth, [w, h], levy, scratch);
-                }
-                let now = SdeStep {
-                    rows,
-                    from,
-                    to,
-                    length: brownian.length(node),
-                    w,
-                    area: brownian.has_areas().then_some(&**h),
-                    levy: levy.as_deref(),
-                    extra,
-                    index,
-                };
-                step(now, x, scratch)?;
-                seen(k + 1, x)?;
-            }
-            scratch.put(walk);
-            Ok(())
-        })?;
-        let accepted = (course.count() * self.grid.steps()) as u64;
-        let statistics = Statistics { calls: accepted * self.calls as u64, accepted, rejected: 0 };
-        Ok(Trajectory { times, states, statistics })
-    }
-
-    fn room_for_levy<F: Real>(&self, rows: usize) -> Option<Array2<F>> {
-        let m = self.dims.1;
-        matches!(self.needs, Needs::LevyAreas { .. }).then(|| Array2::zeros((rows, m * (m - 1) / 2)))
+        }
     }
 }

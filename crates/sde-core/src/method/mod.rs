@@ -1,6 +1,7 @@
 //! One step of a reverse-time run: the methods, and what they have in common.
 
 mod adams;
+mod adaptive;
 mod deis;
 mod edm;
 mod frozen;
@@ -20,6 +21,7 @@ use numeric::{
     Batch, Error, Model, Noise, Prediction, Real, Schedule, Scratch, Time, Times, VectorField, vectorize,
 };
 
+pub use adaptive::AdaptiveDpmSolver;
 pub use deis::{Deis, Extrapolation};
 pub use edm::EdmHeun;
 pub use frozen::{EulerMaruyama, ExponentialIntegrator, FrozenDenoiser, FrozenScore};

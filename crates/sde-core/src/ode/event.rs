@@ -121,20 +121,21 @@ impl<V, M> OdeSolver<V, M> {
             for state in state.chunks_exact(d) {
                 signs.extend(events.iter().map(|event| sign((event.function)(first, state))));
             }
-            let mut passages: Vec<Passage<F>> = numbers
-                .iter()
-                .map(|&row| Passage {
-                    row,
-                    crossings: Vec::new(),
-                    ended: false,
-                    time: self.grid.last(),
-                    state: Vec::new(),
-                })
-                .collect();
+            let mut passages: Vec<Passage<F>> =
+                numbers.iter().map(|&row| Passage::new(row, self.grid.last())).collect();
             let mut point = vec![F::zero(); d];
             let mut visit = |piece: &Piece<'_, F>| {
                 let signs = &mut signs[piece.place * events.len()..][..events.len()];
-                Ok(passages[piece.place].take(piece, events, signs, &mut point))
+                let mut look = Look {
+                    parts: PARTS,
+                    resolution: f64::EPSILON,
+                    at: &mut |theta, x| {
+                        piece.at(theta, x);
+                        Ok(piece.time(theta))
+                    },
+                    sign: &|number, time, x| Ok(sign((events[number].function)(time, x))),
+                };
+                passages[piece.place].take(&mut look, events, signs, &mut point)
             };
             let mut x = ArrayViewMut2::from_shape((numbers.len(), d), &mut state).expect("sized above");
             let cost =
@@ -157,25 +158,46 @@ impl<V, M> OdeSolver<V, M> {
 }
 
 /// −1, 0 or 1, and NaN for NaN.
-fn sign(g: f64) -> f64 {
+pub(crate) fn sign(g: f64) -> f64 {
     if g == 0.0 { 0.0 } else { g.signum() }
 }
 
+/// Writes the state at a fraction of a step, and returns the time there.
+type StateAt<'l, F> = dyn FnMut(f64, &mut [F]) -> Result<Time, Error> + 'l;
+
+/// [`sign`] of an event, by its number.
+type SignOf<'l, F> = dyn Fn(usize, Time, &[F]) -> Result<f64, Error> + 'l;
+
+/// A step of one row, as it is looked at for crossings.
+pub(crate) struct Look<'l, F> {
+    /// Parts of the step at whose ends signs are looked at.
+    pub(crate) parts: usize,
+    /// The fraction of the step to which a crossing is located.
+    pub(crate) resolution: f64,
+    pub(crate) at: &'l mut StateAt<'l, F>,
+    pub(crate) sign: &'l SignOf<'l, F>,
+}
+
 impl<F: Real> Passage<F> {
+    /// The way of a row that has not yet begun, on a grid that ends at `last`.
+    pub(crate) fn new(row: u64, last: Time) -> Passage<F> {
+        Passage { row, crossings: Vec::new(), ended: false, time: last, state: Vec::new() }
+    }
+
     /// Adds what a step crosses; whether that ends the row.
-    fn take(
+    pub(crate) fn take(
         &mut self,
-        piece: &Piece<'_, F>,
+        look: &mut Look<'_, F>,
         events: &[Event<'_, F>],
         signs: &mut [f64],
         x: &mut [F],
-    ) -> bool {
+    ) -> Result<bool, Error> {
         let mut found: Vec<(f64, usize)> = Vec::new();
-        for part in 0..PARTS {
-            let (a, b) = (part as f64 / PARTS as f64, (part + 1) as f64 / PARTS as f64);
-            piece.at(b, x);
+        for part in 0..look.parts {
+            let (a, b) = (part as f64 / look.parts as f64, (part + 1) as f64 / look.parts as f64);
+            let time = (look.at)(b, x)?;
             for (number, (event, before)) in events.iter().zip(signs.iter_mut()).enumerate() {
-                let after = sign((event.function)(piece.time(b), x));
+                let after = (look.sign)(number, time, x)?;
                 let wanted = match event.direction {
                     Direction::Rising => *before < 0.0,
                     Direction::Falling => *before > 0.0,
@@ -189,47 +211,49 @@ impl<F: Real> Passage<F> {
             if found.is_empty() {
                 continue;
             }
-            let mut located: Vec<(f64, usize)> = found
-                .drain(..)
-                .map(|(before, number)| (locate(piece, &events[number], before, (a, b), x), number))
-                .collect();
+            let mut located = Vec::with_capacity(found.len());
+            for (before, number) in found.drain(..) {
+                located.push((look.locate(number, before, (a, b), x)?, number));
+            }
             located.sort_by(|p, q| p.0.total_cmp(&q.0).then(p.1.cmp(&q.1)));
             let stop = located.iter().find(|(_, number)| events[*number].terminal).map(|&(theta, _)| theta);
             for (theta, event) in
                 located.into_iter().filter(|&(theta, _)| stop.is_none_or(|stop| theta <= stop))
             {
-                piece.at(theta, x);
-                self.crossings.push(Crossing { event, time: piece.time(theta), state: x.to_vec() });
+                let time = (look.at)(theta, x)?;
+                self.crossings.push(Crossing { event, time, state: x.to_vec() });
             }
             if let Some(theta) = stop {
-                piece.at(theta, x);
-                (self.ended, self.time, self.state) = (true, piece.time(theta), x.to_vec());
-                return true;
+                (self.time, self.ended) = ((look.at)(theta, x)?, true);
+                self.state = x.to_vec();
+                return Ok(true);
             }
         }
-        false
+        Ok(false)
     }
 }
 
-/// The first fraction of the step at which g no longer has the sign `before`, to a few units in the last place of 1.
-fn locate<F: Real>(
-    piece: &Piece<'_, F>,
-    event: &Event<'_, F>,
-    before: f64,
-    (mut low, mut high): (f64, f64),
-    x: &mut [F],
-) -> f64 {
-    while high - low > f64::EPSILON {
-        let middle = 0.5 * (low + high);
-        if middle <= low || middle >= high {
-            break;
+impl<F: Real> Look<'_, F> {
+    /// The first fraction of the step at which g no longer has the sign `before`, to the resolution.
+    fn locate(
+        &mut self,
+        number: usize,
+        before: f64,
+        (mut low, mut high): (f64, f64),
+        x: &mut [F],
+    ) -> Result<f64, Error> {
+        while high - low > self.resolution {
+            let middle = 0.5 * (low + high);
+            if middle <= low || middle >= high {
+                break;
+            }
+            let time = (self.at)(middle, x)?;
+            if (self.sign)(number, time, x)? == before {
+                low = middle;
+            } else {
+                high = middle;
+            }
         }
-        piece.at(middle, x);
-        if sign((event.function)(piece.time(middle), x)) == before {
-            low = middle;
-        } else {
-            high = middle;
-        }
+        Ok(high)
     }
-    high
 }

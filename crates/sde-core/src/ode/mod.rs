@@ -17,6 +17,7 @@ use numeric::{Batching, Control, Error, Real, Scratch, TimeGrid, VectorField, ru
 
 pub use adaptive::Tolerance;
 pub use event::{Crossing, Direction, Event, Passage};
+pub(crate) use event::{Look, sign};
 pub use explicit::{Dopri5, Tsit5};
 pub use fixed::FixedStep;
 pub use flow::{ProbabilityFlow, Variable};
