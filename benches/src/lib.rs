@@ -1,6 +1,7 @@
 //! What several benches use; they are in `benches/`.
 
 use std::path::Path;
+use std::time::Instant;
 
 use numeric::ndarray::Array1;
 use sde_core::{Component, Covariance, Mixture};
@@ -19,4 +20,22 @@ pub fn w1_mixture() -> Mixture {
         covariance: Covariance::Isotropic(0.25),
     };
     Mixture::new(text.lines().map(component).collect()).expect("eight means")
+}
+
+/// Times two pieces of work in turn, after one run of each that does not count: the medians of both in seconds, and the
+/// median of their ratios. What else the machine does meets both alike.
+pub fn in_turn(rounds: usize, first: impl Fn(), second: impl Fn()) -> (f64, f64, f64) {
+    fn timed(work: impl Fn()) -> f64 {
+        let start = Instant::now();
+        work();
+        start.elapsed().as_secs_f64()
+    }
+    (first(), second());
+    let pairs: Vec<(f64, f64)> = (0..rounds).map(|_| (timed(&first), timed(&second))).collect();
+    let median = |part: fn(&(f64, f64)) -> f64| {
+        let mut of: Vec<f64> = pairs.iter().map(part).collect();
+        of.sort_by(f64::total_cmp);
+        of[of.len() / 2]
+    };
+    (median(|p| p.0), median(|p| p.1), median(|p| p.0 / p.1))
 }

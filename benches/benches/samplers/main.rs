@@ -10,9 +10,8 @@
 mod integrators;
 mod methods;
 
-use std::time::Instant;
-
 use criterion::{Criterion, Throughput};
+use girsanov_benches::in_turn;
 use numeric::ndarray::ArrayRef2;
 use numeric::{Real, vectorize};
 
@@ -51,25 +50,12 @@ fn entries() -> Vec<Entry> {
     entries
 }
 
-fn median(mut of: Vec<f64>) -> f64 {
-    of.sort_by(f64::total_cmp);
-    of[of.len() / 2]
-}
-
 fn table(rounds: usize, word: &str) {
     println!("| | ns per element-step | floor | ratio |\n|---|---:|---:|---:|");
     let unit = 1e9 / (ROWS as f64 * DIM as f64 * STEPS as f64);
     for Entry { name, run, floor } in entries().into_iter().filter(|entry| entry.name.contains(word)) {
-        let timed = |work: &dyn Fn()| {
-            let start = Instant::now();
-            work();
-            start.elapsed().as_secs_f64() * unit
-        };
-        (run(), floor());
-        let pairs: Vec<(f64, f64)> = (0..rounds).map(|_| (timed(&run), timed(&floor))).collect();
-        let of = |part: fn(&(f64, f64)) -> f64| median(pairs.iter().map(part).collect());
-        let (run, floor, ratio) = (of(|p| p.0), of(|p| p.1), of(|p| p.0 / p.1));
-        println!("| {name} | {run:.2} | {floor:.2} | {ratio:.2} |");
+        let (run, floor, ratio) = in_turn(rounds, run, floor);
+        println!("| {name} | {:.2} | {:.2} | {ratio:.2} |", run * unit, floor * unit);
     }
 }
 

@@ -17,11 +17,11 @@ fn clock_gap(process: &impl VariancePreserving, step: Step<'_>) -> Result<f64, E
 /// The mean as (a, b) of `a x + b · prediction`, and the variance, of a step.
 type Rule<S> = fn(&S, Step<'_>) -> Result<((f64, f64), f64), Error>;
 
-/// What [`gaussian_step`](super::gaussian_step) does, with mean and noise added in one pass.
-fn frozen_step<F: Real, V: VectorField<F>, S: Schedule>(
+/// What [`gaussian_step`](super::gaussian_step) does for a mean `a x + b · prediction` and isotropic noise, in one pass.
+pub(super) fn affine_step<F: Real, V: VectorField<F>, S: Schedule>(
     model: &Model<V, S>,
     what: Prediction,
-    (coefficients, variance): ((f64, f64), f64),
+    (coefficients, std): ((f64, f64), f64),
     step: Step<'_>,
     x: &mut ArrayRef2<F>,
     scratch: &mut Scratch,
@@ -35,8 +35,12 @@ fn frozen_step<F: Real, V: VectorField<F>, S: Schedule>(
         affine_of_raw(model, what, coefficients, step.from)?
     };
     model.raw_into(&batch, &mut raw, scratch)?;
-    step.noise.normals_into(step.rows, step.index, &mut z);
-    let s = F::of(variance.sqrt());
+    let s = F::of(std);
+    if std > 0.0 {
+        step.noise.normals_into(step.rows, step.index, &mut z);
+    } else {
+        z.fill(F::zero());
+    }
     let slices = "steps work on standard layout";
     let (p, z_values) = (raw.as_slice().expect(slices), z.as_slice().expect(slices));
     let x = x.as_slice_mut().expect(slices);
@@ -72,7 +76,8 @@ macro_rules! frozen {
                 scratch: &mut Scratch,
             ) -> Result<(), Error> {
                 let rule: Rule<S> = $rule;
-                frozen_step(model, Prediction::$what, rule(&model.schedule, step)?, step, x, scratch)
+                let (coefficients, variance) = rule(&model.schedule, step)?;
+                affine_step(model, Prediction::$what, (coefficients, variance.sqrt()), step, x, scratch)
             }
         }
 

@@ -168,8 +168,17 @@ pub fn gaussian_step<F: Real, M, G: GaussianStep<F, M> + ?Sized>(
         add_noise(&mean, &spread, method.directions(), &mut z, x);
     }
     scratch.put([mean, z]);
+    match spread {
+        Spread::Isotropic(_) => {}
+        Spread::Principal(scales) => scratch.put(Recycled(scales)),
+        Spread::PerRow(factors) => scratch.put(Recycled(factors)),
+    }
     Ok(())
 }
+
+/// The numbers of a spread that has been drawn from, for those of the next step.
+#[derive(Debug, Default)]
+struct Recycled<T>(Vec<T>);
 
 /// Two arrays of the shape of `x`, with any contents; to be put back as they are.
 fn take_like<F: Real>(x: &ArrayRef2<F>, scratch: &mut Scratch) -> [Array2<F>; 2] {
@@ -212,12 +221,16 @@ pub fn add_noise<F: Real>(
             );
         }
         Spread::Principal(scales) => {
-            let scales: Vec<F> = scales.iter().map(|&s| F::of(s)).collect();
-            for z in z.chunks_exact_mut(d) {
-                for (z, &s) in z.iter_mut().zip(&scales) {
-                    *z *= s;
-                }
-            }
+            vectorize(
+                #[inline(always)]
+                || {
+                    for z in z.chunks_exact_mut(d) {
+                        for (z, &s) in z.iter_mut().zip(scales) {
+                            *z *= F::of(s);
+                        }
+                    }
+                },
+            );
             out.copy_from_slice(mean);
             directions.expect("a principal spread has directions").add_left_multiply(z, out);
         }
