@@ -68,13 +68,13 @@ def methods(dtype):
     return {
         "Euler": {
             **named("UnsafeBrownianPath, batched", batched(euler)),
-            **named("UnsafeBrownianPath, vmap over rows", mapped(euler)),
+            **named("UnsafeBrownianPath, vmap over rows", mapped(euler), threefry),
         },
         "Euler on VirtualBrownianTree": {
             **named("batched", batched(euler_on_tree), threefry),
             **named("vmap over rows", mapped(euler_on_tree), threefry),
         },
-        "ItoMilstein": named("UnsafeBrownianPath, vmap over rows", mapped(milstein)),
+        "ItoMilstein": named("UnsafeBrownianPath, vmap over rows", mapped(milstein), threefry),
         "SlowRK": named("UnsafeBrownianPath, batched", batched(slow)),
     }
 
