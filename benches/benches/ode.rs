@@ -3,30 +3,17 @@
 //!
 //! `cargo bench --bench ode -- table` prints the steps and errors of both variables at three tolerances instead.
 
-use std::path::Path;
-
 use criterion::{Criterion, Throughput};
-use numeric::ndarray::{Array1, Array2};
+use girsanov_benches::w1_mixture;
+use numeric::ndarray::Array2;
 use numeric::{Control, Noise, Real, Time};
 use sde_core::ode::{ProbabilityFlow, Tsit5, Variable};
-use sde_core::{Component, Covariance, Mixture, Ou, Statistics};
+use sde_core::{Ou, Statistics};
 
 const ROWS: u64 = 1_000;
 const DIM: usize = 32;
 const NOISE: Time = Time::of(4.0);
 const DATA: Time = Time::of(1e-3);
-
-/// The means that all peers read.
-fn target() -> Mixture {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/means.csv");
-    let text = std::fs::read_to_string(path).expect("peers/means.csv");
-    let component = |line: &str| Component {
-        weight: 1.0,
-        mean: line.split(',').map(|m| m.trim().parse::<f64>().expect("a number")).collect::<Array1<f64>>(),
-        covariance: Covariance::Isotropic(0.25),
-    };
-    Mixture::new(text.lines().map(component).collect()).expect("eight means")
-}
 
 fn start<F: Real>() -> Array2<F> {
     let mut x = Array2::zeros((ROWS as usize, DIM));
@@ -35,7 +22,7 @@ fn start<F: Real>() -> Array2<F> {
 }
 
 fn run<F: Real>(variable: Variable, tolerance: f64, x: &Array2<F>) -> (Array2<F>, Statistics) {
-    let model = target().denoiser::<F, _>(Ou);
+    let model = w1_mixture().denoiser::<F, _>(Ou);
     let flow = ProbabilityFlow::new(&model, variable);
     let method = Tsit5::new(tolerance, tolerance).expect("valid");
     flow.carry(&method, (NOISE, DATA), x, 0..ROWS, Control::default()).expect("solvable")
@@ -44,7 +31,7 @@ fn run<F: Real>(variable: Variable, tolerance: f64, x: &Array2<F>) -> (Array2<F>
 fn bench<F: Real>(criterion: &mut Criterion, tolerance: f64) {
     let mut group = criterion.benchmark_group("ode");
     group.sample_size(30).throughput(Throughput::Elements(ROWS * DIM as u64));
-    let (model, x) = (target().denoiser::<F, _>(Ou), start::<F>());
+    let (model, x) = (w1_mixture().denoiser::<F, _>(Ou), start::<F>());
     let method = Tsit5::new(tolerance, tolerance).expect("valid");
     for (name, variable) in [("time", Variable::Time), ("angle", Variable::Angle)] {
         let flow = ProbabilityFlow::new(&model, variable);

@@ -2,13 +2,16 @@
 //! floor, the normals of the run alone.
 //!
 //! The equation is [`Tanh`]: `dX_j = −(a + b² X_j)(1 − X_j²) dt + b (1 − X_j²) dW_j` with a = 0.4 and b = 0.6 on [0, 1].
+//! `cargo bench --bench sde -- adaptive` prints a table of what adaptive steps cost beside as many fixed
+//! ones.
 
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
+use girsanov_benches::in_turn;
 use numeric::ndarray::Array2;
 use numeric::{Batching, Control, Noise, Real, TimeGrid, from_row_fn, run_blocks};
-use sde_core::integrator::{EulerMaruyama, Sri1W1};
+use sde_core::integrator::{AdaptiveSolver, EulerMaruyama, Milstein, Sri1W1, Tolerance};
 use sde_core::problems::Tanh;
 use sde_core::{Diagonal, Integrator, Keep, Reading, Sde, Solver, Start};
 
@@ -72,7 +75,56 @@ fn bench<F: Real>(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// One line of the table of adaptive steps: what they cost beside a fixed grid of as many steps.
+///
+/// An accepted step is taken as its two halves, so that the fixed grid has two steps for each accepted one.
+fn adaptive<F: Real, I: Integrator<F> + Copy>(method: I, tolerance: f64, rounds: usize) {
+    let (start, rows) = ([F::of(0.3); DIM], 2_048);
+    let cells = TimeGrid::uniform(0.0, 1.0, 4).expect("a grid");
+    let both = Tolerance { relative: tolerance, absolute: tolerance };
+    let chosen = AdaptiveSolver::new(EQUATION, method, cells, both).expect("valid");
+    let by_choice = || {
+        chosen
+            .run(Start::Point(&start), Keep::Last, 0..rows, Noise::new(1), Control::default())
+            .expect("finite")
+    };
+    let statistics = by_choice().statistics;
+    let steps = (2 * statistics.accepted).div_ceil(rows) as usize;
+    let fixed =
+        Solver::new(EQUATION, method, TimeGrid::uniform(0.0, 1.0, steps).expect("a grid")).expect("valid");
+    let on_a_grid = || {
+        black_box(fixed.run(Start::Point(&start), Keep::Last, 0..rows, Noise::new(1), Control::default()))
+            .expect("finite");
+    };
+    let (seconds, seconds_fixed, ratio) = in_turn(rounds, || drop(black_box(by_choice())), on_a_grid);
+    let unit = 1e9 / (rows as f64 * steps as f64 * DIM as f64);
+    println!(
+        "| {}/{} | {tolerance:.0e} | {steps} | {:.2} | {:.2} | {:.2} | {ratio:.2} |",
+        method.name(),
+        F::NAME,
+        statistics.rejected as f64 / statistics.accepted as f64,
+        seconds * unit,
+        seconds_fixed * unit,
+    );
+}
+
+fn adaptive_table() {
+    println!("| | tolerance | steps per row | rejected/accepted | ns per element-step | fixed | ratio |");
+    println!("|---|---:|---:|---:|---:|---:|---:|");
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("one thread");
+    pool.install(|| {
+        for tolerance in [1e-2, 1e-3] {
+            adaptive::<f64, _>(Milstein, tolerance, 7);
+            adaptive::<f64, _>(Sri1W1, tolerance, 7);
+            adaptive::<f32, _>(Sri1W1, tolerance, 7);
+        }
+    });
+}
+
 fn main() {
+    if std::env::args().any(|argument| argument == "adaptive") {
+        return adaptive_table();
+    }
     let mut criterion = Criterion::default().configure_from_args();
     bench::<f32>(&mut criterion);
     bench::<f64>(&mut criterion);

@@ -10,31 +10,20 @@ use std::io::Write;
 use std::path::Path;
 
 use criterion::{Criterion, Throughput};
-use numeric::ndarray::{Array1, Array2};
+use girsanov_benches::w1_mixture;
+use numeric::ndarray::Array2;
 use numeric::{Batching, Control, Noise, Packed, Real, run_blocks};
-use sde_core::{Component, Covariance, EulerMaruyama, Mixture, MixtureField, Ou, Sampler, grid};
+use sde_core::{EulerMaruyama, MixtureField, Ou, Sampler, grid};
 
 const ROWS: u64 = 10_000;
 const DIM: usize = 32;
 const STEPS: usize = 200;
 
-/// The means that all peers read.
-fn target() -> Mixture {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/means.csv");
-    let text = std::fs::read_to_string(path).expect("peers/means.csv");
-    let component = |line: &str| Component {
-        weight: 1.0,
-        mean: line.split(',').map(|m| m.trim().parse::<f64>().expect("a number")).collect::<Array1<f64>>(),
-        covariance: Covariance::Isotropic(0.25),
-    };
-    Mixture::new(text.lines().map(component).collect()).expect("eight means")
-}
-
 type Model<F> = numeric::Model<MixtureField<F, Ou>, Ou>;
 
 fn sampler<F: Real>() -> Sampler<Model<F>, EulerMaruyama> {
     let grid = grid::two_phase(4.0, 1e-3, STEPS).expect("valid");
-    Sampler::new(target().score::<F, _>(Ou), EulerMaruyama, grid).expect("valid")
+    Sampler::new(w1_mixture().score::<F, _>(Ou), EulerMaruyama, grid).expect("valid")
 }
 
 fn run<F: Real>(sampler: &Sampler<Model<F>, EulerMaruyama>) -> Array2<F> {
@@ -57,7 +46,7 @@ fn normals_alone<F: Real>() {
 
 /// The two matrix products of the scores, and nothing else.
 fn products_alone<F: Real>() {
-    let means = target().means().clone();
+    let means = w1_mixture().means().clone();
     let (onto, back) =
         (Packed::<F>::new(DIM, 8, |j, i| means[(i, j)]), Packed::<F>::new(8, DIM, |i, j| means[(i, j)]));
     run_blocks(0..ROWS, Batching::default(), Control::default(), |rows, _| {

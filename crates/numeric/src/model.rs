@@ -2,7 +2,7 @@
 
 use ndarray::ArrayRef2;
 
-use crate::{Batch, Batching, Error, Real, Scratch, Time, Times, VectorField};
+use crate::{Batch, Batching, Error, Real, Scratch, Time, Times, VectorField, vectorize};
 
 /// The linear kernel `x_t = α x_0 + σ z`, z ~ N(0, I), at one time, with its time derivatives.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -201,7 +201,18 @@ impl<V, S: Schedule> Model<V, S> {
             Times::Same(time) => {
                 let (a, b) = convert(time)?;
                 let (a, b) = (F::of(a), F::of(b));
-                out.zip_mut_with(batch.x(), |p, &x| *p = a * x + b * *p);
+                let Some(values) = out.as_slice_mut() else {
+                    out.zip_mut_with(batch.x(), |p, &x| *p = a * x + b * *p);
+                    return Ok(());
+                };
+                vectorize(
+                    #[inline(always)]
+                    || {
+                        for (p, &x) in values.iter_mut().zip(batch.x_slice()) {
+                            *p = a * x + b * *p;
+                        }
+                    },
+                );
             }
             Times::PerRow(times) => {
                 for ((mut row, x), &time) in out.rows_mut().into_iter().zip(batch.x().rows()).zip(times) {

@@ -3,10 +3,12 @@
 use std::ops::Range;
 
 use numeric::ndarray::{Array2, ArrayRef2, s};
-use numeric::{Control, Error, LogDensity, Noise, Scratch, TimeGrid};
+use numeric::{Control, Error, LogDensity, Noise, Scratch, TimeGrid, vectorize};
 
 use super::course::Course;
 use super::{Needs, SdeStep};
+use crate::sde::coefficients::{slice, slice_mut};
+use crate::sde::{put_rows, take_rows};
 use crate::{Keep, Start, Trajectory, UnderdampedLangevin};
 
 /// BAOAB: kick, drift, exact friction and noise, drift, kick.
@@ -132,26 +134,54 @@ impl<P: LogDensity> Baoab<P> {
         x: &mut ArrayRef2<f64>,
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
-        let (d, h) = (self.dynamics.target().dim(), step.length);
-        let mut q = x.slice(s![.., ..d]).to_owned();
-        let mut p = x.slice(s![.., d..]).to_owned();
+        let (target, half) = (self.dynamics.target(), 0.5 * step.length);
+        let (n, d) = (x.nrows(), target.dim());
+        let [mut q] = take_rows::<f64, 1>(scratch, (n, d));
         let Force(mut force) = scratch.take();
         if step.index == 0 {
             // A new block of rows, or the same one from its start.
-            force = Array2::zeros(q.raw_dim());
-            self.dynamics.target().gradient_into(&q, &mut force)?;
+            if force.dim() != (n, d) {
+                force = Array2::zeros((n, d));
+            }
+            q.assign(&x.slice(s![.., ..d]));
+            target.gradient_into(&q, &mut force)?;
         }
-        p.scaled_add(0.5 * h, &force);
-        q.scaled_add(0.5 * h, &p);
-        let decay = self.dynamics.friction() * h;
+        let decay = self.dynamics.friction() * step.length;
         // The step's normals are W/√h.
-        let (keep, spread) = ((-decay).exp(), (-(-2.0 * decay).exp_m1() / h).sqrt());
-        p.zip_mut_with(step.w, |p, &w| *p = keep * *p + spread * w);
-        q.scaled_add(0.5 * h, &p);
-        self.dynamics.target().gradient_into(&q, &mut force)?;
-        p.scaled_add(0.5 * h, &force);
-        x.slice_mut(s![.., ..d]).assign(&q);
-        x.slice_mut(s![.., d..]).assign(&p);
+        let (keep, spread) = ((-decay).exp(), (-(-2.0 * decay).exp_m1() / step.length).sqrt());
+        let x = slice_mut(x);
+        let (positions, w) = (slice_mut(&mut q), slice(step.w));
+        vectorize(
+            #[inline(always)]
+            || {
+                let of_row =
+                    positions.chunks_exact_mut(d).zip(slice(&force).chunks_exact(d)).zip(w.chunks_exact(d));
+                for (x, ((ends, force), w)) in x.chunks_exact_mut(2 * d).zip(of_row) {
+                    let (q, p) = x.split_at_mut(d);
+                    for ((((end, &q), p), &force), &w) in ends.iter_mut().zip(&*q).zip(p).zip(force).zip(w) {
+                        let kicked = *p + half * force;
+                        let middle = q + half * kicked;
+                        *p = keep * kicked + spread * w;
+                        *end = middle + half * *p;
+                    }
+                }
+            },
+        );
+        target.gradient_into(&q, &mut force)?;
+        vectorize(
+            #[inline(always)]
+            || {
+                let ends = slice(&q).chunks_exact(d).zip(slice(&force).chunks_exact(d));
+                for (x, (end, force)) in x.chunks_exact_mut(2 * d).zip(ends) {
+                    let (q, p) = x.split_at_mut(d);
+                    q.copy_from_slice(end);
+                    for (p, &force) in p.iter_mut().zip(force) {
+                        *p += half * force;
+                    }
+                }
+            },
+        );
+        put_rows(scratch, [q]);
         scratch.put(Force(force));
         Ok(())
     }

@@ -1,9 +1,10 @@
 //! A method for laws.
 
 use numeric::ndarray::{Array2, ArrayRef2};
-use numeric::{Error, Real, Scratch};
+use numeric::{Error, Real, Scratch, vectorize};
 
 use super::{Integrator, Orders, SdeStep, add, stage};
+use crate::sde::coefficients::{slice, slice_mut};
 use crate::sde::{put_rows, take_rows};
 use crate::{NoiseClass, Reading, Sde};
 
@@ -75,11 +76,8 @@ impl<F: Real> Integrator<F> for PlatenWeak2 {
         stage(&mut at, x, (h, &f), (1.0, &g));
         sde.drift_into(&step.batch_at(1.0, &at), &mut value, scratch)?;
         // The terms of 2 g_j W^j, once with a plus and m − 1 times with a minus.
-        sum.fill(F::zero());
         let net = if pairs { 0.5 * (2.0 - m as f64) } else { 0.5 };
-        add(&mut sum, net, &g);
-        add(&mut sum, 0.5 * h, &f);
-        add(&mut sum, 0.5 * h, &value);
+        start_sum(&mut sum, (net, &g), (0.5 * h, [&f, &value]));
 
         // Where the columns do not see each other's motion, all of them at once.
         let groups = if pairs { m } else { 1 };
@@ -89,14 +87,9 @@ impl<F: Real> Integrator<F> for PlatenWeak2 {
             sde.diffuse_into(&step.batch(x), &unit, &mut column, scratch)?;
             for sign in [1.0, -1.0] {
                 stage(&mut at, x, (h, &f), (sign * root, &column));
-                w.fill(F::zero());
-                let scale = F::of(sign / root);
-                for (mut out, increments) in w.rows_mut().into_iter().zip(step.w.rows()) {
-                    let columns = if pairs { r..r + 1 } else { 0..m };
-                    for j in columns {
-                        let w = increments[j];
-                        out[j] = F::of(0.25) * (w + scale * (w * w - F::of(h)));
-                    }
+                own_weights(&step, sign / root, &mut w);
+                if pairs {
+                    (0..m).filter(|&j| j != r).for_each(|j| w.column_mut(j).fill(F::zero()));
                 }
                 sde.diffuse_into(&step.batch_at(1.0, &at), &w, &mut value, scratch)?;
                 add(&mut sum, 1.0, &value);
@@ -130,6 +123,38 @@ impl PlatenWeak2 {
             }
         }
     }
+}
+
+/// `sum = net g + half (f + f')`, term by term.
+fn start_sum<F: Real>(
+    sum: &mut Array2<F>,
+    (net, g): (f64, &Array2<F>),
+    (half, [f, f_end]): (f64, [&Array2<F>; 2]),
+) {
+    let (net, half) = (F::of(net), F::of(half));
+    let (sum, g, f, f_end) = (slice_mut(sum), slice(g), slice(f), slice(f_end));
+    vectorize(
+        #[inline(always)]
+        || {
+            for (((sum, &g), &f), &f_end) in sum.iter_mut().zip(g).zip(f).zip(f_end) {
+                *sum = net * g + half * f + half * f_end;
+            }
+        },
+    );
+}
+
+/// `w_j = ¼ (W^j ± ((W^j)² − h)/√h)`.
+fn own_weights<F: Real>(step: &SdeStep<'_, F>, scale: f64, out: &mut Array2<F>) {
+    let (h, scale, quarter) = (F::of(step.length), F::of(scale), F::of(0.25));
+    let (out, w) = (slice_mut(out), slice(step.w));
+    vectorize(
+        #[inline(always)]
+        || {
+            for (out, &w) in out.iter_mut().zip(w) {
+                *out = quarter * (w + scale * (w * w - h));
+            }
+        },
+    );
 }
 
 /// `w_j = ¼ (W^j ± (W^j W^r + V_rj)/√h)` for j ≠ r, and 0 for r.

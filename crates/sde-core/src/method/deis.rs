@@ -126,8 +126,9 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for De
         let process = &model.schedule;
         let gap = Gap::of(process, step.from, step.to)?;
         let slope = predict(model, Prediction::Noise, step.rows, step.from, x, scratch)?;
-        history.push(step.from, &slope, self.order);
-        scratch.put(slope);
+        if let Some(forgotten) = history.push_array(step.from, slope, self.order) {
+            scratch.put(forgotten);
+        }
         let far = gap.ends_at_data() && self.variable == Extrapolation::LogSnr;
         let used = if far { 1 } else { history.len() };
         let remembered = |back| history.get(back).expect("as many as were counted");
@@ -140,7 +141,9 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for De
         } else {
             weights(&places[..used], self.moments(process, &gap, step))
         };
-        gap.advance(x, 1.0, (0..used).map(|back| (b[back], &**remembered(back).1)));
+        let terms: [(f64, &ArrayRef2<F>); MOST] =
+            std::array::from_fn(|back| (b[back], &**remembered(back.min(used - 1)).1));
+        gap.advance(x, 1.0, &terms[..used]);
         Ok(())
     }
 }

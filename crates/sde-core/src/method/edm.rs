@@ -124,8 +124,7 @@ pub(super) fn heun<F: Real, V: VectorField<F>, S: LinearProcess>(
     let gap = Gap::of(&model.schedule, from, to)?;
     let m = predict(model, Prediction::Denoised, rows, from, x, scratch)?;
     let mut euler = take_array(x, scratch);
-    euler.assign(x);
-    gap.advance(&mut euler, gap.rho, [(gap.lost, &*m)]);
+    gap.advance_into(&mut euler, x, gap.rho, &[(gap.lost, &*m)]);
     if gap.ends_at_data() {
         x.assign(&euler);
     } else {
@@ -133,7 +132,7 @@ pub(super) fn heun<F: Real, V: VectorField<F>, S: LinearProcess>(
         // u' = ½ u + (½ − b) u'_E + b m', b = ½ (1 − ρ)/ρ; as u'_E stands at r', its own factor is 1/α' in x.
         let back = 0.5 * gap.lost / gap.rho;
         let end = predict(model, Prediction::Denoised, rows, to, &euler, scratch)?;
-        gap.advance(x, 0.5, [((0.5 - back) / gap.alpha, &*euler), (back, &*end)]);
+        gap.advance(x, 0.5, &[((0.5 - back) / gap.alpha, &*euler), (back, &*end)]);
         scratch.put(end);
     }
     scratch.put(euler);

@@ -17,11 +17,11 @@ fn clock_gap(process: &impl VariancePreserving, step: Step<'_>) -> Result<f64, E
 /// The mean as (a, b) of `a x + b · prediction`, and the variance, of a step.
 type Rule<S> = fn(&S, Step<'_>) -> Result<((f64, f64), f64), Error>;
 
-/// What [`gaussian_step`](super::gaussian_step) does, with the mean written over x.
-fn frozen_step<F: Real, V: VectorField<F>, S: Schedule>(
+/// What [`gaussian_step`](super::gaussian_step) does for a mean `a x + b · prediction`, written over x, and isotropic noise.
+pub(super) fn affine_step<F: Real, V: VectorField<F>, S: Schedule>(
     model: &Model<V, S>,
     what: Prediction,
-    (coefficients, variance): ((f64, f64), f64),
+    (coefficients, std): ((f64, f64), f64),
     step: Step<'_>,
     x: &mut ArrayRef2<F>,
     scratch: &mut Scratch,
@@ -46,7 +46,9 @@ fn frozen_step<F: Real, V: VectorField<F>, S: Schedule>(
             }
         },
     );
-    step.noise.add_normals(step.rows, step.index, F::of(variance.sqrt()), x);
+    if std != 0.0 {
+        step.noise.add_normals(step.rows, step.index, F::of(std), x);
+    }
     scratch.put([raw]);
     Ok(())
 }
@@ -71,7 +73,8 @@ macro_rules! frozen {
                 scratch: &mut Scratch,
             ) -> Result<(), Error> {
                 let rule: Rule<S> = $rule;
-                frozen_step(model, Prediction::$what, rule(&model.schedule, step)?, step, x, scratch)
+                let (coefficients, variance) = rule(&model.schedule, step)?;
+                affine_step(model, Prediction::$what, (coefficients, variance.sqrt()), step, x, scratch)
             }
         }
 

@@ -81,17 +81,44 @@ impl Gap {
         self.to == 0.0
     }
 
-    /// `u' = a u + Σ b p`, written for x; at least one term.
-    pub(super) fn advance<'p, F: Real>(
+    /// `u' = a u + Σ b p`, written for x; from one term to four.
+    pub(super) fn advance<F: Real>(&self, x: &mut ArrayRef2<F>, a: f64, terms: &[(f64, &ArrayRef2<F>)]) {
+        self.add_terms(x, a * self.grow, terms);
+    }
+
+    /// [`advance`](Self::advance), written over `out`.
+    pub(super) fn advance_into<F: Real>(
         &self,
-        x: &mut ArrayRef2<F>,
+        out: &mut ArrayRef2<F>,
+        x: &ArrayRef2<F>,
         a: f64,
-        terms: impl IntoIterator<Item = (f64, &'p ArrayRef2<F>)>,
+        terms: &[(f64, &ArrayRef2<F>)],
     ) {
-        let mut a = a * self.grow;
-        for (b, p) in terms {
-            axpby(a, x, self.alpha * b, p);
-            a = 1.0;
+        let (b, p) = terms[0];
+        let (a, b) = (F::of(a * self.grow), F::of(self.alpha * b));
+        let (x, p) = (x.as_slice().expect(SLICES), p.as_slice().expect(SLICES));
+        let values = out.as_slice_mut().expect(SLICES);
+        vectorize(
+            #[inline(always)]
+            || {
+                for ((out, &x), &p) in values.iter_mut().zip(x).zip(p) {
+                    *out = a * x + b * p;
+                }
+            },
+        );
+        self.add_terms(out, 1.0, &terms[1..]);
+    }
+
+    /// `x = a x + α' Σ b p`, in one pass.
+    fn add_terms<F: Real>(&self, x: &mut ArrayRef2<F>, a: f64, terms: &[(f64, &ArrayRef2<F>)]) {
+        let (a, x) = (F::of(a), x.as_slice_mut().expect(SLICES));
+        let term = |k: usize| (F::of(self.alpha * terms[k].0), terms[k].1.as_slice().expect(SLICES));
+        match terms.len() {
+            0 => debug_assert!(a == F::one()),
+            1 => add_all(a, x, &[term(0)]),
+            2 => add_all(a, x, &[0, 1].map(term)),
+            3 => add_all(a, x, &[0, 1, 2].map(term)),
+            _ => add_all(a, x, &[0, 1, 2, 3].map(term)),
         }
     }
 
@@ -101,19 +128,46 @@ impl Gap {
     }
 }
 
+const SLICES: &str = "steps work on standard layout";
+
+/// `x = a x + Σ b p` in one pass, term by term in their order: four written out, as loops over the terms are not
+/// vectorised.
+fn add_all<F: Real>(a: F, x: &mut [F], terms: &[(F, &[F])]) {
+    macro_rules! pass {
+        ($all:expr, $values:pat => $x:ident $(+ $b:ident $p:ident)*) => {
+            vectorize(
+                #[inline(always)]
+                || {
+                    for $values in $all {
+                        *$x = a * *$x $(+ $b * $p)*;
+                    }
+                },
+            )
+        };
+    }
+    match *terms {
+        [] => pass!(x.iter_mut(), x => x),
+        [(b, p)] => pass!(x.iter_mut().zip(p), (x, &p) => x + b p),
+        [(b, p), (c, q)] => pass!(x.iter_mut().zip(p).zip(q), ((x, &p), &q) => x + b p + c q),
+        [(b, p), (c, q), (e, r)] => {
+            pass!(x.iter_mut().zip(p).zip(q).zip(r), (((x, &p), &q), &r) => x + b p + c q + e r);
+        }
+        [(b, p), (c, q), (e, r), (f, s)] => pass!(
+            x.iter_mut().zip(p).zip(q).zip(r).zip(s),
+            ((((x, &p), &q), &r), &s) => x + b p + c q + e r + f s
+        ),
+        _ => unreachable!("{} terms", terms.len()),
+    }
+}
+
 /// `x = a x + b p`.
 pub(super) fn axpby<F: Real>(a: f64, x: &mut ArrayRef2<F>, b: f64, p: &ArrayRef2<F>) {
-    let slices = "steps work on standard layout";
-    let (a, b) = (F::of(a), F::of(b));
-    let (x, p) = (x.as_slice_mut().expect(slices), p.as_slice().expect(slices));
-    vectorize(
-        #[inline(always)]
-        || {
-            for (x, &p) in x.iter_mut().zip(p) {
-                *x = a * *x + b * p;
-            }
-        },
-    );
+    add_all(F::of(a), x.as_slice_mut().expect(SLICES), &[(F::of(b), p.as_slice().expect(SLICES))]);
+}
+
+/// `x = a x`.
+pub(super) fn scale<F: Real>(a: f64, x: &mut ArrayRef2<F>) {
+    add_all(F::of(a), x.as_slice_mut().expect(SLICES), &[]);
 }
 
 /// `x = a x + std z` with the normals z of the step; nothing is drawn for a `std` of 0.
@@ -130,7 +184,7 @@ pub(super) fn disturb<F: Real>(
         axpby(a, x, std, &z);
         scratch.put(z);
     } else if a != 1.0 {
-        x.mapv_inplace(|x| F::of(a) * x);
+        scale(a, x);
     }
 }
 

@@ -49,16 +49,22 @@ impl<F: Real> History<F> {
     /// Remembers a prediction `(n, d)` made at `time`, and of the older ones as many as make `keep` in all.
     pub fn push(&mut self, time: Time, prediction: &ArrayRef2<F>, keep: usize) {
         // The oldest array is written over: after the first steps nothing is allocated.
-        let mut slot = if self.entries.len() >= keep { self.entries.pop_back() } else { None };
-        self.entries.truncate(keep.saturating_sub(1));
-        match &mut slot {
-            Some((old, values)) if values.dim() == prediction.dim() => {
-                *old = time;
+        let oldest = if self.entries.len() >= keep { self.entries.pop_back() } else { None };
+        let values = match oldest {
+            Some((_, mut values)) if values.dim() == prediction.dim() => {
                 values.assign(prediction);
+                values
             }
-            _ => slot = Some((time, prediction.to_owned())),
-        }
-        self.entries.extend(slot);
-        self.entries.rotate_right(1);
+            _ => prediction.to_owned(),
+        };
+        self.push_array(time, values, keep);
+    }
+
+    /// [`push`](Self::push) without a copy; returns the array that was forgotten, for the next prediction.
+    pub(super) fn push_array(&mut self, time: Time, prediction: Array2<F>, keep: usize) -> Option<Array2<F>> {
+        let oldest = if self.entries.len() >= keep { self.entries.pop_back() } else { None };
+        self.entries.truncate(keep.saturating_sub(1));
+        self.entries.push_front((time, prediction));
+        oldest.map(|(_, prediction)| prediction)
     }
 }

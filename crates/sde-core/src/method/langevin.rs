@@ -3,7 +3,7 @@
 use numeric::ndarray::ArrayRef2;
 use numeric::{Error, Model, Prediction, Real, Scratch, Time, VectorField};
 
-use super::gap::{Gap, axpby, predict, ratio_at};
+use super::gap::{Gap, axpby, predict, ratio_at, scale};
 use super::{History, Method, Step, gap};
 use crate::LinearProcess;
 
@@ -188,7 +188,7 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for An
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
         let grow = Gap::of(&model.schedule, step.from, step.to)?.grow;
-        x.mapv_inplace(|x| F::of(grow) * x);
+        scale(grow, x);
         self.langevin.run(model, step, x, scratch)
     }
 }

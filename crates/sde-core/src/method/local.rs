@@ -4,7 +4,7 @@ use numeric::ndarray::{Array2, ArrayRef2};
 use numeric::{Batch, Error, Model, PosteriorCovariance, Prediction, Real, Scratch, Times, vectorize};
 
 use super::gap::Gap;
-use super::{GaussianStep, History, Method, Spread, Step, gaussian_step};
+use super::{GaussianStep, History, Method, Recycled, Spread, Step, gaussian_step};
 use crate::LinearProcess;
 
 /// Gaussian step with the exact mean *and* covariance of the true reverse kernel at the current point.
@@ -62,7 +62,9 @@ impl<F: Real, V: PosteriorCovariance<F>, S: LinearProcess> GaussianStep<F, Model
         let (n, d) = x.dim();
         let gap = Gap::of(&model.schedule, step.from, step.to)?;
         let batch = Batch::new(step.rows, Times::Same(step.from), x);
-        let mut covariance = Array2::zeros((n, d * d));
+        let Recycled(mut entries) = scratch.take();
+        entries.resize(n * d * d, F::zero());
+        let mut covariance = Array2::from_shape_vec((n, d * d), entries).expect("sized above");
         model.field.mean_covariance_into(&batch, mean, &mut covariance, scratch)?;
         let (a, b) = gap.posterior_mean();
         let (a, b) = (F::of(a), F::of(b));

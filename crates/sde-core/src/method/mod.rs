@@ -161,7 +161,7 @@ pub fn gaussian_step<F: Real, M, G: GaussianStep<F, M> + ?Sized>(
     x: &mut ArrayRef2<F>,
     scratch: &mut Scratch,
 ) -> Result<(), Error> {
-    let [mut mean] = take_like(x, scratch);
+    let [mut mean, mut z] = take_like(x, scratch);
     match method.transition(model, step, x, &mut mean, scratch)? {
         Spread::Isotropic(std) => {
             x.assign(&mean);
@@ -170,15 +170,22 @@ pub fn gaussian_step<F: Real, M, G: GaussianStep<F, M> + ?Sized>(
             }
         }
         spread => {
-            let [mut z, other] = take_like(x, scratch);
             step.noise.normals_into(step.rows, step.index, &mut z);
             add_noise(&mean, &spread, method.directions(), &mut z, x);
-            scratch.put([z, other]);
+            match spread {
+                Spread::Isotropic(_) => {}
+                Spread::Principal(scales) => scratch.put(Recycled(scales)),
+                Spread::PerRow(factors) => scratch.put(Recycled(factors)),
+            }
         }
     }
-    scratch.put([mean]);
+    scratch.put([mean, z]);
     Ok(())
 }
+
+/// The numbers of a spread that has been drawn from, for those of the next step.
+#[derive(Debug, Default)]
+struct Recycled<T>(Vec<T>);
 
 /// Arrays of the shape of `x`, with any contents; to be put back as they are.
 fn take_like<F: Real, const N: usize>(x: &ArrayRef2<F>, scratch: &mut Scratch) -> [Array2<F>; N]
@@ -224,12 +231,16 @@ pub fn add_noise<F: Real>(
             );
         }
         Spread::Principal(scales) => {
-            let scales: Vec<F> = scales.iter().map(|&s| F::of(s)).collect();
-            for z in z.chunks_exact_mut(d) {
-                for (z, &s) in z.iter_mut().zip(&scales) {
-                    *z *= s;
-                }
-            }
+            vectorize(
+                #[inline(always)]
+                || {
+                    for z in z.chunks_exact_mut(d) {
+                        for (z, &s) in z.iter_mut().zip(scales) {
+                            *z *= F::of(s);
+                        }
+                    }
+                },
+            );
             out.copy_from_slice(mean);
             directions.expect("a principal spread has directions").add_left_multiply(z, out);
         }

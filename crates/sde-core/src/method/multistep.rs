@@ -25,8 +25,9 @@ fn multistep<F: Real, V: VectorField<F>, S: LinearProcess>(
 ) -> Result<(), Error> {
     let gap = Gap::of(&model.schedule, step.from, step.to)?;
     let m = predict(model, Prediction::Denoised, step.rows, step.from, x, scratch)?;
-    history.push(step.from, &m, order);
-    scratch.put(m);
+    if let Some(forgotten) = history.push_array(step.from, m, order) {
+        scratch.put(forgotten);
+    }
     let (kept, lost) = gap.kept(1.0 + lambda * lambda);
     let used = if gap.ends_at_data() { 1 } else { history.len() };
     let mut nodes = [0.0; MOST];
@@ -34,7 +35,9 @@ fn multistep<F: Real, V: VectorField<F>, S: LinearProcess>(
         *node = gap.node(ratio_at(&model.schedule, remembered(history, back).0));
     }
     let b = if used == 1 { [lost, 0.0, 0.0, 0.0] } else { rule(&gap, &nodes[..used], lost) };
-    gap.advance(x, kept, (0..used).map(|back| (b[back], remembered(history, back).1)));
+    let terms: [(f64, &ArrayRef2<F>); MOST] =
+        std::array::from_fn(|back| (b[back], remembered(history, back.min(used - 1)).1));
+    gap.advance(x, kept, &terms[..used]);
     let std = gap.to * gap.kept(2.0 * lambda * lambda).1.sqrt();
     disturb(step, 1.0, x, gap.alpha * std, scratch);
     Ok(())

@@ -5,7 +5,7 @@ use numeric::ndarray::{Array2, ArrayRef2};
 use numeric::{Batch, Error, Level, Model, Packed, Prediction, Real, Scratch, Times, VectorField};
 
 use super::gap::Gap;
-use super::{GaussianStep, History, Method, Spread, Step, affine_into, gaussian_step};
+use super::{GaussianStep, History, Method, Recycled, Spread, Step, affine_into, gaussian_step};
 use crate::LinearProcess;
 
 /// Posterior step whose covariance is that of Gaussian data, per principal direction of the data.
@@ -127,9 +127,11 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> GaussianStep<F, Model<V, S>> 
         let (alpha2, sigma2) = (alpha * alpha, sigma * sigma);
         let scale = (gap.alpha * gap.fresh).powi(2);
         let bridge = gap.bridge_variance();
-        let scales =
-            self.variances.iter().map(|c| (bridge + scale * c * sigma2 / (alpha2 * c + sigma2)).sqrt());
-        Ok(Spread::Principal(scales.collect()))
+        let std = |c: &f64| (bridge + scale * c * sigma2 / (alpha2 * c + sigma2)).sqrt();
+        let Recycled(mut scales) = scratch.take();
+        scales.clear();
+        scales.extend(self.variances.iter().map(std));
+        Ok(Spread::Principal(scales))
     }
 
     fn directions(&self) -> Option<&Packed<F>> {

@@ -3,8 +3,9 @@
 use numeric::ndarray::ArrayRef2;
 use numeric::{Batch, Error, Model, Prediction, Real, Scratch, Times, VectorField};
 
+use super::frozen::affine_step;
 use super::gap::Gap;
-use super::{GaussianStep, History, Method, Spread, Step, affine_into, gaussian_step};
+use super::{GaussianStep, History, Method, Spread, Step, affine_into};
 use crate::LinearProcess;
 
 /// Reverse SDE of any stochasticity λ, with the denoiser frozen over the step: from DDIM (λ = 0) to DDPM (λ = 1).
@@ -142,6 +143,14 @@ impl Ddim {
 
 macro_rules! gaussian {
     ($method:ident, $label:literal) => {
+        impl $method {
+            /// The step as `a x + b m` by (a, b), and its standard deviation.
+            fn affine(&self, gap: &Gap) -> ((f64, f64), f64) {
+                let (kept, lost, std) = self.coefficients(gap);
+                ((gap.grow * kept, gap.alpha * lost), gap.alpha * std)
+            }
+        }
+
         impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for $method {
             fn name(&self) -> &'static str {
                 $label
@@ -155,7 +164,8 @@ macro_rules! gaussian {
                 _: &mut History<F>,
                 scratch: &mut Scratch,
             ) -> Result<(), Error> {
-                gaussian_step(self, model, step, x, scratch)
+                let gap = Gap::of(&model.schedule, step.from, step.to)?;
+                affine_step(model, Prediction::Denoised, self.affine(&gap), step, x, scratch)
             }
         }
 
@@ -169,11 +179,10 @@ macro_rules! gaussian {
                 scratch: &mut Scratch,
             ) -> Result<Spread<F>, Error> {
                 let gap = Gap::of(&model.schedule, step.from, step.to)?;
-                let (kept, lost, std) = self.coefficients(&gap);
+                let (affine, std) = self.affine(&gap);
                 let batch = Batch::new(step.rows, Times::Same(step.from), x);
-                let affine = (gap.grow * kept, gap.alpha * lost);
                 affine_into(model, Prediction::Denoised, affine, &batch, mean, scratch)?;
-                Ok(Spread::Isotropic(gap.alpha * std))
+                Ok(Spread::Isotropic(std))
             }
         }
     };

@@ -101,7 +101,7 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for Dp
         let gap = Gap::of(process, step.from, step.to)?;
         if self.order == 1 || gap.ends_at_data() {
             let m = predict(model, Prediction::Denoised, step.rows, step.from, x, scratch)?;
-            gap.advance(x, gap.rho, [(gap.lost, &*m)]);
+            gap.advance(x, gap.rho, &[(gap.lost, &*m)]);
             scratch.put(m);
             return Ok(());
         }
@@ -114,20 +114,18 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for Dp
         };
         let first = predict(model, Prediction::Noise, step.rows, step.from, x, scratch)?;
         let (time, gap_1) = between(1.0 / self.order as f64)?;
-        stage.assign(x);
-        gap_1.advance(&mut stage, 1.0, [(change(&gap_1), &*first)]);
+        gap_1.advance_into(&mut stage, x, 1.0, &[(change(&gap_1), &*first)]);
         let mut last = predict(model, Prediction::Noise, step.rows, time, &stage, scratch)?;
         if self.order == 2 {
-            gap.advance(x, 1.0, [(change(&gap), &*last)]);
+            gap.advance(x, 1.0, &[(change(&gap), &*last)]);
         } else {
             let (time, gap_2) = between(2.0 / 3.0)?;
             let bend = -2.0 * gap_2.to * gap_2.h * phi_2(gap_2.h);
-            stage.assign(x);
-            gap_2.advance(&mut stage, 1.0, [(change(&gap_2) - bend, &*first), (bend, &*last)]);
+            gap_2.advance_into(&mut stage, x, 1.0, &[(change(&gap_2) - bend, &*first), (bend, &*last)]);
             scratch.put(last);
             last = predict(model, Prediction::Noise, step.rows, time, &stage, scratch)?;
             let bend = -1.5 * gap.to * gap.h * phi_2(gap.h);
-            gap.advance(x, 1.0, [(change(&gap) - bend, &*first), (bend, &*last)]);
+            gap.advance(x, 1.0, &[(change(&gap) - bend, &*first), (bend, &*last)]);
         }
         scratch.put(stage);
         scratch.put(first);
@@ -216,13 +214,12 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for Dp
             let time = process.time_at_ratio(gap.from * (-0.5 * gap.h).exp())?;
             let half = Gap::of(process, step.from, time)?;
             let mut stage = take_array(x, scratch);
-            stage.assign(x);
-            half.advance(&mut stage, half.rho, [(half.lost, &*m)]);
+            half.advance_into(&mut stage, x, half.rho, &[(half.lost, &*m)]);
             scratch.put(m);
             m = predict(model, Prediction::Denoised, step.rows, time, &stage, scratch)?;
             scratch.put(stage);
         }
-        gap.advance(x, gap.rho, [(gap.lost, &*m)]);
+        gap.advance(x, gap.rho, &[(gap.lost, &*m)]);
         scratch.put(m);
         disturb(step, 1.0, x, gap.alpha * up, scratch);
         Ok(())

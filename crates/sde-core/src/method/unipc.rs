@@ -100,8 +100,9 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for Un
         let gap = Gap::of(&model.schedule, step.from, step.to)?;
         if history.get(0).is_none_or(|(time, _)| time != step.from) {
             let m = predict(model, Prediction::Denoised, step.rows, step.from, x, scratch)?;
-            history.push(step.from, &m, self.order);
-            scratch.put(m);
+            if let Some(forgotten) = history.push_array(step.from, m, self.order) {
+                scratch.put(forgotten);
+            }
         }
         let remembered = |back| history.get(back).expect("as many as were counted");
         let used = if gap.ends_at_data() { 1 } else { history.len() };
@@ -110,20 +111,21 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for Un
         for back in 1..used {
             nodes[back + 1] = gap.node(ratio_at(&model.schedule, remembered(back).0));
         }
-        let moments = || exponential_moments(-gap.h).map(|moment| gap.h * moment);
+        let moments =
+            if used < 2 { [0.0; MOST] } else { exponential_moments(-gap.h).map(|moment| gap.h * moment) };
         let predictor = match used {
             1 => [gap.lost, 0.0, 0.0, 0.0],
             2 => {
                 let slope = self.half(&gap) / nodes[2];
                 [gap.lost - slope, slope, 0.0, 0.0]
             }
-            _ => weights(&nodes[1..=used], moments()),
+            _ => weights(&nodes[1..=used], moments),
         };
         let mut predicted = take_array(x, scratch);
-        predicted.assign(x);
-        let terms = |b: &[f64]| -> [(f64, usize); MOST - 1] { [0, 1, 2].map(|j| (b[j], j)) };
-        let known = |b: &[f64]| terms(b).into_iter().take(used).map(|(b, back)| (b, &**remembered(back).1));
-        gap.advance(&mut predicted, gap.rho, known(&predictor));
+        let known: [&ArrayRef2<F>; MOST - 1] =
+            [0, 1, 2].map(|back: usize| &**remembered(back.min(used - 1)).1);
+        let terms = [0, 1, 2].map(|back| (predictor[back], known[back]));
+        gap.advance_into(&mut predicted, x, gap.rho, &terms[..used]);
         if gap.ends_at_data() {
             x.assign(&predicted);
             scratch.put(predicted);
@@ -135,12 +137,16 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for Un
                 let half = self.half(&gap);
                 [half, gap.lost - half, 0.0, 0.0]
             }
-            _ => weights(&nodes[..=used], moments()),
+            _ => weights(&nodes[..=used], moments),
         };
-        gap.advance(x, gap.rho, std::iter::once((corrector[0], &*end)).chain(known(&corrector[1..])));
-        history.push(step.to, &end, self.order);
+        let [newest, older, oldest] = known;
+        let terms: [(f64, &ArrayRef2<F>); MOST] =
+            [(corrector[0], &*end), (corrector[1], newest), (corrector[2], older), (corrector[3], oldest)];
+        gap.advance(x, gap.rho, &terms[..=used]);
+        if let Some(forgotten) = history.push_array(step.to, end, self.order) {
+            scratch.put(forgotten);
+        }
         scratch.put(predicted);
-        scratch.put(end);
         Ok(())
     }
 }

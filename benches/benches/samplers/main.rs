@@ -1,0 +1,80 @@
+//! Every reverse-time method and every integrator beside its floor: its model calls alone, its normals alone and one
+//! pass over the state, of the same rows in the same blocks.
+//!
+//! Reverse-time methods run on the mixture of W1 (8 components, d = 32), 2,000 rows × 50 steps of `two_phase`;
+//! integrators on its reverse equation, or on [`Tanh`](sde_core::problems::Tanh) where they are for diagonal noise.
+//! `cargo bench --bench samplers -- table` prints one table of ratios instead of Criterion's reports: on one thread,
+//! method and floor in turn, so that what else the machine does meets both. `table 51` takes 51 rounds, and a word after
+//! the number takes those methods only whose names contain it.
+
+mod integrators;
+mod methods;
+
+use criterion::{Criterion, Throughput};
+use girsanov_benches::in_turn;
+use numeric::ndarray::ArrayRef2;
+use numeric::{Real, vectorize};
+
+const ROWS: u64 = 2_000;
+const DIM: usize = 32;
+const STEPS: usize = 50;
+
+/// A method and its floor.
+struct Entry {
+    name: String,
+    run: Box<dyn Fn()>,
+    floor: Box<dyn Fn()>,
+}
+
+/// One pass over the state: `x = ½ x + ¼ p + ¼ z`.
+fn pass<F: Real>(x: &mut ArrayRef2<F>, p: &ArrayRef2<F>, z: &ArrayRef2<F>) {
+    let (half, quarter, slices) = (F::of(0.5), F::of(0.25), "made in standard layout");
+    let (x, p, z) =
+        (x.as_slice_mut().expect(slices), p.as_slice().expect(slices), z.as_slice().expect(slices));
+    vectorize(
+        #[inline(always)]
+        || {
+            for ((x, &p), &z) in x.iter_mut().zip(p).zip(z) {
+                *x = half * *x + quarter * p + quarter * z;
+            }
+        },
+    );
+}
+
+fn entries() -> Vec<Entry> {
+    let mut entries = methods::entries::<f64>();
+    entries.extend(methods::entries::<f32>());
+    entries.extend(integrators::entries::<f64>());
+    entries.extend(integrators::entries::<f32>());
+    entries.push(integrators::baoab());
+    entries
+}
+
+fn table(rounds: usize, word: &str) {
+    println!("| | ns per element-step | floor | ratio |\n|---|---:|---:|---:|");
+    let unit = 1e9 / (ROWS as f64 * DIM as f64 * STEPS as f64);
+    for Entry { name, run, floor } in entries().into_iter().filter(|entry| entry.name.contains(word)) {
+        let (run, floor, ratio) = in_turn(rounds, run, floor);
+        println!("| {name} | {:.2} | {:.2} | {ratio:.2} |", run * unit, floor * unit);
+    }
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let Some(at) = arguments.iter().position(|a| a == "table") {
+        let rounds = arguments.get(at + 1).and_then(|rounds| rounds.parse().ok()).unwrap_or(15);
+        let word = arguments.get(at + 2).map_or("", String::as_str);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("one thread");
+        pool.install(|| table(rounds, if word == "--bench" { "" } else { word }));
+        return;
+    }
+    let mut criterion = Criterion::default().configure_from_args();
+    let mut group = criterion.benchmark_group("samplers");
+    group.sample_size(10).throughput(Throughput::Elements(ROWS * DIM as u64 * STEPS as u64));
+    for Entry { name, run, floor } in entries() {
+        group.bench_function(&name, |b| b.iter(&run));
+        group.bench_function(format!("{name}, floor"), |b| b.iter(&floor));
+    }
+    group.finish();
+    criterion.final_summary();
+}
