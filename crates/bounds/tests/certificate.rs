@@ -5,7 +5,7 @@ use bounds::curve::{ErrorCurve, GaussianCurve, ScalarMixtureCurve};
 use bounds::terms::{Scheme, discretization, gaussian_sampler};
 use bounds::{Certifiable, Certificate, Paths, certify, chain_kl, theorem};
 use numeric::ndarray::{Array1, Array2, array};
-use numeric::{Model, Noise, Prediction, Time, TimeGrid, from_row_fn};
+use numeric::{Error, Model, Noise, Prediction, Time, TimeGrid, from_row_fn};
 use proptest::prelude::*;
 use sde_core::{
     Component, CosineVp, Covariance, Ddim, EulerMaruyama, ExponentialIntegrator, FrozenDenoiser, FrozenScore,
@@ -212,7 +212,7 @@ fn what_has_no_theorem_says_why_and_bad_input_is_refused() {
     assert!(certify(&target, &Ou, &FrozenDenoiser, &grid, one, Default::default()).is_err());
     assert!(certify(&target, &Ou, &FrozenDenoiser, &grid.reversed(), paths, Default::default()).is_err());
     // At the data the last step is a point: no density, and no number.
-    let to_data = TimeGrid::from_times(vec![3.0, 1.0, 0.0]).expect("valid");
+    let to_data = TimeGrid::from_times([3.0, 1.0, 0.0].map(Time::of).to_vec()).expect("valid");
     for method in [&FrozenDenoiser as &dyn GaussianStep<f64, _>, &LocallyMomentMatched] {
         let model = target.denoiser::<f64, _>(Ou);
         let refused = chain_kl(&target, &Ou, &model, method, &to_data, paths, Default::default());

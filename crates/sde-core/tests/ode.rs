@@ -737,3 +737,22 @@ fn mixtures_at_times_of_each_row() {
         check::<f32>(target, 1e-4);
     }
 }
+
+#[test]
+fn an_event_that_is_no_number_is_an_error() {
+    let field = from_row_fn(1, |_, _, out: &mut [f64]| {
+        out[0] = 1.0;
+        Ok(())
+    });
+    let grid = TimeGrid::uniform(0.0, 2.0, 1).unwrap();
+    let solver = OdeSolver { field, method: Tsit5::new(1e-6, 1e-6).unwrap(), grid };
+    for from in [0.0, 1.0] {
+        let bad = move |time: Time, _: &[f64]| if time.t >= from { f64::NAN } else { -1.0 };
+        let event = Event { function: &bad, direction: Direction::Either, terminal: false };
+        let found = solver.run_until(Start::Point(&[0.0]), &[event], 7..8, Control::default());
+        assert!(
+            matches!(found, Err(Error::NotFinite { what: "the event function", row: 7, .. })),
+            "{found:?}"
+        );
+    }
+}

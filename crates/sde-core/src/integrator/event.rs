@@ -107,9 +107,7 @@ impl<F: Real, E: Sde<F>, I: Integrator<F>> Solver<F, E, I> {
     ) -> Result<(Vec<Passage<F>>, Statistics), Error> {
         let d = x.ncols();
         let value = |row: u64, step: usize, number: usize, time: Time, x: &[F]| {
-            let g = (events[number].function)(time, x);
-            let (what, step, time) = ("the event function", step as u64, time.t);
-            if g.is_nan() { Err(Error::NotFinite { what, row, step, time }) } else { Ok(sign(g)) }
+            sign((events[number].function)(time, x), row, step as u64, time)
         };
         let mut signs = Array2::zeros((rows.len(), events.len()));
         for ((i, number), sign) in signs.indexed_iter_mut() {

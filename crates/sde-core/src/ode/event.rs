@@ -92,7 +92,8 @@ impl<V, M> OdeSolver<V, M> {
     /// ```
     ///
     /// # Errors
-    /// As [`run`](OdeSolver::run); [`Error::Unsupported`] for a method without dense output.
+    /// As [`run`](OdeSolver::run); [`Error::Unsupported`] for a method without dense output; [`Error::NotFinite`] if g is
+    /// NaN where it is looked at.
     ///
     /// # Panics
     /// Never by itself.
@@ -118,14 +119,19 @@ impl<V, M> OdeSolver<V, M> {
             let mut state = start_states(&start, &rows, &numbers, d);
             let first = self.grid.first();
             let mut signs: Vec<f64> = Vec::with_capacity(numbers.len() * events.len());
-            for state in state.chunks_exact(d) {
-                signs.extend(events.iter().map(|event| sign((event.function)(first, state))));
+            for (state, &row) in state.chunks_exact(d).zip(&numbers) {
+                for event in events {
+                    signs.push(sign((event.function)(first, state), row, 0, first)?);
+                }
             }
+            let mut taken = vec![0; numbers.len()];
             let mut passages: Vec<Passage<F>> =
                 numbers.iter().map(|&row| Passage::new(row, self.grid.last())).collect();
             let mut point = vec![F::zero(); d];
             let mut visit = |piece: &Piece<'_, F>| {
                 let signs = &mut signs[piece.place * events.len()..][..events.len()];
+                let (row, step) = (numbers[piece.place], taken[piece.place]);
+                taken[piece.place] += 1;
                 let mut look = Look {
                     parts: PARTS,
                     resolution: f64::EPSILON,
@@ -133,7 +139,7 @@ impl<V, M> OdeSolver<V, M> {
                         piece.at(theta, x);
                         Ok(piece.time(theta))
                     },
-                    sign: &|number, time, x| Ok(sign((events[number].function)(time, x))),
+                    sign: &|number, time, x| sign((events[number].function)(time, x), row, step, time),
                 };
                 passages[piece.place].take(&mut look, events, signs, &mut point)
             };
@@ -157,9 +163,12 @@ impl<V, M> OdeSolver<V, M> {
     }
 }
 
-/// −1, 0 or 1, and NaN for NaN.
-pub(crate) fn sign(g: f64) -> f64 {
-    if g == 0.0 { 0.0 } else { g.signum() }
+/// −1, 0 or 1 for an event's function, of a row at a step.
+pub(crate) fn sign(g: f64, row: u64, step: u64, time: Time) -> Result<f64, Error> {
+    if g.is_nan() {
+        return Err(Error::NotFinite { what: "the event function", row, step, time: time.t });
+    }
+    Ok(if g == 0.0 { 0.0 } else { g.signum() })
 }
 
 /// Writes the state at a fraction of a step, and returns the time there.
@@ -201,9 +210,9 @@ impl<F: Real> Passage<F> {
                 let wanted = match event.direction {
                     Direction::Rising => *before < 0.0,
                     Direction::Falling => *before > 0.0,
-                    Direction::Either => *before != 0.0 && !before.is_nan(),
+                    Direction::Either => *before != 0.0,
                 };
-                if wanted && after != *before && !after.is_nan() {
+                if wanted && after != *before {
                     found.push((*before, number));
                 }
                 *before = after;
