@@ -145,7 +145,7 @@ impl Noise {
     ///
     /// ```
     /// use numeric::{Noise, ndarray::array};
-    /// let (mut x, mut z) = (array![[1.0, 2.0], [3.0, 4.0]], array![[0.0; 2]; 2]);
+    /// let (mut x, mut z) = (array![[1.0, 2.0], [3.0, 4.0]], array![[0.0, 0.0], [0.0, 0.0]]);
     /// Noise::new(3).normals_into(&[0, 5], 7, &mut z);
     /// let moved = &x + 0.5 * &z;
     /// Noise::new(3).add_normals(&[0, 5], 7, 0.5, &mut x);
