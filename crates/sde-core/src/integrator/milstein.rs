@@ -19,9 +19,30 @@ const FIRST: Orders = Orders { strong: 1.0, weak: 1.0 };
 /// Commuting columns make the double integrals' antisymmetric part drop out. The derivative is that of
 /// [`Sde::diffuse_derivative_into`].
 ///
+/// ```
+/// use numeric::{Noise, TimeGrid};
+/// use sde_core::integrator::{EulerMaruyama, Milstein};
+/// use sde_core::{GeometricBrownian, Keep, Solver, Start};
+/// // One step of dX = σ X dW: the correction to Euler–Maruyama is ½ σ² (W² − h) X.
+/// let (sde, sigma, h) = (GeometricBrownian::new(1, 0.0, 0.2)?, 0.2, 0.5);
+/// let grid = TimeGrid::uniform(0.0, h, 1)?;
+/// let (start, noise) = (Start::Point(&[1.0_f64]), Noise::new(1));
+/// let euler = Solver::new(sde, EulerMaruyama, grid.clone())?;
+/// let euler = euler.run(start, Keep::Last, 0..9, noise, Default::default())?.states;
+/// let milstein = Solver::new(sde, Milstein, grid)?.run(start, Keep::Last, 0..9, noise, Default::default())?.states;
+/// for (euler, milstein) in euler.iter().zip(&milstein) {
+///     let w = (euler - 1.0) / sigma;
+///     assert!((milstein - euler - 0.5 * sigma * sigma * (w * w - h)).abs() < 1e-14);
+/// }
+/// # Ok::<(), numeric::Error>(())
+/// ```
+///
 /// # Convergence
 /// Strong and weak order 1 for additive, scalar, diagonal and commutative noise; refused for general noise, where it
 /// would have strong order ½ only: see [`LevyMilstein`].
+///
+/// # Randomness
+/// The increment W of the path: m normals per row and step.
 ///
 /// # Complexity
 /// One drift, two products with the diffusion and one derivative per step; m of each for commutative noise in Itô's
@@ -79,11 +100,25 @@ impl<F: Real> Integrator<F> for Milstein {
 /// that is moved along, the outer one to the column that is differentiated: exchanged, the method would add twice the
 /// area with the wrong sign and have order ½.
 ///
+/// ```
+/// use sde_core::integrator::{EulerMaruyama, Integrator, LevyMilstein, Milstein, Orders};
+/// use sde_core::NoiseClass;
+/// // For noise that does not commute it is the only one here of strong order 1.
+/// let orders = |method: &dyn Integrator<f64>| method.orders(NoiseClass::General);
+/// assert_eq!(orders(&LevyMilstein { depth: 4 }), Some(Orders { strong: 1.0, weak: 1.0 }));
+/// assert_eq!(orders(&EulerMaruyama), Some(Orders { strong: 0.5, weak: 1.0 }));
+/// assert_eq!(orders(&Milstein), None);
+/// ```
+///
 /// # Convergence
 /// Strong order 1 as far as the areas are exact. They come from the Brownian tree `depth` levels below the step, with
 /// a mean square error that halves with each level: to keep order 1 under refinement, let `depth` grow by one where
 /// the step is halved. With a fixed depth the error falls below that of [`EulerMaruyama`](super::EulerMaruyama) by a
 /// factor of about 2^(depth/2), and the order is ½ in the limit.
+///
+/// # Randomness
+/// The increment W, the space-time area H and the Lévy areas of the path: m normals of each kind per row and step, and as
+/// many again for each of the 2^depth − 1 splits.
 ///
 /// # Complexity
 /// One drift, m + 1 products with the diffusion and m derivatives per step; 2^depth splits of the path.

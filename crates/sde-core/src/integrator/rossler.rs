@@ -1,7 +1,7 @@
 //! Rößler's stochastic Runge–Kutta methods of strong order 1½.
 
 use numeric::ndarray::{Array2, ArrayRef2};
-use numeric::{Error, Real, Scratch};
+use numeric::{Error, Real, Scratch, vectorize};
 
 use super::{Integrator, Needs, Orders, SdeStep, add, stage};
 use crate::sde::{put_rows, take_rows};
@@ -17,8 +17,27 @@ use crate::{NoiseClass, Reading, Sde};
 ///
 /// with `I_10 = ∫ W_s ds = h (W/2 + H)` and H the space-time area.
 ///
+/// ```
+/// use numeric::{Noise, TimeGrid, from_row_fn, ndarray::array};
+/// use sde_core::{Additive, Keep, Solver, Start, integrator::Sra1};
+/// let drift = from_row_fn(1, |_, x, out: &mut [f64]| { out[0] = -x[0].sin(); Ok(()) });
+/// let sde = Additive::new(&drift, &array![[0.5]])?;
+/// let solver = Solver::new(sde, Sra1, TimeGrid::uniform(0.0, 1.0, 8)?)?;
+/// let end = |solver: &Solver<f64, _, _>| {
+///     solver.run(Start::Point(&[1.0]), Keep::Last, 0..500, Noise::new(1), Default::default())
+/// };
+/// // On the same paths, half the step leaves less than half of the error.
+/// let exact = end(&solver.refined(6))?.states;
+/// let error = |level| Ok::<_, numeric::Error>((end(&solver.refined(level))?.states - &exact).mapv(f64::abs).sum());
+/// assert!(error(1)? < 0.45 * error(0)?);
+/// # Ok::<(), numeric::Error>(())
+/// ```
+///
 /// # Convergence
 /// Additive noise, which may depend on time; strong order 1½, weak order 2.
+///
+/// # Randomness
+/// The increment W and the space-time area H of the path: 2m normals per row and step.
 ///
 /// # Complexity
 /// Two drifts and three products with the diffusion per step; two normals per Brownian motion.
@@ -99,10 +118,27 @@ pub(super) fn mean_position<F: Real>(step: &SdeStep<'_, F>, out: &mut ArrayRef2<
 /// I_{11} = \tfrac12 (W^2 - h), \quad I_{111} = \tfrac16 (W^3 - 3 h W).
 /// ```
 ///
+/// ```
+/// use numeric::{Noise, TimeGrid};
+/// use sde_core::{GeometricBrownian, Keep, Solver, Start, integrator::Sri1W1};
+/// let solver = Solver::new(GeometricBrownian::new(1, 0.5, 1.0)?, Sri1W1, TimeGrid::uniform(0.0, 1.0, 8)?)?;
+/// let end = |solver: &Solver<f64, _, _>| {
+///     solver.run(Start::Point(&[1.0]), Keep::Last, 0..500, Noise::new(1), Default::default())
+/// };
+/// // On the same paths, half the step leaves less than half of the error.
+/// let exact = end(&solver.refined(6))?.states;
+/// let error = |level| Ok::<_, numeric::Error>((end(&solver.refined(level))?.states - &exact).mapv(f64::abs).sum());
+/// assert!(error(1)? < 0.45 * error(0)?);
+/// # Ok::<(), numeric::Error>(())
+/// ```
+///
 /// # Convergence
 /// Itô; scalar and diagonal noise; strong order 1½ and, as measured, weak order 1½: the stages at ±√h are not
 /// symmetric, and leave a term of order h^{5/2} in the second moments of a step, unless g is linear. Order 2 without
 /// noise.
+///
+/// # Randomness
+/// The increment W and the space-time area H of the path: 2m normals per row and step.
 ///
 /// # Complexity
 /// Two drifts and four products with the diffusion per step; two normals per Brownian motion.
@@ -181,19 +217,84 @@ fn add_integrals<F: Real>(
     (w, mean): (&ArrayRef2<F>, &Array2<F>),
     h: f64,
 ) {
-    let (scalar, root, h) = (w.ncols() == 1, F::of(h.sqrt()), F::of(h));
-    let (half, sixth, three) = (F::of(0.5), F::of(1.0 / 6.0), F::of(3.0));
-    let beta = BETA.map(|row| row.map(F::of));
-    for i in 0..x.nrows() {
-        for k in 0..x.ncols() {
-            let j = if scalar { 0 } else { k };
-            let (w, mean) = (w[(i, j)], mean[(i, j)]);
-            let integrals = [w, half * (w * w - h) / root, mean, sixth * (w * w - three * h) * w / h];
-            for (gamma, beta) in gamma.iter().zip(&beta) {
-                let weight = beta.iter().zip(&integrals).map(|(&b, &integral)| b * integral).sum::<F>();
-                x[(i, k)] += gamma[(i, k)] * weight;
+    /// Numbers treated together, in local arrays: the compiler then need not ask which slices overlap.
+    const CHUNK: usize = 16;
+    let slices = "steps work on standard layout";
+    let (d, scalar) = (x.ncols(), w.ncols() == 1);
+    let (x, drift_stage) = (x.as_slice_mut().expect(slices), drift_stage.as_slice_mut().expect(slices));
+    let (w, mean) = (w.as_slice().expect(slices), mean.as_slice().expect(slices));
+    let gamma = gamma.map(|gamma| gamma.as_slice().expect(slices));
+    let weights = Weights::new(h);
+    vectorize(
+        #[inline(always)]
+        || {
+            if scalar {
+                for (row, (&w, &mean)) in w.iter().zip(mean).enumerate() {
+                    for i in row * d..(row + 1) * d {
+                        weights.add([w], [mean], gamma, i, x, drift_stage);
+                    }
+                }
+                return;
             }
-            drift_stage[(i, k)] += F::of(1.5) * gamma[0][(i, k)] * mean;
+            let mut i = 0;
+            while i + CHUNK <= x.len() {
+                let (w, mean) = (at::<F, CHUNK>(w, i), at(mean, i));
+                weights.add(w, mean, gamma, i, x, drift_stage);
+                i += CHUNK;
+            }
+            while i < x.len() {
+                weights.add([w[i]], [mean[i]], gamma, i, x, drift_stage);
+                i += 1;
+            }
+        },
+    );
+}
+
+#[inline(always)]
+fn at<F: Real, const C: usize>(slice: &[F], i: usize) -> [F; C] {
+    *slice[i..].first_chunk().expect("C of them")
+}
+
+/// What the weights of the diffusion stages are made of.
+struct Weights<F> {
+    beta: [[F; 4]; 4],
+    h: F,
+    /// `1/(2√h)`, `1/(6h)`.
+    half_by_root: F,
+    sixth_by_h: F,
+}
+
+impl<F: Real> Weights<F> {
+    fn new(h: f64) -> Weights<F> {
+        let (half_by_root, sixth_by_h) = (F::of(0.5 / h.sqrt()), F::of(1.0 / (6.0 * h)));
+        Weights { beta: BETA.map(|row| row.map(F::of)), h: F::of(h), half_by_root, sixth_by_h }
+    }
+
+    /// C numbers of the state from `i` on.
+    #[inline(always)]
+    fn add<const C: usize>(
+        &self,
+        w: [F; C],
+        mean: [F; C],
+        gamma: [&[F]; 4],
+        i: usize,
+        x: &mut [F],
+        drift_stage: &mut [F],
+    ) {
+        let Weights { beta, h, half_by_root, sixth_by_h } = *self;
+        let [g1, g2, g3, g4]: [[F; C]; 4] =
+            [at(gamma[0], i), at(gamma[1], i), at(gamma[2], i), at(gamma[3], i)];
+        let (mut sums, mut stages): ([F; C], [F; C]) = (at(x, i), at(drift_stage, i));
+        for c in 0..C {
+            let (w, mean) = (w[c], mean[c]);
+            let twice = (w * w - h) * half_by_root;
+            let thrice = (w * w - F::of(3.0) * h) * w * sixth_by_h;
+            let weight = |[a, b, c, d]: [F; 4]| (a * w + b * twice) + (c * mean + d * thrice);
+            sums[c] += (g1[c] * weight(beta[0]) + g2[c] * weight(beta[1]))
+                + (g3[c] * weight(beta[2]) + g4[c] * weight(beta[3]));
+            stages[c] += F::of(1.5) * g1[c] * mean;
         }
+        x[i..i + C].copy_from_slice(&sums);
+        drift_stage[i..i + C].copy_from_slice(&stages);
     }
 }

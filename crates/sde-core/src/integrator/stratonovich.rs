@@ -19,8 +19,30 @@ fn orders(noise: NoiseClass, weak_additive: f64) -> Option<Orders> {
 /// \hat X = X + g(t, X)\,W, \qquad X' = X + f(t, X)\,h + \tfrac12 \bigl( g(t, X) + g(t', \hat X) \bigr) W.
 /// ```
 ///
+/// ```
+/// use numeric::{Noise, TimeGrid, from_row_fn, ndarray::array};
+/// use sde_core::integrator::{EulerMaruyama, EulerHeun};
+/// use sde_core::{Additive, Diagonal, Keep, Reading, Solver, Start};
+/// let zero = || from_row_fn(1, |_, _, out: &mut [f64]| { out[0] = 0.0; Ok(()) });
+/// let x = from_row_fn(1, |_, x, out: &mut [f64]| { out[0] = x[0]; Ok(()) });
+/// let (grid, noise) = (TimeGrid::uniform(0.0, 0.1, 1)?, Noise::new(1));
+/// // One step of dX = X ∘ dW from 1 is 1 + W + W²/2, with the W of the same path.
+/// let sde = Diagonal::new(Reading::Stratonovich, zero(), x)?;
+/// let start = Start::Point(&[1.0]);
+/// let found = Solver::new(sde, EulerHeun, grid.clone())?.run(start, Keep::Last, 0..9, noise, Default::default())?;
+/// let motion = Solver::new(Additive::new(zero(), &array![[1.0]])?, EulerMaruyama, grid)?;
+/// let motion = motion.run(Start::Point(&[0.0]), Keep::Last, 0..9, noise, Default::default())?;
+/// for (x, w) in found.states.iter().zip(&motion.states) {
+///     assert!((x - (1.0 + w + 0.5 * w * w)).abs() < 1e-14);
+/// }
+/// # Ok::<(), numeric::Error>(())
+/// ```
+///
 /// # Convergence
 /// Stratonovich; strong order 1 where the columns commute, ½ for general noise; weak order 1.
+///
+/// # Randomness
+/// The increment W of the path: m normals per row and step.
 ///
 /// # Complexity
 /// One drift and two products with the diffusion per step; no derivative.
@@ -68,9 +90,31 @@ impl<F: Real> Integrator<F> for EulerHeun {
 /// X' = X + \tfrac12 \bigl( f(t, X) + f(t', \hat X) \bigr) h + \tfrac12 \bigl( g(t, X) + g(t', \hat X) \bigr) W.
 /// ```
 ///
+/// ```
+/// use numeric::{Noise, TimeGrid, from_row_fn, ndarray::array};
+/// use sde_core::integrator::{EulerMaruyama, Heun};
+/// use sde_core::{Additive, Diagonal, Keep, Reading, Solver, Start};
+/// let zero = || from_row_fn(1, |_, _, out: &mut [f64]| { out[0] = 0.0; Ok(()) });
+/// let x = from_row_fn(1, |_, x, out: &mut [f64]| { out[0] = x[0]; Ok(()) });
+/// let (grid, noise) = (TimeGrid::uniform(0.0, 0.1, 1)?, Noise::new(1));
+/// // One step of dX = X ∘ dW from 1 is 1 + W + W²/2, with the W of the same path.
+/// let sde = Diagonal::new(Reading::Stratonovich, zero(), x)?;
+/// let start = Start::Point(&[1.0]);
+/// let found = Solver::new(sde, Heun, grid.clone())?.run(start, Keep::Last, 0..9, noise, Default::default())?;
+/// let motion = Solver::new(Additive::new(zero(), &array![[1.0]])?, EulerMaruyama, grid)?;
+/// let motion = motion.run(Start::Point(&[0.0]), Keep::Last, 0..9, noise, Default::default())?;
+/// for (x, w) in found.states.iter().zip(&motion.states) {
+///     assert!((x - (1.0 + w + 0.5 * w * w)).abs() < 1e-14);
+/// }
+/// # Ok::<(), numeric::Error>(())
+/// ```
+///
 /// # Convergence
 /// Stratonovich; strong order 1 where the columns commute, ½ for general noise; weak order 1, and 2 for additive
 /// noise. Order 2 without noise.
+///
+/// # Randomness
+/// The increment W of the path: m normals per row and step.
 ///
 /// # Complexity
 /// Two drifts and two products with the diffusion per step.
@@ -124,8 +168,30 @@ impl<F: Real> Integrator<F> for Heun {
 /// X' = X + f(t + \tfrac h2, \hat X)\,h + g(t + \tfrac h2, \hat X)\,W.
 /// ```
 ///
+/// ```
+/// use numeric::{Noise, TimeGrid, from_row_fn, ndarray::array};
+/// use sde_core::integrator::{EulerMaruyama, Midpoint};
+/// use sde_core::{Additive, Diagonal, Keep, Reading, Solver, Start};
+/// let zero = || from_row_fn(1, |_, _, out: &mut [f64]| { out[0] = 0.0; Ok(()) });
+/// let x = from_row_fn(1, |_, x, out: &mut [f64]| { out[0] = x[0]; Ok(()) });
+/// let (grid, noise) = (TimeGrid::uniform(0.0, 0.1, 1)?, Noise::new(1));
+/// // One step of dX = X ∘ dW from 1 is 1 + W + W²/2, with the W of the same path.
+/// let sde = Diagonal::new(Reading::Stratonovich, zero(), x)?;
+/// let start = Start::Point(&[1.0]);
+/// let found = Solver::new(sde, Midpoint, grid.clone())?.run(start, Keep::Last, 0..9, noise, Default::default())?;
+/// let motion = Solver::new(Additive::new(zero(), &array![[1.0]])?, EulerMaruyama, grid)?;
+/// let motion = motion.run(Start::Point(&[0.0]), Keep::Last, 0..9, noise, Default::default())?;
+/// for (x, w) in found.states.iter().zip(&motion.states) {
+///     assert!((x - (1.0 + w + 0.5 * w * w)).abs() < 1e-14);
+/// }
+/// # Ok::<(), numeric::Error>(())
+/// ```
+///
 /// # Convergence
 /// Stratonovich; strong order 1 where the columns commute, ½ for general noise; weak order 1. Order 2 without noise.
+///
+/// # Randomness
+/// The increment W of the path: m normals per row and step.
 ///
 /// # Complexity
 /// Two drifts and two products with the diffusion per step.
