@@ -4,8 +4,8 @@ use crate::vectorize;
 
 /// `ln(1 + x)` of many numbers of at least 0, written over them.
 ///
-/// Relative error of at most 4 units in the last place; the same bits on every CPU. For negative numbers, infinities,
-/// NaN, and from 2⁵³ on the values are those of the standard library.
+/// Relative error of at most 4 units in the last place; the same bits on every CPU from 0 to 9·10¹⁵. For other numbers, infinities
+/// and NaN the values are those of the standard library, whose bits are the platform's.
 ///
 /// ```
 /// let mut x = [0.0, 1e-20, 1.0, 1e300];

@@ -98,6 +98,9 @@ impl<F: Real> Packed<F> {
     #[track_caller]
     pub fn left_multiply_transposed_affine(&self, a: &[F], s: &[F], t: &[F], x: &[F], out: &mut [F]) {
         assert!(x.len() == out.len() && s.len() == t.len() && s.len() * self.n == out.len(), "shapes fit");
+        if self.n == 0 {
+            return;
+        }
         if self.k == 0 {
             for ((out, x), &t) in out.chunks_exact_mut(self.n).zip(x.chunks_exact(self.n)).zip(t) {
                 out.iter_mut().zip(x).for_each(|(out, &x)| *out = t * x);
@@ -348,11 +351,14 @@ macro_rules! products {
                             *out = simd.$mul_add(scale, sum, simd.$mul(shift, x));
                         }
                         if !tail.is_empty() {
-                            let last = [sums[r][whole.len()]];
+                            // In a vector as well, so that it fuses as the others do, at any width.
+                            let mut padded = [simd.$splat(0.0)];
+                            let places: &mut [$float] = pulp::bytemuck::cast_slice_mut(&mut padded);
+                            places[..x_tail.len()].copy_from_slice(x_tail);
+                            let last =
+                                [simd.$mul_add(scale, sums[r][whole.len()], simd.$mul(shift, padded[0]))];
                             let last: &[$float] = pulp::bytemuck::cast_slice(&last);
-                            for ((out, &x), &sum) in tail.iter_mut().zip(x_tail).zip(last) {
-                                *out = s[r] * sum + t[r] * x;
-                            }
+                            tail.copy_from_slice(&last[..tail.len()]);
                         }
                     }
                     return;
@@ -415,9 +421,19 @@ mod tests {
     /// Against the plain triple loop, at every height and width around the tile sizes.
     fn against_the_definition<F: Real>(tolerance: f64) {
         let entry = |i: usize, j: usize| ((i * 31 + j * 17) % 23) as f64 / 7.0 - 1.5;
-        for (m, k, n) in
-            [(1, 1, 1), (3, 5, 7), (8, 32, 8), (13, 8, 32), (64, 64, 35), (65, 3, 100), (2, 0, 3)]
-        {
+        for (m, k, n) in [
+            (1, 1, 1),
+            (3, 5, 7),
+            (8, 32, 8),
+            (13, 8, 32),
+            (64, 64, 35),
+            (65, 3, 100),
+            (2, 0, 3),
+            (13, 8, 3),
+            (17, 5, 4),
+            (9, 4, 1),
+            (9, 4, 0),
+        ] {
             let a: Vec<F> = (0..m * k).map(|i| F::of(entry(i / k, i % k + 5))).collect();
             let b = Packed::<F>::new(k, n, entry);
             let mut out = vec![F::of(9.0); m * n];

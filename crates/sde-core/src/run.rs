@@ -186,6 +186,16 @@ impl std::ops::AddAssign for Statistics {
     }
 }
 
+/// Blocks of up to `most` times the rows that were asked for, of `count` rows in all: for methods whose rows go different
+/// ways through a block. Never so large that a thread is left without one; a row does not depend on its block.
+pub(crate) fn enlarged(batching: Batching, most: usize, count: usize) -> Batching {
+    if !batching.rowwise {
+        return batching;
+    }
+    let fair = count / rayon::current_num_threads() / batching.rows.max(1);
+    Batching { rows: batching.rows.saturating_mul(fair.clamp(1, most)), ..batching }
+}
+
 /// Rows on their way along the nodes of a grid, whatever takes the steps: what all runs share.
 #[derive(Clone, Debug)]
 pub(crate) struct GridRun<'a, F> {

@@ -228,3 +228,54 @@ fn what_cannot_be_solved_is_refused() {
     let error = run(|_, x| 1e6 * (1e12 * x).sin());
     assert!(matches!(error, Error::Stalled { row: 5, .. }), "{error}");
 }
+
+/// A model that is defined for x > 0 only, in the noise `½ ln x`, while nothing moves before `calm`: there both orders agree
+/// and the next try is much too long.
+fn walled(calm: f64) -> Model<impl numeric::VectorField<f64>, Edm> {
+    let field = from_row_fn(1, move |time: Time, x, out: &mut [f64]| {
+        out[0] = if time.t > calm { 0.0 } else { 0.5 * x[0].ln() + 2.0 };
+        Ok(())
+    });
+    Model::new(field, Prediction::Noise, Edm)
+}
+
+#[test]
+fn a_try_that_is_not_finite_is_tried_again_shorter() {
+    let grid = TimeGrid::from_nodes(vec![10.0, 0.1]).unwrap();
+    for order in [2, 3] {
+        let run = |tolerance: f64| {
+            let solver = AdaptiveDpmSolver::new(walled(8.0), order, both(tolerance), grid.clone()).unwrap();
+            solver.run(Start::Point(&[7.0]), Keep::Last, 0..1, Noise::new(1), Control::default()).unwrap()
+        };
+        let (rough, fine) = (run(1e-3), run(1e-6));
+        assert!(rough.statistics.rejected > 0);
+        assert!(
+            (rough.states[(0, 0, 0)] - fine.states[(0, 0, 0)]).abs() < 0.05,
+            "{} {}",
+            rough.states,
+            fine.states
+        );
+    }
+    // Where no step is finite the error says so.
+    let never = Model::new(
+        from_row_fn(1, |_, _, out: &mut [f64]| {
+            out[0] = f64::NAN;
+            Ok(())
+        }),
+        Prediction::Noise,
+        Edm,
+    );
+    let solver = AdaptiveDpmSolver::new(never, 2, both(1e-3), grid).unwrap();
+    let found = solver.run(Start::Point(&[7.0]), Keep::Last, 5..6, Noise::new(1), Control::default());
+    assert!(matches!(found, Err(Error::NotFinite { row: 5, .. })), "{found:?}");
+}
+
+#[test]
+fn a_model_whose_rows_see_each_other_is_refused() {
+    let Model { field, prediction, schedule } = gaussian(Ou);
+    let field = with_batching(field, Batching { rowwise: false, ..Batching::default() }).unwrap();
+    let model = Model { field, prediction, schedule };
+    let solver = AdaptiveDpmSolver::new(model, 2, both(1e-3), ratios(&Ou, &[5.0, 0.05])).unwrap();
+    let found = solver.run(Start::Prior, Keep::Last, 0..3, Noise::new(1), Control::default());
+    assert!(matches!(found, Err(Error::Unsupported { method: "AdaptiveDpmSolver", .. })), "{found:?}");
+}

@@ -368,7 +368,7 @@ fn without_noise_a_crossing_is_the_root_of_the_ordinary_equation() {
     }
     assert_eq!(statistics.accepted, steps);
     // 40 halvings each, and the crossing itself twice.
-    assert_eq!(statistics.calls, 3 * (steps + 4 * 42));
+    assert_eq!(statistics.calls, 3 * (steps + 4 * 41));
 }
 
 /// Several events: order of times, ends, both directions, zeros that are reached exactly.

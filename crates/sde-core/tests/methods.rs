@@ -6,9 +6,9 @@ use numeric::{
     with_batching,
 };
 use sde_core::{
-    Component, Covariance, EulerMaruyama, ExponentialIntegrator, FrozenDenoiser, FrozenScore, History,
-    LinearVp, LocallyMomentMatched, Method, Mixture, MixtureField, MomentMatched, Ou, ProbabilityFlowHeun,
-    Sampler, VariancePreserving, grid,
+    Component, Covariance, Ddim, EulerMaruyama, ExponentialIntegrator, FrozenDenoiser, FrozenScore,
+    GaussianStep, History, LinearVp, LocallyMomentMatched, Method, Mixture, MixtureField, MomentMatched, Ou,
+    ProbabilityFlowHeun, ReverseSde, Sampler, Step, VariancePreserving, gaussian_step, grid,
 };
 use statrs::distribution::{ContinuousCDF, Normal};
 use verify::{Family, Moments, kolmogorov_smirnov, scores, seed};
@@ -337,4 +337,82 @@ fn extreme_horizons_are_finite() {
         .denoiser::<f64, _>(Ou)
         .predict_into(Prediction::Noise, &batch, &mut out, &mut Scratch::new())
         .expect("ok");
+}
+
+#[test]
+fn what_is_drawn_is_what_is_certified() {
+    let target = two_bumps_and_a_plane();
+    let denoiser = target.denoiser::<f64, _>(Ou);
+    // The same field taken for what it is, and as a prediction that each method must convert.
+    let models = [denoiser.clone(), target.score::<f64, _>(Ou)];
+    let covariance = array![[1.3, 0.4], [0.4, 0.7]];
+    let matched = MomentMatched::new(&covariance).expect("valid");
+    let (some, none, full) = (Ddim::new(0.4), ReverseSde::new(0.0), ReverseSde::new(1.3));
+    let (some, none, full) = (some.expect("valid"), none.expect("valid"), full.expect("valid"));
+    let local: &dyn GaussianStep<f64, Exact<Ou>> = &LocallyMomentMatched;
+    let methods: [&dyn GaussianStep<f64, Exact<Ou>>; 9] = [
+        &EulerMaruyama,
+        &ExponentialIntegrator,
+        &FrozenScore,
+        &FrozenDenoiser,
+        &matched,
+        local,
+        &some,
+        &none,
+        &full,
+    ];
+    let rows: Vec<u64> = (3..40).collect();
+    let mut start = Array2::zeros((rows.len(), 2));
+    Noise::new(seed(91)).normals_into(&rows, 0, &mut start);
+    for model in &models {
+        for method in methods {
+            let step = Step {
+                rows: &rows,
+                index: 2,
+                from: Time::of(0.7),
+                to: Time::of(0.5),
+                noise: Noise::new(seed(92)),
+            };
+            let (mut drawn, mut certified, mut scratch) = (start.clone(), start.clone(), Scratch::new());
+            if model.prediction == Prediction::Score && method.name() == local.name() {
+                let refused = method.step(model, step, &mut drawn, &mut History::default(), &mut scratch);
+                assert!(matches!(refused, Err(Error::Unsupported { .. })));
+                continue;
+            }
+            method.step(model, step, &mut drawn, &mut History::default(), &mut scratch).expect("valid");
+            gaussian_step(method, model, step, &mut certified, &mut scratch).expect("valid");
+            assert_eq!(drawn, certified, "{}", method.name());
+            assert!(drawn != start);
+        }
+    }
+}
+
+fn two_bumps_and_a_plane() -> Mixture {
+    let full = array![[1.0, 0.3], [0.3, 0.5]];
+    let component = |weight, mean, covariance| Component { weight, mean, covariance };
+    Mixture::new(vec![
+        component(0.6, array![1.0, -0.5], Covariance::Isotropic(0.2)),
+        component(0.4, array![-1.0, 0.5], Covariance::Full(full)),
+    ])
+    .expect("valid")
+}
+
+#[test]
+fn a_level_that_does_not_exist_is_an_error_in_any_row() {
+    let model = Mixture::atoms(&array![[-1.0, 0.0], [1.0, 0.5]], None).expect("valid").denoiser::<f64, _>(Ou);
+    let x = Array2::ones((5, 2));
+    let rows = [0, 1, 2, 3, 4];
+    for bad in [-0.1, 0.0, f64::NAN] {
+        for place in rows {
+            let mut times = [Time::of(0.8); 5];
+            times[place as usize] = Time::of(bad);
+            let batch = Batch::new(&rows, Times::PerRow(&times), &x);
+            let mut out = Array2::zeros((5, 2));
+            let found = model.predict_into(Prediction::Denoised, &batch, &mut out, &mut Scratch::new());
+            assert!(
+                matches!(found, Err(Error::Domain { parameter: "sigma", .. })),
+                "{bad} at {place}: {out}"
+            );
+        }
+    }
 }

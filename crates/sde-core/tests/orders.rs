@@ -168,7 +168,7 @@ fn strong_orders_with_additive_noise() {
         name: "Cooling",
         sde: &cooling,
         start: vec![0.4],
-        end: 1.0,
+        end: 0.5,
         solution: None,
         special: false,
     };

@@ -5,14 +5,14 @@ mod block;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use numeric::{Batching, Brownian, Control, Error, Node, Noise, Real, Time, TimeGrid};
+use numeric::{Brownian, Control, Error, Node, Noise, Real, Time, TimeGrid};
 
 use self::block::Block;
 use super::{Integrator, Needs, check_solves};
-use crate::run::GridRun;
+use crate::run::{GridRun, enlarged};
 use crate::{Keep, Sde, Start, Statistics, Trajectory};
 
-/// How many of the equation's blocks of rows are one here.
+/// How many of the equation's blocks of rows are one here, at most.
 const BLOCKS: usize = 8;
 
 /// How exact an adaptive run is to be.
@@ -137,8 +137,8 @@ impl<F: Real, E: Sde<F>, K: Integrator<F>> AdaptiveSolver<F, E, K> {
     ) -> Result<Trajectory<F>, Error> {
         let (dim, batching) = (self.sde.dim(), self.sde.batching());
         // Few rows of a block are at the same node at a time: where the equation allows, more rows are in a block.
-        let more = if batching.rowwise { BLOCKS } else { 1 };
-        let batching = Batching { rows: batching.rows.saturating_mul(more), ..batching };
+        let count = usize::try_from(rows.end.saturating_sub(rows.start)).expect("rows fit into memory");
+        let batching = enlarged(batching, BLOCKS, count);
         let course = GridRun { grid: &self.grid, start, keep, rows, dim, batching };
         start.check_given(self.integrator.name(), course.count(), dim)?;
         let noises = (Brownian::with_area(noise.fork("path"), &self.lengths)?, noise.fork("extra"));

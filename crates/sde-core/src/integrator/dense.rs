@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use numeric::ndarray::Array2;
 use numeric::{Control, Error, Noise, Real, TimeGrid, check_finite};
 
 use super::course::{Course, Parts, Steps};
@@ -86,7 +85,6 @@ impl<F: Real, E: Sde<F>, I: Integrator<F>> Solver<F, E, I> {
         let (times, states) = run.run(control, None, |rows, x, scratch, seen| {
             let mut steps = Steps::new(&course, draws, rows, scratch);
             let mut parts = Parts::new(&course, draws);
-            let mut part = Array2::zeros((0, 0));
             let mut begun = None;
             for (stop, &(k, ticks)) in stops.iter().enumerate().skip(1) {
                 // Errors name the step of the grid, not the stop.
@@ -101,7 +99,7 @@ impl<F: Real, E: Sde<F>, I: Integrator<F>> Solver<F, E, I> {
                 if begun.replace(k) != Some(k) {
                     parts.begin(rows, k);
                 }
-                part.clone_from(&x.to_owned());
+                let mut part = x.to_owned();
                 self.integrator().step(self.sde(), parts.first(ticks), &mut part, scratch)?;
                 check_finite("the state", rows, step as u64, from, part.view())?;
                 seen(stop, &part)?;

@@ -99,9 +99,12 @@ impl<F: Real> Integrator<F> for PlatenWeak2 {
             sde.diffuse_into(&step.batch(x), &unit, &mut column, scratch)?;
             for sign in [1.0, -1.0] {
                 stage(&mut at, x, (h, &f), (sign * root, &column));
-                own_weights(&step, sign / root, &mut w);
                 if pairs {
-                    (0..m).filter(|&j| j != r).for_each(|j| w.column_mut(j).fill(F::zero()));
+                    w.fill(F::zero());
+                    let weight = own_weight(step.length, sign / root);
+                    w.column_mut(r).zip_mut_with(&step.w.column(r), |out, &w| *out = weight(w));
+                } else {
+                    own_weights(&step, sign / root, &mut w);
                 }
                 sde.diffuse_into(&step.batch_at(1.0, &at), &w, &mut value, scratch)?;
                 add(&mut sum, 1.0, &value);
@@ -155,15 +158,22 @@ fn start_sum<F: Real>(
     );
 }
 
+/// `W ↦ ¼ (W ± (W² − h)/√h)`.
+fn own_weight<F: Real>(h: f64, scale: f64) -> impl Fn(F) -> F {
+    let (h, scale, quarter) = (F::of(h), F::of(scale), F::of(0.25));
+    #[inline(always)]
+    move |w| quarter * (w + scale * (w * w - h))
+}
+
 /// `w_j = ¼ (W^j ± ((W^j)² − h)/√h)`.
 fn own_weights<F: Real>(step: &SdeStep<'_, F>, scale: f64, out: &mut Array2<F>) {
-    let (h, scale, quarter) = (F::of(step.length), F::of(scale), F::of(0.25));
+    let weight = own_weight(step.length, scale);
     let (out, w) = (slice_mut(out), slice(step.w));
     vectorize(
         #[inline(always)]
         || {
             for (out, &w) in out.iter_mut().zip(w) {
-                *out = quarter * (w + scale * (w * w - h));
+                *out = weight(w);
             }
         },
     );

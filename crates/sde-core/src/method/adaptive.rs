@@ -3,11 +3,10 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use numeric::ndarray::{Array2, ArrayRef2, Axis, s};
+use numeric::ndarray::{Array2, ArrayRef2, Axis};
 use numeric::special::phi_2;
 use numeric::{
     Batch, Control, Error, Model, Noise, Prediction, Real, Scratch, Time, TimeGrid, Times, VectorField,
-    check_finite,
 };
 
 use super::gap::{Gap, ratio_at};
@@ -18,6 +17,8 @@ use crate::{DpmSolver, Keep, LinearProcess, Sampler, Start, Statistics, Toleranc
 const FIRST: f64 = 0.05;
 /// Factor for safety.
 const SAFETY: f64 = 0.9;
+/// The least factor between a step and the next try.
+const SHRINK: f64 = 0.2;
 /// Shortest step in λ, and the most that are tried from one node to the next.
 const SHORTEST: f64 = 1e-10;
 const MOST: u64 = 100_000;
@@ -36,7 +37,8 @@ const MOST: u64 = 100_000;
 /// \delta_j = \max\bigl( \mathrm{absolute},\ \mathrm{relative} \cdot \max(|\tilde x'_j|, |\tilde x_j|) \bigr),
 /// ```
 /// with `x̃` the result of order k − 1 of the last accepted step (the start, at first). At most 1: `x'` is accepted. The
-/// next step, or the next try, has the length `0.9 h E^{−1/k}`; the first has 0.05. Nodes of the grid are always hit, and
+/// next step, or the next try, has the length `h max(0.9 E^{−1/k}, 0.2)`, and `0.2 h` after a try that is not finite; the
+/// first has 0.05. Nodes of the grid are always hit, and
 /// two nodes are enough. The authors take `relative` 0.05 and `absolute` 0.0078 (for images in [−1, 1]: two levels of
 /// 256).
 ///
@@ -111,7 +113,8 @@ impl<V, S: LinearProcess> AdaptiveDpmSolver<Model<V, S>> {
     ///
     /// # Errors
     /// As [`Sampler::run`]; [`Error::Stalled`] if a step gets shorter than 10⁻¹⁰ or more than 100,000 are tried between
-    /// two nodes.
+    /// two nodes, [`Error::NotFinite`] if tries are not finite down to that length; [`Error::Unsupported`] for a model that does
+    /// not compute each row from that row alone.
     pub fn run<F: Real>(
         &self,
         start: Start<'_, F>,
@@ -125,6 +128,10 @@ impl<V, S: LinearProcess> AdaptiveDpmSolver<Model<V, S>> {
     {
         let (model, grid) = (self.sampler.model(), self.sampler.grid());
         let (dim, batching) = (model.field.dim(), model.field.batching());
+        if !batching.rowwise {
+            let reason = "the rows that try a step together change from step to step, and this model's rows depend on them";
+            return Err(Error::Unsupported { method: "AdaptiveDpmSolver", reason });
+        }
         let course = GridRun { grid, start, keep, rows: rows.clone(), dim, batching };
         let prior = self.sampler.prior(noise);
         let counts = [const { AtomicU64::new(0) }; 2];
@@ -167,6 +174,10 @@ impl<V, S: LinearProcess> AdaptiveDpmSolver<Model<V, S>> {
             let mut tries = Vec::with_capacity(places.len());
             for &i in &places {
                 let Flight { time, length, accepted, .. } = flights[i];
+                if !flights[i].finite && length < SHORTEST {
+                    let (row, time) = (numbers[i], time.t);
+                    return Err(Error::NotFinite { what: "the state", row, step: cell as u64, time });
+                }
                 if tried == MOST || !(length >= SHORTEST) {
                     let reason = if tried == MOST { "too many steps" } else { "its step is too short" };
                     let (row, time) = (numbers[i], time.t);
@@ -179,12 +190,13 @@ impl<V, S: LinearProcess> AdaptiveDpmSolver<Model<V, S>> {
             let [low, high] = self.attempt(&rows, &tries, &from, scratch)?;
             for (j, (&i, plan)) in places.iter().zip(&tries).enumerate() {
                 let flight = &mut flights[i];
-                let end = high.slice(s![j..=j, ..]);
-                check_finite("the state", &rows[j..=j], cell as u64, flight.time.t, end)?;
                 let error = self.error(lower.row(i).iter(), low.row(j).iter(), high.row(j).iter());
                 flight.tries += 1;
-                flight.length = SAFETY * plan.whole.h * error.powf(-1.0 / order);
-                if error <= 1.0 {
+                // A try that is no number is one that was too long, as far as can be known.
+                flight.finite = error.is_finite() && high.row(j).iter().all(|x| x.is_finite());
+                let factor = if flight.finite { SAFETY * error.powf(-1.0 / order) } else { 0.0 };
+                flight.length = plan.whole.h * factor.max(SHRINK);
+                if flight.finite && error <= 1.0 {
                     flight.accepted += 1;
                     flight.time = plan.to;
                     x.row_mut(i).assign(&high.row(j));
@@ -295,11 +307,13 @@ struct Flight {
     length: f64,
     accepted: u64,
     tries: u64,
+    /// Whether the last try was.
+    finite: bool,
 }
 
 impl Flight {
     fn new(time: Time) -> Flight {
-        Flight { time, length: FIRST, accepted: 0, tries: 0 }
+        Flight { time, length: FIRST, accepted: 0, tries: 0, finite: true }
     }
 }
 

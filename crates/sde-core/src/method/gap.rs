@@ -114,11 +114,12 @@ impl Gap {
         let (a, x) = (F::of(a), x.as_slice_mut().expect(SLICES));
         let term = |k: usize| (F::of(self.alpha * terms[k].0), terms[k].1.as_slice().expect(SLICES));
         match terms.len() {
-            0 => debug_assert!(a == F::one()),
+            0 => add_all(a, x, &[]),
             1 => add_all(a, x, &[term(0)]),
             2 => add_all(a, x, &[0, 1].map(term)),
             3 => add_all(a, x, &[0, 1, 2].map(term)),
-            _ => add_all(a, x, &[0, 1, 2, 3].map(term)),
+            4 => add_all(a, x, &[0, 1, 2, 3].map(term)),
+            n => unreachable!("no method has {n} terms"),
         }
     }
 

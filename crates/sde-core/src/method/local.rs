@@ -58,7 +58,11 @@ impl<F: Real, V: PosteriorCovariance<F>, S: LinearProcess> GaussianStep<F, Model
         mean: &mut ArrayRef2<F>,
         scratch: &mut Scratch,
     ) -> Result<Spread<F>, Error> {
-        assert_eq!(model.prediction, Prediction::Denoised, "a posterior covariance belongs to a denoiser");
+        if model.prediction != Prediction::Denoised {
+            let reason =
+                "a posterior covariance belongs to a denoiser, and the model predicts something else";
+            return Err(Error::Unsupported { method: "LocallyMomentMatched", reason });
+        }
         let (n, d) = x.dim();
         let gap = Gap::of(&model.schedule, step.from, step.to)?;
         let batch = Batch::new(step.rows, Times::Same(step.from), x);

@@ -24,6 +24,7 @@ pub use flow::{ProbabilityFlow, Variable};
 pub use piece::Piece;
 pub use rosenbrock::Rosenbrock;
 
+use crate::run::enlarged;
 use crate::{Keep, Start, Statistics, Trajectory};
 use piece::gap;
 
@@ -146,48 +147,49 @@ impl<V, M> OdeSolver<V, M> {
         let nodes = kept_nodes(&keep, &self.grid)?;
         let width = if let Keep::Map { dim, .. } = keep { dim } else { d };
         let forward = gap(self.grid.first(), self.grid.last()) > 0.0;
-        let blocks = run_blocks(rows.clone(), batching(&self.field, &start), control, |block, scratch| {
-            let numbers: Vec<u64> = block.clone().collect();
-            let mut state = start_states(&start, &rows, &numbers, d);
-            let mut kept = vec![F::zero(); numbers.len() * nodes.len() * width];
-            let mut point = vec![F::zero(); d];
-            let mut store = |place: usize, slot: usize, state: &[F]| {
-                let out = &mut kept[(place * nodes.len() + slot) * width..][..width];
-                match keep {
-                    Keep::Map { map, .. } => map(nodes[slot], self.grid.node(nodes[slot]), state, out),
-                    _ => out.copy_from_slice(state),
-                }
-            };
-            let mut next = vec![0_usize; numbers.len()];
-            if nodes[0] == 0 {
-                for (place, state) in state.chunks_exact(d).enumerate() {
-                    store(place, 0, state);
-                    next[place] = 1;
-                }
-            }
-            let mut visit = |piece: &Piece<'_, F>| {
-                let slot = &mut next[piece.place];
-                while let Some(&node) = nodes.get(*slot) {
-                    let time = self.grid.node(node);
-                    if time == piece.to {
-                        store(piece.place, *slot, piece.end);
-                    } else {
-                        let left = gap(time, piece.to);
-                        if (left > 0.0) != forward || left == 0.0 {
-                            break;
-                        }
-                        piece.at(gap(piece.from, time) / gap(piece.from, piece.to), &mut point);
-                        store(piece.place, *slot, &point);
+        let blocks =
+            run_blocks(rows.clone(), batching(&self.field, &start, &rows), control, |block, scratch| {
+                let numbers: Vec<u64> = block.clone().collect();
+                let mut state = start_states(&start, &rows, &numbers, d);
+                let mut kept = vec![F::zero(); numbers.len() * nodes.len() * width];
+                let mut point = vec![F::zero(); d];
+                let mut store = |place: usize, slot: usize, state: &[F]| {
+                    let out = &mut kept[(place * nodes.len() + slot) * width..][..width];
+                    match keep {
+                        Keep::Map { map, .. } => map(nodes[slot], self.grid.node(nodes[slot]), state, out),
+                        _ => out.copy_from_slice(state),
                     }
-                    *slot += 1;
+                };
+                let mut next = vec![0_usize; numbers.len()];
+                if nodes[0] == 0 {
+                    for (place, state) in state.chunks_exact(d).enumerate() {
+                        store(place, 0, state);
+                        next[place] = 1;
+                    }
                 }
-                Ok(false)
-            };
-            let mut x = ArrayViewMut2::from_shape((numbers.len(), d), &mut state).expect("sized above");
-            let statistics =
-                self.method.integrate(&self.field, &self.grid, &numbers, &mut x, &mut visit, scratch)?;
-            Ok((block, kept, statistics))
-        })?;
+                let mut visit = |piece: &Piece<'_, F>| {
+                    let slot = &mut next[piece.place];
+                    while let Some(&node) = nodes.get(*slot) {
+                        let time = self.grid.node(node);
+                        if time == piece.to {
+                            store(piece.place, *slot, piece.end);
+                        } else {
+                            let left = gap(time, piece.to);
+                            if (left > 0.0) != forward || left == 0.0 {
+                                break;
+                            }
+                            piece.at(gap(piece.from, time) / gap(piece.from, piece.to), &mut point);
+                            store(piece.place, *slot, &point);
+                        }
+                        *slot += 1;
+                    }
+                    Ok(false)
+                };
+                let mut x = ArrayViewMut2::from_shape((numbers.len(), d), &mut state).expect("sized above");
+                let statistics =
+                    self.method.integrate(&self.field, &self.grid, &numbers, &mut x, &mut visit, scratch)?;
+                Ok((block, kept, statistics))
+            })?;
         let mut states = Vec::new();
         let mut statistics = Statistics::default();
         let each = nodes.len() * width;
@@ -207,11 +209,11 @@ impl<V, M> OdeSolver<V, M> {
 }
 
 /// How the blocks are cut. Rows that only complete a block have no start of their own in [`Start::Rows`].
-fn batching<F: Real>(field: &impl VectorField<F>, start: &Start<'_, F>) -> Batching {
-    let batching = field.batching();
-    let rowwise = batching.rowwise || matches!(start, Start::Rows(_));
+fn batching<F: Real>(field: &impl VectorField<F>, start: &Start<'_, F>, rows: &Range<u64>) -> Batching {
+    let count = usize::try_from(rows.end.saturating_sub(rows.start)).expect("rows fit into memory");
     // Rows with steps of their own leave a block one by one; one twice as large is as full as asked for, on average.
-    Batching { rows: if rowwise { 2 * batching.rows } else { batching.rows }, rowwise, ..batching }
+    let batching = enlarged(field.batching(), 2, count);
+    Batching { rowwise: batching.rowwise || matches!(start, Start::Rows(_)), ..batching }
 }
 
 fn check_start<F: Real>(start: &Start<'_, F>, d: usize, rows: &Range<u64>) -> Result<(), Error> {

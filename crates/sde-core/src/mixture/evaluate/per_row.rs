@@ -74,7 +74,7 @@ impl<F: Real> Tables<F> {
                         list.resize(from + n, 0.0);
                     }
                     let (lambdas, slopes) = (&mut lambdas[from..], &mut slopes[from..]);
-                    let mut least = f64::INFINITY;
+                    let mut positive = true;
                     vectorize(
                         #[inline(always)]
                         || {
@@ -83,12 +83,11 @@ impl<F: Real> Tables<F> {
                             {
                                 *lambda = at.eigenvalue(variance);
                                 *slope = if floor.is_some() { at.alpha / *lambda } else { 0.0 };
-                                // NaN wins.
-                                least = if *lambda > least { least } else { *lambda };
+                                positive &= *lambda > 0.0;
                             }
                         },
                     );
-                    if !(least > 0.0) {
+                    if !positive {
                         let bad = levels.iter().find(|at| !(at.eigenvalue(variance) > 0.0));
                         let sigma = bad.expect("one of them is not positive").sigma;
                         Error::domain(false, "sigma", sigma, "noise where a component has no density")?;
