@@ -15,15 +15,10 @@ use crate::vectorize;
 /// ```
 pub fn ln_1p_in_place(x: &mut [f64]) {
     const CHUNK: usize = 16;
-    let mut chunks = x.chunks_exact_mut(CHUNK);
-    for chunk in &mut chunks {
-        let chunk: &mut [f64; CHUNK] = chunk.try_into().expect("a chunk");
-        ln_1p_of(chunk);
-    }
-    for x in chunks.into_remainder() {
-        let mut one = [*x];
-        ln_1p_of(&mut one);
-        [*x] = one;
+    let (chunks, rest) = x.as_chunks_mut::<CHUNK>();
+    chunks.iter_mut().for_each(ln_1p_of);
+    for x in rest {
+        ln_1p_of(std::array::from_mut(x));
     }
 }
 
