@@ -13,6 +13,9 @@ use crate::vectorize;
 /// assert_eq!((x[0], x[1]), (0.0, 1e-20));
 /// assert!((x[2] - std::f64::consts::LN_2).abs() < 1e-15 && (x[3] - 1e300_f64.ln()).abs() < 1e-12);
 /// ```
+///
+/// # References
+/// Sun Microsystems (1993), *fdlibm*, `s_log1p.c` and `e_log.c`: the reduction and the polynomial.
 pub fn ln_1p_in_place(x: &mut [f64]) {
     const CHUNK: usize = 16;
     let (chunks, rest) = x.as_chunks_mut::<CHUNK>();
@@ -89,6 +92,9 @@ fn ln_1p(x: f64) -> f64 {
 /// assert_eq!((x[0], x[1]), (0.0, 1e-200));
 /// assert!((x[2] - 1.0).abs() < 1e-15);
 /// ```
+///
+/// # References
+/// Sun Microsystems (1993), *fdlibm*, `k_sin.c` and `k_cos.c`: the polynomials of sine and cosine, whose quotient this is.
 pub fn tan_in_place(x: &mut [f64]) {
     // sin x = x + x³ S(x²), cos x = 1 − x²/2 + x⁴ C(x²), from the highest coefficient down: those of fdlibm (k_sin.c,
     // k_cos.c), of error 2⁻⁵⁸ for |x| ≤ π/4.

@@ -187,12 +187,13 @@ impl std::ops::AddAssign for Statistics {
 }
 
 /// Blocks of up to `most` times the rows that were asked for, of `count` rows in all: for methods whose rows go different
-/// ways through a block. Never so large that a thread is left without one; a row does not depend on its block.
+/// ways through a block. At least 16 are left, for as many threads. Not by the threads that there are: a row does not depend
+/// on its block, but which of several failing rows is reported does.
 pub(crate) fn enlarged(batching: Batching, most: usize, count: usize) -> Batching {
     if !batching.rowwise {
         return batching;
     }
-    let fair = count / rayon::current_num_threads() / batching.rows.max(1);
+    let fair = count / 16 / batching.rows.max(1);
     Batching { rows: batching.rows.saturating_mul(fair.clamp(1, most)), ..batching }
 }
 
