@@ -1,5 +1,4 @@
 //! The strategies keep their promises.
-#![cfg(feature = "proptest")]
 
 use numeric::ndarray::Array2;
 use proptest::prelude::*;

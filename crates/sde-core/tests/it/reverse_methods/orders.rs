@@ -9,8 +9,8 @@ use sde_core::{
 };
 use verify::{OrderOptions, deterministic_order};
 
-use crate::reference::{self, Case};
-use crate::{Exact, denoise, mixture, run_u};
+use super::reference::{self, Case};
+use super::{Exact, denoise, mixture, run_u};
 
 /// From the ratio 5, where the mixture is one lump, to 0.2, within its components.
 const ENDS: (f64, f64) = (5.0, 0.2);

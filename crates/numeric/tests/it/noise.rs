@@ -53,10 +53,10 @@ proptest! {
             rows.push(rows[rows.len() - 1] + gap);
         }
         let d = if rows.len() > 30 { d % 20 + 1 } else { d };
-        prop_assert_eq!(normals::<f32>(noise, &rows, step, d), one_by_one(&rows, d, |r, d| normals(noise, r, step, d)));
-        prop_assert_eq!(normals::<f64>(noise, &rows, step, d), one_by_one(&rows, d, |r, d| normals(noise, r, step, d)));
-        prop_assert_eq!(uniforms::<f32>(noise, &rows, step, d), one_by_one(&rows, d, |r, d| uniforms(noise, r, step, d)));
-        prop_assert_eq!(uniforms::<f64>(noise, &rows, step, d), one_by_one(&rows, d, |r, d| uniforms(noise, r, step, d)));
+        prop_assert_eq!(normals::<f32>(noise, &rows, step, d), one_by_one(&rows, d, |r, d| normals::<f32>(noise, r, step, d)));
+        prop_assert_eq!(normals::<f64>(noise, &rows, step, d), one_by_one(&rows, d, |r, d| normals::<f64>(noise, r, step, d)));
+        prop_assert_eq!(uniforms::<f32>(noise, &rows, step, d), one_by_one(&rows, d, |r, d| uniforms::<f32>(noise, r, step, d)));
+        prop_assert_eq!(uniforms::<f64>(noise, &rows, step, d), one_by_one(&rows, d, |r, d| uniforms::<f64>(noise, r, step, d)));
     }
 
     /// A node's halves, asked for directly or split from the parent, in the same bits; they sum to it.

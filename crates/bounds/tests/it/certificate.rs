@@ -1,5 +1,4 @@
 //! Certificates against the exact terms of the same grids, the exact laws of the samplers, and the theorems.
-#![cfg(feature = "sde")]
 
 use bounds::curve::{ErrorCurve, GaussianCurve, ScalarMixtureCurve};
 use bounds::terms::{Scheme, discretization, gaussian_sampler};

@@ -1,12 +1,10 @@
 //! The law of the discretised sampler itself, on the line: its density is carried through the Gaussian
 //! kernels of the steps on a mesh, and its exact KL to the target compared with the terms and bounds.
 
-mod grids;
-
+use crate::grids::{geometric_v, two_phase};
 use bounds::curve::{ErrorCurve, ScalarMixtureCurve};
 use bounds::terms::{Scheme, discretization};
 use bounds::theorem;
-use grids::{geometric_v, two_phase};
 use numeric::TimeGrid;
 use std::f64::consts::PI;
 

@@ -1,8 +1,6 @@
 //! Calibration tests pass the right posterior and refuse wrong ones.
 
-mod common;
-
-use common::Random;
+use crate::common::Random;
 use numeric::ndarray::{Array2, Array3};
 use verify::{Coverage, Family, sbc_rank, sbc_uniformity, tarp};
 

@@ -1,8 +1,6 @@
 //! Under the null, p-values are uniform; under small faults, they are small.
 
-mod common;
-
-use common::{Random, histogram, normal_cdf};
+use crate::common::{Random, histogram, normal_cdf};
 use verify::{Family, Moments};
 
 /// False-alarm rate of each test below that judges random numbers: one seed shift in ten thousand fails each.

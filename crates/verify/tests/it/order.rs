@@ -1,8 +1,6 @@
 //! Orders of convergence: known ones are found, and the interval covers as often as it says.
 
-mod common;
-
-use common::Random;
+use crate::common::Random;
 use numeric::ndarray::Array2;
 use verify::{OrderEstimate, OrderOptions, normal_p_value, per_path_errors, strong_order, weak_order};
 

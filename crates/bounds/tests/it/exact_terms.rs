@@ -1,13 +1,11 @@
 //! The exact terms against tables of reference numbers, computed independently in 64-bit arithmetic from the
 //! closed forms (Gaussian data) and by the trapezoidal rule and density propagation (mixtures, atoms).
 
-mod grids;
-
+use crate::grids::{geometric_v, printed, ramp, two_phase};
 use bounds::curve::{ErrorCurve, GaussianCurve, ScalarMixtureCurve};
 use bounds::initial::{gaussian_initial, mixture_initial_bound, moment_initial_bound};
 use bounds::terms::{Scheme, discretization, gaussian_sampler, score_term};
 use bounds::theorem;
-use grids::{geometric_v, printed, ramp, two_phase};
 use numeric::TimeGrid;
 
 const PATHS: [Scheme; 6] = [

@@ -7,7 +7,7 @@ use sde_core::{
     UniPcVariant,
 };
 
-use crate::reference::{self, Case};
+use super::reference::{self, Case};
 
 type Reference = Box<dyn Fn(&Case<'_>) -> f64>;
 

@@ -1,13 +1,11 @@
 //! Properties of the exact terms and their bounds on random grids, Gaussians and mixtures. The inequalities
 //! are theorems, with no false alarm but of rounding; the seeds are fixed through `verify::seed`.
 
-mod grids;
-
+use crate::grids::{geometric_v, ramp};
 use bounds::curve::{Copies, ErrorCurve, GaussianCurve, ScalarMixtureCurve};
 use bounds::initial::{gaussian_initial, log_sobolev_decay, moment_initial_bound};
 use bounds::terms::{Scheme, discretization, gaussian_sampler, score_term};
 use bounds::theorem;
-use grids::{geometric_v, ramp};
 use numeric::TimeGrid;
 use numeric::special::r_minus_1_minus_ln;
 use proptest::prelude::*;

@@ -6,9 +6,9 @@ use sde_core::{Covariance, LinearProcess, Mixture, MixtureField, Ou, Sampler};
 use statrs::distribution::{ContinuousCDF, Normal};
 use verify::{Family, Moments, OrderOptions, deterministic_order, kolmogorov_smirnov, scores, seed};
 
-use crate::members::{CLOCK, members};
-use crate::reference::{self, Case};
-use crate::{GRIDS, grid_of};
+use super::members::{CLOCK, members};
+use super::reference::{self, Case};
+use super::{GRIDS, grid_of};
 
 const MEAN: f64 = 0.7;
 const VARIANCE: f64 = 0.3;

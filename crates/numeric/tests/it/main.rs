@@ -1,0 +1,7 @@
+//! The tests of this crate, in one binary: linking is most of what each further one costs.
+
+mod brownian;
+mod chains;
+mod models;
+mod noise;
+mod special;
