@@ -40,6 +40,10 @@ impl<C: ErrorCurve> ErrorCurve for Copies<C> {
         self.times(self.curve.total_variance())
     }
 
+    fn least_clock(&self) -> f64 {
+        self.curve.least_clock()
+    }
+
     fn mmse(&self, tau: f64) -> f64 {
         self.times(self.curve.mmse(tau))
     }
@@ -68,11 +72,15 @@ impl<C: ErrorCurve> ErrorCurve for Copies<C> {
         self.times(self.curve.covariance_gap(tau, prior))
     }
 
-    fn log_det_defect(&self, tau: f64, eta_rise: f64) -> f64 {
-        self.times(self.curve.log_det_defect(tau, eta_rise))
+    fn log_det_defect(&self, tau: f64, eta_rise: f64) -> Option<f64> {
+        Some(self.times(self.curve.log_det_defect(tau, eta_rise)?))
     }
 
-    fn coordinate_prior_step(&self, from: f64, to: f64, prior: &[f64]) -> f64 {
+    fn coordinate_mmse(&self, tau: f64) -> Option<Vec<f64>> {
+        Some(self.curve.coordinate_mmse(tau)?.repeat(self.copies))
+    }
+
+    fn coordinate_prior_step(&self, from: f64, to: f64, prior: &[f64]) -> Option<f64> {
         assert_eq!(prior.len(), self.dim(), "a prior variance for each coordinate");
         prior
             .chunks_exact(self.curve.dim())
@@ -84,7 +92,7 @@ impl<C: ErrorCurve> ErrorCurve for Copies<C> {
         self.times(self.curve.prior_step(from, to, prior))
     }
 
-    fn moment_matched_step(&self, from: f64, to: f64) -> f64 {
-        self.times(self.curve.moment_matched_step(from, to))
+    fn moment_matched_step(&self, from: f64, to: f64) -> Option<f64> {
+        Some(self.times(self.curve.moment_matched_step(from, to)?))
     }
 }

@@ -93,7 +93,7 @@ impl ErrorCurve for GaussianCurve {
 
     fn mmse(&self, tau: f64) -> f64 {
         let v = noise_per_signal(tau);
-        self.sum(|c| if c == 0.0 { 0.0 } else { c * (v / (c + v)) })
+        self.sum(|c| posterior_variance(c, v))
     }
 
     fn score_square(&self, tau: f64) -> f64 {
@@ -127,15 +127,20 @@ impl ErrorCurve for GaussianCurve {
         self.sum(|c| relative_gap(v, c, prior).powi(2))
     }
 
-    fn log_det_defect(&self, tau: f64, eta_rise: f64) -> f64 {
+    fn log_det_defect(&self, tau: f64, eta_rise: f64) -> Option<f64> {
         let v = noise_per_signal(tau);
-        self.sum(|c| if c == 0.0 { 0.0 } else { x_minus_ln_1p(eta_rise * c * (v / (c + v))) })
+        Some(self.sum(|c| x_minus_ln_1p(eta_rise * posterior_variance(c, v))))
     }
 
-    fn coordinate_prior_step(&self, from: f64, to: f64, prior: &[f64]) -> f64 {
+    fn coordinate_mmse(&self, tau: f64) -> Option<Vec<f64>> {
+        let v = noise_per_signal(tau);
+        Some(self.eigenvalues.iter().map(|&c| posterior_variance(c, v)).collect())
+    }
+
+    fn coordinate_prior_step(&self, from: f64, to: f64, prior: &[f64]) -> Option<f64> {
         let step = Step::new(from, to);
         assert_eq!(prior.len(), self.dim(), "a prior variance for each eigenvalue");
-        self.eigenvalues.iter().zip(prior).map(|(&c, &prior)| step_cost(&step, c, prior)).sum()
+        Some(self.eigenvalues.iter().zip(prior).map(|(&c, &prior)| step_cost(&step, c, prior)).sum())
     }
 
     fn prior_step(&self, from: f64, to: f64, prior: f64) -> f64 {
@@ -144,9 +149,14 @@ impl ErrorCurve for GaussianCurve {
     }
 
     /// 0: the true kernel is Gaussian.
-    fn moment_matched_step(&self, _: f64, _: f64) -> f64 {
-        0.0
+    fn moment_matched_step(&self, _: f64, _: f64) -> Option<f64> {
+        Some(0.0)
     }
+}
+
+/// $`\frac{cv}{c + v}`$.
+fn posterior_variance(c: f64, v: f64) -> f64 {
+    if c == 0.0 { 0.0 } else { c * (v / (c + v)) }
 }
 
 /// $`\bigl(\frac{cv}{c + v} - \frac{\hat c v}{\hat c + v}\bigr)/v`$ for the variance $`c`$ and the prior

@@ -206,14 +206,18 @@ impl ErrorCurve for ScalarMixtureCurve {
         })
     }
 
-    fn log_det_defect(&self, tau: f64, eta_rise: f64) -> f64 {
+    fn log_det_defect(&self, tau: f64, eta_rise: f64) -> Option<f64> {
         let v = noise_per_signal(tau);
-        self.expectation(v, |u, r| x_minus_ln_1p(eta_rise * self.posterior_variance(v, u, r)))
+        Some(self.expectation(v, |u, r| x_minus_ln_1p(eta_rise * self.posterior_variance(v, u, r))))
     }
 
-    fn coordinate_prior_step(&self, from: f64, to: f64, prior: &[f64]) -> f64 {
+    fn coordinate_mmse(&self, tau: f64) -> Option<Vec<f64>> {
+        Some(vec![self.mmse(tau)])
+    }
+
+    fn coordinate_prior_step(&self, from: f64, to: f64, prior: &[f64]) -> Option<f64> {
         assert_eq!(prior.len(), 1, "a prior variance for the one coordinate");
-        self.prior_step(from, to, prior[0])
+        Some(self.prior_step(from, to, prior[0]))
     }
 }
 

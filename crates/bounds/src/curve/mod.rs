@@ -38,12 +38,16 @@ mod clock;
 mod copies;
 mod gaussian;
 mod mixture;
+mod parts;
 mod quadrature;
+mod tabulated;
 
 pub(crate) use clock::{Clock, Step, check_horizon, noise_per_signal};
 pub use copies::Copies;
 pub use gaussian::GaussianCurve;
 pub use mixture::ScalarMixtureCurve;
+pub use parts::Parts;
+pub use tabulated::TabulatedCurve;
 
 use std::f64::consts::PI;
 
@@ -62,6 +66,11 @@ pub trait ErrorCurve: Send + Sync {
 
     /// $`\mathrm{tr}\,\mathrm{Cov}(X_0)`$.
     fn total_variance(&self) -> f64;
+
+    /// The least clock at which the curve is known.
+    fn least_clock(&self) -> f64 {
+        0.0
+    }
 
     /// $`\mathbb{E}\,\mathrm{tr}\,Σ_τ`$, the least mean square error of a denoiser.
     fn mmse(&self, tau: f64) -> f64;
@@ -86,18 +95,23 @@ pub trait ErrorCurve: Send + Sync {
     fn covariance_gap(&self, tau: f64, prior: f64) -> f64;
 
     /// $`\mathbb{E}\,[\mathrm{tr}\,P - \log\det(I + P)]`$ with $`P = Δη\,Σ_τ`$; at least 0, and accurate
-    /// relative to itself.
-    fn log_det_defect(&self, tau: f64, eta_rise: f64) -> f64;
+    /// relative to itself. `None` if the curve knows no more of $`Σ_τ`$ than means.
+    fn log_det_defect(&self, tau: f64, eta_rise: f64) -> Option<f64>;
+
+    /// The diagonal of $`\mathbb{E}\,Σ_τ`$ in the curve's own orthonormal basis: [`mmse`](Self::mmse) is its sum.
+    /// `None` if only the sum is known.
+    fn coordinate_mmse(&self, tau: f64) -> Option<Vec<f64>>;
 
     /// The chain KL of one step, from clock `from` to `to` < `from`, of the sampler that takes each
     /// coordinate as if the data were Gaussian with that coordinate's entry of `prior` as variance, in
     /// $`[0, ∞]`$. It has [`dim`](Self::dim) entries, in the curve's own orthonormal basis.
     ///
-    /// It is the sum over the coordinates of what [`prior_step`](Self::prior_step) is for d = 1.
+    /// It is the sum over the coordinates of what [`prior_step`](Self::prior_step) is for d = 1; `None` where
+    /// [`coordinate_mmse`](Self::coordinate_mmse) is.
     ///
     /// # Panics
     /// May panic if `prior` has not [`dim`](Self::dim) entries.
-    fn coordinate_prior_step(&self, from: f64, to: f64, prior: &[f64]) -> f64;
+    fn coordinate_prior_step(&self, from: f64, to: f64, prior: &[f64]) -> Option<f64>;
 
     /// The chain KL of one step, from clock `from` to `to` < `from`, of the sampler that takes the data as if
     /// Gaussian with covariance $`cI`$, `prior` = $`c`$ in $`[0, ∞]`$ (0: frozen denoiser, ∞: frozen score):
@@ -132,15 +146,16 @@ pub trait ErrorCurve: Send + Sync {
     /// $`\frac12 \mathbb{E}\log\det(I + Δη\,Σ) - \frac12\int_η^{η'}\mathrm{mmse}`$; computed as the frozen
     /// denoiser's step less half of [`log_det_defect`](Self::log_det_defect), where
     /// $`\frac12Δη\,\mathrm{mmse}`$ has cancelled on paper. It is of third order in the step and what it is
-    /// computed from is of second.
-    fn moment_matched_step(&self, from: f64, to: f64) -> f64 {
-        self.prior_step(from, to, 0.0) - 0.5 * self.log_det_defect(from, Step::new(from, to).eta_rise())
+    /// computed from is of second. `None` where that is.
+    fn moment_matched_step(&self, from: f64, to: f64) -> Option<f64> {
+        let defect = self.log_det_defect(from, Step::new(from, to).eta_rise())?;
+        Some(self.prior_step(from, to, 0.0) - 0.5 * defect)
     }
 
     /// $`\mathbb{E}\log\det(I + Δη\,Σ_τ)`$: twice the mutual information that a Gaussian channel of the
-    /// posterior's covariance would gain.
-    fn expected_log_det(&self, tau: f64, eta_rise: f64) -> f64 {
-        eta_rise * self.mmse(tau) - self.log_det_defect(tau, eta_rise)
+    /// posterior's covariance would gain. `None` where [`log_det_defect`](Self::log_det_defect) is.
+    fn expected_log_det(&self, tau: f64, eta_rise: f64) -> Option<f64> {
+        Some(eta_rise * self.mmse(tau) - self.log_det_defect(tau, eta_rise)?)
     }
 
     /// $`\mathrm{MI}(\text{to}) - \mathrm{MI}(\text{from})`$ for clocks `to` < `from`.

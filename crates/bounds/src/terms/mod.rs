@@ -63,7 +63,7 @@ pub enum Scheme {
 
 impl Scheme {
     /// `Ok` if the prior variances fit a curve of dimension `dim`.
-    fn check(&self, dim: usize) -> Result<(), Error> {
+    pub(crate) fn check(&self, dim: usize) -> Result<(), Error> {
         let (expected, holds) = ("a finite number of at least 0", |c: f64| c >= 0.0 && c.is_finite());
         match self {
             Scheme::GaussianPrior(c) => Error::domain(holds(*c), "prior", *c, expected),
@@ -125,7 +125,7 @@ impl Scheme {
 /// # Errors
 /// [`Error::Domain`] or [`Error::Entry`] for a grid that does not decrease strictly from at most 300 to a
 /// positive clock, and for a prior variance that is negative or not finite; [`Error::Shape`] for a wrong
-/// number of them.
+/// number of them; [`Error::Unsupported`] for a scheme of which the curve does not know enough.
 ///
 /// ```
 /// use bounds::curve::GaussianCurve;
@@ -170,12 +170,17 @@ pub fn discretization_steps(
     grid: &TimeGrid,
 ) -> Result<Vec<f64>, Error> {
     scheme.check(curve.dim())?;
-    Ok(Clock::new(grid)?.steps().map(|step| step_term(scheme, curve, &step)).collect())
+    let clock = Clock::new(grid)?;
+    let known = clock.end() >= curve.least_clock();
+    Error::domain(known, "early_stop", clock.end(), "a clock at which the curve is known")?;
+    clock.steps().map(|step| step_term(scheme, curve, &step)).collect()
 }
 
-fn step_term(scheme: &Scheme, curve: &dyn ErrorCurve, step: &Step) -> f64 {
+/// The contribution of one step.
+pub(crate) fn step_term(scheme: &Scheme, curve: &dyn ErrorCurve, step: &Step) -> Result<f64, Error> {
     let &Step { from, to, length: g, .. } = step;
-    match scheme {
+    let unknown = |method, reason| Error::Unsupported { method, reason };
+    Ok(match scheme {
         Scheme::FrozenScore => curve.prior_step(from, to, f64::INFINITY),
         Scheme::ExponentialIntegrator => {
             curve.prior_step(from, to, f64::INFINITY) + c_step(g) * curve.score_square(from)
@@ -185,7 +190,9 @@ fn step_term(scheme: &Scheme, curve: &dyn ErrorCurve, step: &Step) -> f64 {
         }
         Scheme::FrozenDenoiser => curve.prior_step(from, to, 0.0),
         Scheme::GaussianPrior(c) => curve.prior_step(from, to, *c),
-        Scheme::MomentMatched(prior) => curve.coordinate_prior_step(from, to, prior),
+        Scheme::MomentMatched(prior) => curve
+            .coordinate_prior_step(from, to, prior)
+            .ok_or_else(|| unknown("MomentMatched", "the curve knows no error of each coordinate"))?,
         Scheme::EulerMaruyama => {
             let (d, score_square) = (curve.dim() as f64, curve.score_square(from));
             let excess = (-2.0 * from).exp() * (curve.second_moment() - d);
@@ -194,8 +201,13 @@ fn step_term(scheme: &Scheme, curve: &dyn ErrorCurve, step: &Step) -> f64 {
             let c = 2.0 * d * g_minus_1_plus_exp_neg(g) - c_step(-g) * excess;
             a + b + 0.25 * c
         }
-        Scheme::LocallyMomentMatched => curve.moment_matched_step(from, to),
-    }
+        Scheme::LocallyMomentMatched => curve.moment_matched_step(from, to).ok_or_else(|| {
+            unknown(
+                "LocallyMomentMatched",
+                "the curve knows no more of the posterior covariance than its mean",
+            )
+        })?,
+    })
 }
 
 /// sinh g - g, without cancellation near 0.

@@ -1,0 +1,449 @@
+//! Curves known at the nodes of a grid.
+
+use numeric::special::{r_minus_1_minus_ln, x_minus_ln_1p};
+use numeric::{Error, Estimate, TimeGrid};
+
+use super::{Clock, ErrorCurve, Step, noise_per_signal};
+
+/// A curve given by the mean square error at the nodes of a grid: measured, or a known one made cheap.
+///
+/// # Interpolation
+/// Between the nodes $`1/\mathrm{mmse}`$ is linear in $`η = 1/v`$, and from the first node to $`η = 0`$, where
+/// $`\mathrm{mmse} = \mathrm{tr}\,\mathrm{Cov}(X_0)`$. That is exact for Gaussian data of covariance $`cI`$, and it
+/// keeps the one inequality that ties the curve of a law down, $`-\frac{d}{dη}\mathrm{mmse} = \mathbb{E}\,\mathrm{tr}\,Σ^2
+/// \ge \frac1d \mathrm{mmse}^2`$, that is
+///
+/// ```math
+/// \frac{d}{dη} \frac{1}{\mathrm{mmse}} \ge \frac1d .
+/// ```
+/// So no term of a tabulated curve is negative. For a smooth curve the error is of second order in the mesh. Mutual
+/// information is the exact integral of what is interpolated. Of $`Σ`$ nothing but the trace's mean is known: there is no
+/// term for the locally moment-matched scheme, and for a variance by coordinate only if d = 1
+/// ([`Parts`](super::Parts) adds directions up). Clocks below the last node's are not known
+/// ([`least_clock`](ErrorCurve::least_clock)).
+///
+/// # Complexity
+/// A value costs O(log n) for n nodes.
+///
+/// ```
+/// use bounds::curve::{ErrorCurve, GaussianCurve, TabulatedCurve};
+/// let grid = numeric::TimeGrid::uniform(2.0, 0.1, 4)?;
+/// let exact = GaussianCurve::new(vec![0.5; 3], 0.0)?;
+/// let table = TabulatedCurve::of(&exact, &grid)?;
+/// for tau in [2.5, 1.7, 0.3, 0.1] {
+///     assert!((table.mmse(tau) / exact.mmse(tau) - 1.0).abs() < 1e-12);
+///     assert!((table.mutual_information(tau) / exact.mutual_information(tau) - 1.0).abs() < 1e-12);
+/// }
+/// # Ok::<(), numeric::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct TabulatedCurve {
+    dim: usize,
+    second_moment: f64,
+    least_clock: f64,
+    /// Ascending, from 0.
+    eta: Vec<f64>,
+    /// 1/mmse.
+    inverse: Vec<f64>,
+    /// Mutual information.
+    information: Vec<f64>,
+}
+
+/// The curve at one η.
+#[derive(Clone, Copy)]
+struct Point {
+    mmse: f64,
+    information: f64,
+    /// Slope of 1/mmse.
+    slope: f64,
+    cell: usize,
+}
+
+impl TabulatedCurve {
+    /// From the mean square errors at the nodes of a grid that decreases in the clock, at $`η = 0`$ the
+    /// `total_variance`, and the second moment of the data.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] unless there is an error for each node; [`Error::Domain`] for `dim` = 0, moments that are
+    /// negative or not finite, and a second moment below the variance; [`Error::Entry`] for an error that is negative or
+    /// not finite, or with which the curve is that of no law: one that exceeds by more than 1e-9 of itself what the
+    /// inequality above leaves of the one before; the grid's as for
+    /// [`discretization`](crate::terms::discretization).
+    pub fn new(
+        dim: usize,
+        second_moment: f64,
+        total_variance: f64,
+        grid: &TimeGrid,
+        mmse: &[f64],
+    ) -> Result<TabulatedCurve, Error> {
+        let eta = checked_eta(dim, second_moment, total_variance, grid, mmse.len())?;
+        let expected = "a finite number of at least 0";
+        Error::entries("mmse", mmse.iter().copied(), expected, |e| e >= 0.0 && e.is_finite())?;
+        let inverse: Vec<f64> = [total_variance].iter().chain(mmse).map(|e| e.recip()).collect();
+        for i in 1..inverse.len() {
+            let least = inverse[i - 1] + (eta[i] - eta[i - 1]) / dim as f64;
+            if inverse[i] < least * (1.0 - 1e-9) {
+                let expected = "the mean square error of a law: d/dη (1/mmse) ≥ 1/d";
+                return Err(Error::Entry { parameter: "mmse", index: i - 1, value: mmse[i - 1], expected });
+            }
+        }
+        Ok(TabulatedCurve::from_inverse(dim, second_moment, grid, eta, inverse))
+    }
+
+    /// A known curve at the nodes of the grid.
+    ///
+    /// # Errors
+    /// Those of [`new`](Self::new).
+    pub fn of(curve: &dyn ErrorCurve, grid: &TimeGrid) -> Result<TabulatedCurve, Error> {
+        let mmse: Vec<f64> = grid.nodes().iter().map(|node| curve.mmse(node.t)).collect();
+        TabulatedCurve::new(curve.dim(), curve.second_moment(), curve.total_variance(), grid, &mmse)
+    }
+
+    /// The curve nearest to measured errors: least squares in $`1/\mathrm{mmse}`$ under the inequality above.
+    ///
+    /// With $`y_i = 1/e_i - η_i/d`$ that asks for a non-decreasing sequence of at least
+    /// $`1/\mathrm{tr}\,\mathrm{Cov}(X_0)`$: isotonic regression by pooling adjacent violators, with the weights
+    /// $`e_i^4/s_i^2`$ that the standard errors $`s_i`$ give to $`1/e_i`$, or equal ones if all are 0.
+    ///
+    /// # Errors
+    /// Those of [`new`](Self::new), but errors must be greater than 0 and may break the inequality;
+    /// [`Error::Entry`] for a standard error that is not finite, or 0 beside one that is not.
+    ///
+    /// ```
+    /// use bounds::curve::{ErrorCurve, TabulatedCurve};
+    /// use numeric::Estimate;
+    /// let grid = numeric::TimeGrid::from_nodes(vec![0.5 * 3f64.ln(), 0.5 * 2f64.ln()])?; // η = ½, 1
+    /// let measured = [0.5, 0.55].map(|mean| Estimate { mean, std_error: 0.01, n: 100 });
+    /// let curve = TabulatedCurve::fitted(1, 1.0, 1.0, &grid, &measured)?;
+    /// // An error cannot rise on the way to the data; both are moved.
+    /// assert!(curve.mmse(grid.last().t) < curve.mmse(grid.first().t));
+    /// # Ok::<(), numeric::Error>(())
+    /// ```
+    pub fn fitted(
+        dim: usize,
+        second_moment: f64,
+        total_variance: f64,
+        grid: &TimeGrid,
+        measured: &[Estimate],
+    ) -> Result<TabulatedCurve, Error> {
+        let eta = checked_eta(dim, second_moment, total_variance, grid, measured.len())?;
+        let means = measured.iter().map(|e| e.mean);
+        Error::entries("measured", means, "a finite number greater than 0", |e| e > 0.0 && e.is_finite())?;
+        let exact = measured.iter().all(|e| e.std_error == 0.0);
+        let spreads = measured.iter().map(|e| e.std_error);
+        let expected = "a finite number greater than 0, or 0 for all";
+        Error::entries("measured", spreads, expected, |s| (s > 0.0 || exact) && s.is_finite())?;
+        let d = dim as f64;
+        let points: Vec<(f64, f64)> = (measured.iter().zip(&eta[1..]))
+            .map(|(e, eta)| {
+                let weight = if exact { 1.0 } else { (e.mean * e.mean / e.std_error).powi(2) };
+                (e.mean.recip() - eta / d, weight)
+            })
+            .collect();
+        let least = total_variance.recip();
+        let mut inverse = vec![least];
+        inverse.extend(isotonic(&points).iter().zip(&eta[1..]).map(|(y, eta)| y.max(least) + eta / d));
+        Ok(TabulatedCurve::from_inverse(dim, second_moment, grid, eta, inverse))
+    }
+
+    fn from_inverse(
+        dim: usize,
+        second_moment: f64,
+        grid: &TimeGrid,
+        eta: Vec<f64>,
+        inverse: Vec<f64>,
+    ) -> TabulatedCurve {
+        let mut information = Vec::with_capacity(eta.len());
+        let mut sum = 0.0;
+        information.push(0.0);
+        for i in 1..eta.len() {
+            sum += gain(inverse[i - 1], inverse[i], eta[i] - eta[i - 1]);
+            information.push(sum);
+        }
+        TabulatedCurve { dim, second_moment, least_clock: grid.last().t, eta, inverse, information }
+    }
+
+    fn at(&self, eta: f64) -> Point {
+        let cell = (self.eta.partition_point(|&node| node <= eta) - 1).min(self.eta.len() - 2);
+        let (start, rise) = (self.inverse[cell], eta - self.eta[cell]);
+        let slope = (self.inverse[cell + 1] - start) / (self.eta[cell + 1] - self.eta[cell]);
+        if rise == 0.0 || !slope.is_finite() {
+            // At a node, or where the error is 0 at one end of the cell: then it is 0 all over.
+            let mmse = if rise == 0.0 { start.recip() } else { 0.0 };
+            return Point { mmse, information: self.information[cell], slope, cell };
+        }
+        let inverse = start + slope * rise;
+        let information = self.information[cell] + gain(start, inverse, rise);
+        Point { mmse: inverse.recip(), information, slope, cell }
+    }
+
+    fn at_clock(&self, tau: f64) -> Point {
+        self.at(noise_per_signal(tau).recip())
+    }
+}
+
+/// The η of the grid, behind 0.
+fn checked_eta(
+    dim: usize,
+    second_moment: f64,
+    total_variance: f64,
+    grid: &TimeGrid,
+    nodes: usize,
+) -> Result<Vec<f64>, Error> {
+    Error::domain(dim > 0, "dim", dim as f64, "at least 1")?;
+    let ok = total_variance >= 0.0 && total_variance.is_finite();
+    Error::domain(ok, "total_variance", total_variance, "a finite number of at least 0")?;
+    let ok = second_moment >= total_variance * (1.0 - 1e-12) && second_moment.is_finite();
+    Error::domain(ok, "second_moment", second_moment, "a finite number of at least the total variance")?;
+    Clock::new(grid)?;
+    Error::shape("mmse", &[grid.nodes().len()], &[nodes])?;
+    let eta = grid.nodes().iter().map(|node| noise_per_signal(node.t).recip());
+    Ok([0.0].into_iter().chain(eta).collect())
+}
+
+/// $`\frac12\int \mathrm{mmse}\,dη`$ over a `width` on which 1/mmse goes linearly from `start` to `end`.
+fn gain(start: f64, end: f64, width: f64) -> f64 {
+    if !end.is_finite() {
+        return 0.0;
+    }
+    let x = (end - start) / start;
+    // log(1 + x)/x.
+    let mean = if x.abs() < 1e-8 { 1.0 - 0.5 * x } else { x.ln_1p() / x };
+    0.5 * width / start * mean
+}
+
+/// Weighted isotonic regression of (value, weight), non-decreasing, by pooling adjacent violators.
+fn isotonic(points: &[(f64, f64)]) -> Vec<f64> {
+    let mut pools: Vec<(f64, f64, usize)> = Vec::new();
+    for &(value, weight) in points {
+        let mut pool = (value, weight, 1);
+        while let Some(&(before, mass, length)) = pools.last() {
+            if before <= pool.0 {
+                break;
+            }
+            let total = mass + pool.1;
+            pool = (before + (pool.0 - before) * (pool.1 / total), total, length + pool.2);
+            pools.pop();
+        }
+        pools.push(pool);
+    }
+    pools.iter().flat_map(|&(value, _, length)| std::iter::repeat_n(value, length)).collect()
+}
+
+impl ErrorCurve for TabulatedCurve {
+    fn dim(&self) -> usize {
+        self.dim
+    }
+
+    fn second_moment(&self) -> f64 {
+        self.second_moment
+    }
+
+    fn total_variance(&self) -> f64 {
+        self.inverse[0].recip()
+    }
+
+    fn least_clock(&self) -> f64 {
+        self.least_clock
+    }
+
+    fn mmse(&self, tau: f64) -> f64 {
+        self.at_clock(tau).mmse
+    }
+
+    fn score_square(&self, tau: f64) -> f64 {
+        let v = noise_per_signal(tau);
+        (1.0 + v) / v * (self.dim as f64 - self.at(v.recip()).mmse / v)
+    }
+
+    fn relative_score_square(&self, tau: f64) -> f64 {
+        // I − 2d + M, with what is of order η cancelled: x = e^{-2τ} = η/(1 + η).
+        let (eta, kept) = (noise_per_signal(tau).recip(), (-2.0 * tau).exp());
+        let (mmse, d) = (self.at(eta).mmse, self.dim as f64);
+        let shrunk = self.second_moment - mmse - eta * (2.0 + eta) * mmse;
+        kept * (d * eta + shrunk)
+    }
+
+    fn mutual_information(&self, tau: f64) -> f64 {
+        self.at_clock(tau).information
+    }
+
+    fn relative_entropy(&self, tau: f64) -> f64 {
+        let kept = (-2.0 * tau).exp();
+        let bound = 0.5 * (kept * self.second_moment + self.dim as f64 * x_minus_ln_1p(-kept));
+        bound - self.mutual_information(tau)
+    }
+
+    fn covariance_gap(&self, tau: f64, prior: f64) -> f64 {
+        let (v, d) = (noise_per_signal(tau), self.dim as f64);
+        let Point { mmse, slope, .. } = self.at(v.recip());
+        let fitted = if prior == f64::INFINITY { 1.0 } else { prior / (prior + v) };
+        let relative = mmse / v;
+        let squares = if relative == 0.0 { 0.0 } else { slope * relative * relative };
+        squares - 2.0 * fitted * relative + d * fitted * fitted
+    }
+
+    fn log_det_defect(&self, _: f64, _: f64) -> Option<f64> {
+        None
+    }
+
+    fn coordinate_mmse(&self, tau: f64) -> Option<Vec<f64>> {
+        (self.dim == 1).then(|| vec![self.mmse(tau)])
+    }
+
+    fn coordinate_prior_step(&self, from: f64, to: f64, prior: &[f64]) -> Option<f64> {
+        assert_eq!(prior.len(), self.dim, "a prior variance for each coordinate");
+        (self.dim == 1).then(|| self.prior_step(from, to, prior[0]))
+    }
+
+    fn prior_step(&self, from: f64, to: f64, prior: f64) -> f64 {
+        let step = Step::new(from, to);
+        let (before, after) = (self.at(step.v_from.recip()), self.at(step.v_to.recip()));
+        let linear = 0.5 * step.eta_rise() * before.mmse;
+        if prior == 0.0 {
+            if before.cell != after.cell {
+                return linear - (after.information - before.information);
+            }
+            // Within a cell 1/mmse is linear: nothing cancels however short the step.
+            let x = step.eta_rise() * before.slope * before.mmse;
+            return if x > 0.0 && x.is_finite() { linear * x_minus_ln_1p(x) / x } else { 0.0 };
+        }
+        // The step multiplies the precision of the prior by a: the cost is ½ d (log a − 1 + 1/a) + ½ Δη mmse/a less
+        // the information gained.
+        let ratio = if prior == f64::INFINITY {
+            step.v_to / step.v_from
+        } else {
+            step.v_to / step.v_from * ((step.v_from + prior) / (step.v_to + prior))
+        };
+        0.5 * self.dim as f64 * r_minus_1_minus_ln(ratio) + linear * ratio
+            - (after.information - before.information)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::curve::{GaussianCurve, ScalarMixtureCurve};
+
+    fn mesh(nodes: usize) -> TimeGrid {
+        let v = |k: usize| 400.0 * (0.02f64 / 400.0).powf(k as f64 / nodes as f64);
+        TimeGrid::from_nodes((0..=nodes).map(|k| 0.5 * v(k).ln_1p()).collect()).expect("a grid")
+    }
+
+    #[test]
+    fn an_isotropic_gaussian_is_its_table() {
+        let exact = GaussianCurve::new(vec![0.7; 4], 2.0).expect("a curve");
+        let table = TabulatedCurve::of(&exact, &mesh(7)).expect("a table");
+        for tau in [3.5, 2.9, 1.3, 0.4, 0.05, 0.0101] {
+            let close = |found: f64, expected: f64, what: &str| {
+                assert!(
+                    (found - expected).abs() < 1e-12 * expected.abs() + 1e-15,
+                    "{what} {tau}: {found} {expected}"
+                );
+            };
+            close(table.mmse(tau), exact.mmse(tau), "mmse");
+            close(table.score_square(tau), exact.score_square(tau), "I");
+            close(table.relative_score_square(tau), exact.relative_score_square(tau), "F");
+            close(table.mutual_information(tau), exact.mutual_information(tau), "MI");
+            close(table.relative_entropy(tau), exact.relative_entropy(tau), "KL");
+            for prior in [0.0, 0.3, 2.0, f64::INFINITY] {
+                close(table.covariance_gap(tau, prior), exact.covariance_gap(tau, prior), "gap");
+                for length in [1e-7, 1e-3, 0.4] {
+                    let (found, expected) = (
+                        table.prior_step(tau + length, tau, prior),
+                        exact.prior_step(tau + length, tau, prior),
+                    );
+                    let rounding = if prior == 0.0 && length < 1e-2 { 0.0 } else { 2e-14 };
+                    assert!(
+                        (found - expected).abs() < 1e-8 * expected + rounding,
+                        "{tau} {length} {prior}: {found:e} {expected:e}"
+                    );
+                }
+            }
+            close(table.prior_step(tau + 0.1, tau, 0.7), 0.0, "its own prior");
+        }
+    }
+
+    #[test]
+    fn a_mixture_is_approached_at_second_order() {
+        let exact = ScalarMixtureCurve::new(&[0.3, 0.7], &[-1.5, 1.0], &[0.09, 0.04]).expect("a curve");
+        let errors = [40, 80, 160].map(|nodes| {
+            let table = TabulatedCurve::of(&exact, &mesh(nodes)).expect("a table");
+            (table.mutual_information(0.02) - exact.mutual_information(0.02)).abs()
+        });
+        for pair in errors.windows(2) {
+            assert!((3.5..4.6).contains(&(pair[0] / pair[1])), "{errors:?}");
+        }
+        assert!(errors[2] < 1e-4, "{errors:?}");
+    }
+
+    #[test]
+    fn a_point_and_what_is_no_law() {
+        let grid = mesh(5);
+        let point = TabulatedCurve::new(2, 3.0, 0.0, &grid, &[0.0; 6]).expect("a point");
+        assert_eq!((point.mmse(1.0), point.prior_step(1.0, 0.5, 0.0)), (0.0, 0.0));
+        assert_eq!(point.mutual_information(0.1), 0.0);
+        // d/2 (r − 1 − log r).
+        let r = noise_per_signal(0.5) / noise_per_signal(1.0);
+        assert!((point.prior_step(1.0, 0.5, f64::INFINITY) - (r - 1.0 - r.ln())).abs() < 1e-15);
+
+        let exact = GaussianCurve::new(vec![1.0; 2], 0.0).expect("a curve");
+        let good: Vec<f64> = grid.nodes().iter().map(|node| exact.mmse(node.t)).collect();
+        let new =
+            |dim, moment, variance, mmse: &[f64]| TabulatedCurve::new(dim, moment, variance, &grid, mmse);
+        assert!(new(2, 2.0, 2.0, &good).is_ok());
+        // With half the dimension the same errors fall too slowly.
+        assert!(matches!(new(1, 2.0, 2.0, &good), Err(Error::Entry { .. })));
+        for i in 0..good.len() {
+            for wrong in [f64::NAN, -1.0, f64::INFINITY, 1.01 * good[i]] {
+                let mut bad = good.clone();
+                bad[i] = wrong;
+                assert!(new(2, 2.0, 2.0, &bad).is_err(), "{i} {wrong}");
+            }
+        }
+        assert!(new(0, 2.0, 2.0, &good).is_err() && new(2, 1.0, 2.0, &good).is_err());
+        assert!(new(2, 2.0, f64::NAN, &good).is_err() && new(2, 2.0, 2.0, &good[1..]).is_err());
+        assert!(new(2, 2.0, -1.0, &good).is_err());
+    }
+
+    #[test]
+    fn a_law_is_fitted_to_itself_and_noise_is_not() {
+        let grid = mesh(30);
+        let exact = ScalarMixtureCurve::new(&[0.5, 0.5], &[-1.0, 1.0], &[0.1, 0.1]).expect("a curve");
+        let table = TabulatedCurve::of(&exact, &grid).expect("a table");
+        let measured = |noise: f64| -> Vec<Estimate> {
+            let sign = |i: usize| if i % 2 == 0 { 1.0 } else { -1.0 };
+            (grid.nodes().iter().enumerate())
+                .map(|(i, node)| {
+                    let mean = exact.mmse(node.t) * (1.0 + noise * sign(i));
+                    Estimate { mean, std_error: 0.01 * mean, n: 1000 }
+                })
+                .collect()
+        };
+        let fit = |noise| TabulatedCurve::fitted(1, 1.1, 1.1, &grid, &measured(noise)).expect("a curve");
+        let same = fit(0.0);
+        assert!(same.inverse.iter().zip(&table.inverse).all(|(a, b)| (a / b - 1.0).abs() < 1e-12));
+        let noisy = fit(0.05);
+        for (from, to) in grid.pairs() {
+            for prior in [0.0, 0.1, 1.0, f64::INFINITY] {
+                assert!(noisy.prior_step(from.t, to.t, prior) > -1e-14);
+            }
+            assert!((noisy.mmse(to.t) / exact.mmse(to.t) - 1.0).abs() < 0.06);
+        }
+        // Projections do not move what is already there.
+        let again: Vec<Estimate> = (grid.nodes().iter())
+            .map(|node| Estimate { mean: noisy.mmse(node.t), std_error: 0.0, n: 1 })
+            .collect();
+        let twice = TabulatedCurve::fitted(1, 1.1, 1.1, &grid, &again).expect("a curve");
+        assert!(twice.inverse.iter().zip(&noisy.inverse).all(|(a, b)| (a / b - 1.0).abs() < 1e-9));
+        let with = |e: Estimate| {
+            let mut bad = measured(0.0);
+            bad[3] = e;
+            TabulatedCurve::fitted(1, 1.1, 1.1, &grid, &bad).is_err()
+        };
+        for (mean, std_error) in [(0.0, 0.1), (f64::NAN, 0.1), (0.1, f64::NAN), (0.1, 0.0), (0.1, -1.0)] {
+            assert!(with(Estimate { mean, std_error, n: 9 }), "{mean} {std_error}");
+        }
+    }
+}
