@@ -7,6 +7,7 @@
 //! | exact discretization terms of a grid, for every scheme | [`terms`] |
 //! | theorems with explicit constants, term by term | [`theorem`] |
 //! | what starting from pure noise costs | [`initial`] |
+//! | how many steps, where, from what noise, by which sampler | [`plan`] |
 //! | divergences between Gaussians, distances between samples with standard errors | [`divergence`] |
 //!
 //! # Three kinds of statement
@@ -25,6 +26,7 @@ mod certificate;
 pub mod curve;
 pub mod divergence;
 pub mod initial;
+pub mod plan;
 pub mod terms;
 pub mod theorem;
 

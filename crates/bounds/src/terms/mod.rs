@@ -74,6 +74,32 @@ impl Scheme {
             _ => Ok(()),
         }
     }
+
+    /// The prior variance, the same for all coordinates, of the Gaussian step that the scheme is or is compared with;
+    /// 0 for the locally moment-matched scheme, and NaN for one variance by coordinate, where there is no such number.
+    pub(crate) fn prior(&self) -> f64 {
+        match self {
+            Scheme::FrozenDenoiser | Scheme::LocallyMomentMatched => 0.0,
+            Scheme::GaussianPrior(c) => *c,
+            Scheme::FrozenRelativeScore => 1.0,
+            Scheme::MomentMatched(_) => f64::NAN,
+            Scheme::ExponentialIntegrator | Scheme::FrozenScore | Scheme::EulerMaruyama => f64::INFINITY,
+        }
+    }
+
+    /// What steps from the clock `from` cost beyond that.
+    pub(crate) fn of_drift(&self, curve: &dyn ErrorCurve, from: f64) -> Option<Drift> {
+        match self {
+            Scheme::ExponentialIntegrator => Some(Drift::S { square: curve.score_square(from) }),
+            Scheme::FrozenRelativeScore => Some(Drift::R { square: curve.relative_score_square(from) }),
+            Scheme::EulerMaruyama => {
+                let (square, dim) = (curve.score_square(from), curve.dim() as f64);
+                let excess = (-2.0 * from).exp() * (curve.second_moment() - dim);
+                Some(Drift::Em { square, dim, excess })
+            }
+            _ => None,
+        }
+    }
 }
 
 /// The discretisation term of a sampler on a grid, exactly.
@@ -178,36 +204,47 @@ pub fn discretization_steps(
 
 /// The contribution of one step.
 pub(crate) fn step_term(scheme: &Scheme, curve: &dyn ErrorCurve, step: &Step) -> Result<f64, Error> {
-    let &Step { from, to, length: g, .. } = step;
     let unknown = |method, reason| Error::Unsupported { method, reason };
-    Ok(match scheme {
-        Scheme::FrozenScore => curve.prior_step(from, to, f64::INFINITY),
-        Scheme::ExponentialIntegrator => {
-            curve.prior_step(from, to, f64::INFINITY) + c_step(g) * curve.score_square(from)
-        }
-        Scheme::FrozenRelativeScore => {
-            curve.prior_step(from, to, 1.0) - c_step(-g) * curve.relative_score_square(from)
-        }
-        Scheme::FrozenDenoiser => curve.prior_step(from, to, 0.0),
-        Scheme::GaussianPrior(c) => curve.prior_step(from, to, *c),
+    let of_chain = match scheme {
         Scheme::MomentMatched(prior) => curve
-            .coordinate_prior_step(from, to, prior)
+            .coordinate_prior_step(step.from, step.to, prior)
             .ok_or_else(|| unknown("MomentMatched", "the curve knows no error of each coordinate"))?,
-        Scheme::EulerMaruyama => {
-            let (d, score_square) = (curve.dim() as f64, curve.score_square(from));
-            let excess = (-2.0 * from).exp() * (curve.second_moment() - d);
-            let a = curve.prior_step(from, to, f64::INFINITY) + c_step(g) * score_square;
-            let b = 2.0 * d * sinh_minus(g) - (2.0 * (0.5 * g).sinh()).powi(2) * score_square;
-            let c = 2.0 * d * g_minus_1_plus_exp_neg(g) - c_step(-g) * excess;
-            a + b + 0.25 * c
-        }
-        Scheme::LocallyMomentMatched => curve.moment_matched_step(from, to).ok_or_else(|| {
+        Scheme::LocallyMomentMatched => curve.moment_matched_step(step.from, step.to).ok_or_else(|| {
             unknown(
                 "LocallyMomentMatched",
                 "the curve knows no more of the posterior covariance than its mean",
             )
         })?,
-    })
+        _ => curve.prior_step(step.from, step.to, scheme.prior()),
+    };
+    Ok(of_chain + scheme.of_drift(curve, step.from).map_or(0.0, |drift| drift.term(step.length)))
+}
+
+/// What a step of S, R or EM costs beyond the Gaussian step with the same prior: its drift is not that step's between
+/// the nodes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Drift {
+    /// I at the start.
+    S { square: f64 },
+    /// F at the start.
+    R { square: f64 },
+    /// I at the start, d, and $`e^{-2τ}(M_2 - d)`$.
+    Em { square: f64, dim: f64, excess: f64 },
+}
+
+impl Drift {
+    /// For a step of length g.
+    pub(crate) fn term(self, g: f64) -> f64 {
+        match self {
+            Drift::S { square } => c_step(g) * square,
+            Drift::R { square } => -c_step(-g) * square,
+            Drift::Em { square, dim, excess } => {
+                let b = 2.0 * dim * sinh_minus(g) - (2.0 * (0.5 * g).sinh()).powi(2) * square;
+                let c = 2.0 * dim * g_minus_1_plus_exp_neg(g) - c_step(-g) * excess;
+                c_step(g) * square + b + 0.25 * c
+            }
+        }
+    }
 }
 
 /// sinh g - g, without cancellation near 0.

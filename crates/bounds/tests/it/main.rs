@@ -8,3 +8,4 @@ mod divergence_gaussian;
 mod exact_properties;
 mod exact_terms;
 mod grids;
+mod plan;
