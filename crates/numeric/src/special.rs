@@ -352,8 +352,12 @@ pub fn x_minus_ln_1p(x: f64) -> f64 {
     }
     let s = x / (2.0 + x);
     let q = s * s;
-    // |s| ≤ 1/3: what is left out is below 9⁻¹⁷ / 37.
-    let tail = (0..17).rev().fold(0.0, |sum, j| 1.0 / f64::from(2 * j + 3) + q * sum);
+    // |s| ≤ 1/3: what is left out is below 9⁻¹⁷ / 37; or |s| < 1/32: below 2⁻⁶⁰ / 15.
+    let tail = if q < 1.0 / 1024.0 {
+        (0..6).rev().fold(0.0, |sum, j| 1.0 / f64::from(2 * j + 3) + q * sum)
+    } else {
+        (0..17).rev().fold(0.0, |sum, j| 1.0 / f64::from(2 * j + 3) + q * sum)
+    };
     s * (x - 2.0 * q * tail)
 }
 
@@ -405,7 +409,7 @@ pub fn g_minus_1_plus_exp_neg(g: f64) -> f64 {
 ///
 /// It is $`\int_0^g (1 - e^{-t})^2\,dt`$, increasing, with the sign of $`g`$, ±∞ at ±∞; NaN gives NaN. For
 /// $`|g| < 3/2`$ it is computed as $`2 g^3 (2 φ_3(-2g) - φ_3(-g))`$, beyond as $`g + e - e^2/2`$ with
-/// $`e = e^{-g} - 1`$.
+/// $`e = e^{-g} - 1`$; for $`|g| < 1/16`$ by its series $`\sum_{n \ge 3} (-1)^{n+1} (2^{n-1} - 2)\,g^n/n!`$.
 ///
 /// ```
 /// use numeric::special::c_step;
@@ -416,7 +420,22 @@ pub fn g_minus_1_plus_exp_neg(g: f64) -> f64 {
 /// ```
 #[must_use]
 pub fn c_step(g: f64) -> f64 {
-    if g.abs() < 1.5 {
+    if g.abs() < 0.0625 {
+        // From n = 12 down to 3; what is left out is below 2⁻⁵⁷ of the first.
+        const TERMS: [f64; 10] = [
+            -31.0 / 7_257_600.0,
+            73.0 / 2_851_200.0,
+            -17.0 / 120_960.0,
+            127.0 / 181_440.0,
+            -1.0 / 320.0,
+            31.0 / 2_520.0,
+            -1.0 / 24.0,
+            7.0 / 60.0,
+            -0.25,
+            1.0 / 3.0,
+        ];
+        g * g * g * TERMS.iter().fold(0.0, |sum, term| term + g * sum)
+    } else if g.abs() < 1.5 {
         2.0 * g * g * g * (2.0 * phi_3(-2.0 * g) - phi_3(-g))
     } else {
         let e = (-g).exp_m1();

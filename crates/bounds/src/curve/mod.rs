@@ -139,6 +139,11 @@ pub trait ErrorCurve: Send + Sync {
         })
     }
 
+    /// [`prior_step`](Self::prior_step) for each step between the decreasing `clocks`.
+    fn prior_steps(&self, clocks: &[f64], prior: f64) -> Vec<f64> {
+        clocks.windows(2).map(|pair| self.prior_step(pair[0], pair[1], prior)).collect()
+    }
+
     /// The chain KL of one step, from clock `from` to `to` < `from`, of the sampler whose kernel has the
     /// exact posterior mean and covariance at each point.
     ///

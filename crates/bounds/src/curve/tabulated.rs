@@ -219,6 +219,48 @@ impl TabulatedCurve {
         (&self.cells[i], eta - self.eta[i])
     }
 
+    fn node(&self, v: f64) -> Node<'_> {
+        let (cell, x) = self.at(v.recip());
+        TabulatedCurve::node_of(v, cell, x)
+    }
+
+    fn node_of(v: f64, cell: &Cell, x: f64) -> Node<'_> {
+        let eta = v.recip();
+        let (inverse, gain) = if x == 0.0 { (cell.inverse[0], 0.0) } else { (cell.inverse(x), cell.gain(x)) };
+        Node { v, eta, cell, x, mmse: inverse.recip(), information: cell.information + gain }
+    }
+
+    /// [`prior_step`](ErrorCurve::prior_step) over a `rise` of η.
+    fn step_between(&self, before: &Node<'_>, after: &Node<'_>, rise: f64, prior: f64) -> f64 {
+        let gained = after.information - before.information;
+        let linear = 0.5 * rise * before.mmse;
+        if prior == 0.0 {
+            if !std::ptr::eq(before.cell, after.cell) || linear == 0.0 {
+                return linear - gained;
+            }
+            // Within a cell nothing cancels however short the step: the mean of 1/r(x) − 1/r(x + s).
+            let [start, b, c, d] = before.cell.inverse;
+            let x = before.x;
+            let here = start + x * (b + x * (c + x * d));
+            let mean: f64 = (GAUSS.iter())
+                .map(|&(t, w)| {
+                    let s = t * rise;
+                    let higher = s * (b + c * (2.0 * x + s) + d * (3.0 * x * (x + s) + s * s));
+                    w * higher / (here * (here + higher))
+                })
+                .sum();
+            return 0.5 * rise * mean;
+        }
+        // The step multiplies the precision of the prior by a: the cost is ½ d (log a − 1 + 1/a) + ½ Δη mmse/a less
+        // the information gained.
+        let ratio = if prior == f64::INFINITY {
+            after.v / before.v
+        } else {
+            after.v / before.v * ((before.v + prior) / (after.v + prior))
+        };
+        0.5 * self.dim as f64 * r_minus_1_minus_ln(ratio) + linear * ratio - gained
+    }
+
     fn mmse_at(&self, eta: f64) -> f64 {
         let (cell, x) = self.at(eta);
         if x == 0.0 { cell.inverse[0].recip() } else { cell.inverse(x).recip() }
@@ -244,6 +286,17 @@ fn slopes(x: &[f64], y: &[f64], least: f64) -> Vec<f64> {
         (part / after + (1.0 - part) / before).recip()
     };
     (0..=cells).map(|i| least + at(i)).collect()
+}
+
+/// The curve at one noise per signal.
+struct Node<'a> {
+    v: f64,
+    eta: f64,
+    cell: &'a Cell,
+    /// Distance from the cell's first node.
+    x: f64,
+    mmse: f64,
+    information: f64,
 }
 
 /// The η of the grid, behind 0.
@@ -318,8 +371,7 @@ impl ErrorCurve for TabulatedCurve {
     }
 
     fn mutual_information(&self, tau: f64) -> f64 {
-        let (cell, x) = self.at(noise_per_signal(tau).recip());
-        cell.information + if x == 0.0 { 0.0 } else { cell.gain(x) }
+        self.node(noise_per_signal(tau)).information
     }
 
     fn relative_entropy(&self, tau: f64) -> f64 {
@@ -352,36 +404,29 @@ impl ErrorCurve for TabulatedCurve {
 
     fn prior_step(&self, from: f64, to: f64, prior: f64) -> f64 {
         let step = Step::new(from, to);
-        let rise = step.eta_rise();
-        let ((before, x), (after, x_after)) = (self.at(step.v_from.recip()), self.at(step.v_to.recip()));
-        let inside = |cell: &Cell, x: f64| if x == 0.0 { 0.0 } else { cell.gain(x) };
-        let gained = after.information - before.information + (inside(after, x_after) - inside(before, x));
-        let linear =
-            0.5 * rise * if x == 0.0 { before.inverse[0].recip() } else { before.inverse(x).recip() };
-        if prior == 0.0 {
-            if !std::ptr::eq(before, after) || linear == 0.0 {
-                return linear - gained;
+        let (before, after) = (self.node(step.v_from), self.node(step.v_to));
+        self.step_between(&before, &after, step.eta_rise(), prior)
+    }
+
+    fn prior_steps(&self, clocks: &[f64], prior: f64) -> Vec<f64> {
+        let last = self.cells.len() - 1;
+        let mut i = 0;
+        let mut nodes = clocks.iter().map(|&tau| {
+            let v = noise_per_signal(tau);
+            // The nodes come in order: the cell is here or a little further on.
+            while i < last && self.eta[i + 1] <= v.recip() {
+                i += 1;
             }
-            // Within a cell nothing cancels however short the step: the mean of 1/r(x) − 1/r(x + s).
-            let [_, b, c, d] = before.inverse;
-            let start = before.inverse(x);
-            let mean: f64 = (GAUSS.iter())
-                .map(|&(t, w)| {
-                    let s = t * rise;
-                    let higher = s * (b + c * (2.0 * x + s) + d * (3.0 * x * (x + s) + s * s));
-                    w * higher / (start * (start + higher))
-                })
-                .sum();
-            return 0.5 * rise * mean;
-        }
-        // The step multiplies the precision of the prior by a: the cost is ½ d (log a − 1 + 1/a) + ½ Δη mmse/a less
-        // the information gained.
-        let ratio = if prior == f64::INFINITY {
-            step.v_to / step.v_from
-        } else {
-            step.v_to / step.v_from * ((step.v_from + prior) / (step.v_to + prior))
-        };
-        0.5 * self.dim as f64 * r_minus_1_minus_ln(ratio) + linear * ratio - gained
+            TabulatedCurve::node_of(v, &self.cells[i], v.recip() - self.eta[i])
+        });
+        let Some(mut before) = nodes.next() else { return Vec::new() };
+        nodes
+            .map(|after| {
+                let term = self.step_between(&before, &after, after.eta - before.eta, prior);
+                before = after;
+                term
+            })
+            .collect()
     }
 }
 

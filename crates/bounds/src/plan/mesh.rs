@@ -1,9 +1,10 @@
 //! The cost of a step between any two nodes of a mesh, in a few operations.
 
 use numeric::{Error, TimeGrid};
+use rayon::prelude::*;
 
 use crate::curve::{Clock, ErrorCurve, Step, noise_per_signal};
-use crate::terms::{Drift, Scheme, step_term};
+use crate::terms::{Drift, Length, Scheme, step_term};
 
 /// The costs of all steps between the nodes of a mesh, in closed form from what the curve is at the nodes.
 ///
@@ -19,6 +20,8 @@ pub(super) struct Mesh<'a> {
     curve: &'a dyn ErrorCurve,
     pub(super) clocks: Vec<f64>,
     eta: Vec<f64>,
+    /// $`e^{-τ}`$.
+    kept: Vec<f64>,
     /// $`\frac12\sum\log P - \mathrm{MI}`$.
     potential: Vec<f64>,
     /// Node by node, for each prior: P, times the part of mmse, and 1/P.
@@ -64,6 +67,7 @@ impl<'a> Mesh<'a> {
         }
         let inverse = precision.iter().map(|p| p.recip()).collect();
         let eta = clocks.iter().map(|&tau| noise_per_signal(tau).recip()).collect();
+        let kept = clocks.iter().map(|tau| (-tau).exp()).collect();
         let drifts = clocks.iter().map(|&tau| scheme.of_drift(curve, tau)).collect();
         let priors = priors.len();
         Ok(Mesh {
@@ -71,6 +75,7 @@ impl<'a> Mesh<'a> {
             curve,
             clocks,
             eta,
+            kept,
             potential,
             precision,
             weighted,
@@ -95,7 +100,10 @@ impl<'a> Mesh<'a> {
         let defect = || self.curve.log_det_defect(self.clocks[i], rise).unwrap_or(f64::NAN);
         let local = if *self.scheme == Scheme::LocallyMomentMatched { defect() } else { 0.0 };
         let excess = self.share * (ratios - self.priors as f64) + rise * errors - local;
-        let drift = self.drifts[i].map_or(0.0, |drift| drift.term(self.clocks[i] - self.clocks[j]));
+        let drift = self.drifts[i].map_or(0.0, |drift| {
+            let (g, p) = (self.clocks[i] - self.clocks[j], self.kept[i] / self.kept[j]);
+            drift.term(Length::Rounded { g, p })
+        });
         self.potential[j] - self.potential[i] + 0.5 * excess + drift
     }
 
@@ -111,16 +119,21 @@ impl<'a> Mesh<'a> {
         }
         let n = self.clocks.len();
         let scale = self.cost(0, n - 1).abs();
-        let mut after: Vec<f64> = Vec::new();
-        for i in (0..n - 1).rev() {
-            let row: Vec<f64> = (i + 1..n).map(|j| self.cost(i, j)).collect();
-            // after[k] is w(i + 1, i + 2 + k), row[k] is w(i, i + 1 + k).
-            let holds = |k: usize| row[k + 1] + after[k + 1] <= row[k + 2] + after[k] + 1e-12 * scale;
-            if !(0..after.len().saturating_sub(1)).all(holds) {
-                return false;
-            }
-            after = row;
-        }
-        true
+        let row = |i: usize| -> Vec<f64> { (i + 1..n).map(|j| self.cost(i, j)).collect() };
+        // w(i, j) is row(i)[j - i - 1].
+        let holds = |here: &[f64], after: &[f64]| {
+            let of_after = |k: usize| if k == 0 { 0.0 } else { after[k - 1] };
+            (0..after.len()).all(|k| here[k] + after[k] <= here[k + 1] + of_after(k) + 1e-12 * scale)
+        };
+        const ROWS: usize = 64;
+        (0..(n - 2).div_ceil(ROWS)).into_par_iter().all(|block| {
+            let mut here = row(block * ROWS);
+            (block * ROWS..((block + 1) * ROWS).min(n - 2)).all(|i| {
+                let after = row(i + 1);
+                let monge = holds(&here, &after);
+                here = after;
+                monge
+            })
+        })
     }
 }

@@ -199,25 +199,96 @@ pub fn discretization_steps(
     let clock = Clock::new(grid)?;
     let known = clock.end() >= curve.least_clock();
     Error::domain(known, "early_stop", clock.end(), "a clock at which the curve is known")?;
-    clock.steps().map(|step| step_term(scheme, curve, &step)).collect()
+    let clocks: Vec<f64> = grid.nodes().iter().map(|node| node.t).collect();
+    let mut terms = chain_terms(scheme, curve, &clocks)?;
+    for (term, pair) in terms.iter_mut().zip(clocks.windows(2)) {
+        if let Some(drift) = scheme.of_drift(curve, pair[0]) {
+            *term += drift.term(Length::Precise(pair[0] - pair[1]));
+        }
+    }
+    Ok(terms)
 }
 
 /// The contribution of one step.
 pub(crate) fn step_term(scheme: &Scheme, curve: &dyn ErrorCurve, step: &Step) -> Result<f64, Error> {
-    let unknown = |method, reason| Error::Unsupported { method, reason };
+    let clocks = [step.from, step.to];
     let of_chain = match scheme {
-        Scheme::MomentMatched(prior) => curve
-            .coordinate_prior_step(step.from, step.to, prior)
-            .ok_or_else(|| unknown("MomentMatched", "the curve knows no error of each coordinate"))?,
-        Scheme::LocallyMomentMatched => curve.moment_matched_step(step.from, step.to).ok_or_else(|| {
-            unknown(
-                "LocallyMomentMatched",
-                "the curve knows no more of the posterior covariance than its mean",
-            )
-        })?,
+        Scheme::MomentMatched(_) | Scheme::LocallyMomentMatched => chain_terms(scheme, curve, &clocks)?[0],
+        // To the last digit of a short step.
         _ => curve.prior_step(step.from, step.to, scheme.prior()),
     };
-    Ok(of_chain + scheme.of_drift(curve, step.from).map_or(0.0, |drift| drift.term(step.length)))
+    Ok(of_chain
+        + scheme.of_drift(curve, step.from).map_or(0.0, |drift| drift.term(Length::Precise(step.length))))
+}
+
+/// The chain KL of each step between the clocks, of the Gaussian steps that the scheme is or is compared with.
+fn chain_terms(scheme: &Scheme, curve: &dyn ErrorCurve, clocks: &[f64]) -> Result<Vec<f64>, Error> {
+    let (terms, method, reason) = match scheme {
+        Scheme::MomentMatched(prior) => (
+            clocks.windows(2).map(|pair| curve.coordinate_prior_step(pair[0], pair[1], prior)).collect(),
+            "MomentMatched",
+            "the curve knows no error of each coordinate",
+        ),
+        Scheme::LocallyMomentMatched => (
+            clocks.windows(2).map(|pair| curve.moment_matched_step(pair[0], pair[1])).collect(),
+            "LocallyMomentMatched",
+            "the curve knows no more of the posterior covariance than its mean",
+        ),
+        _ => return Ok(curve.prior_steps(clocks, scheme.prior())),
+    };
+    let terms: Option<Vec<f64>> = terms;
+    terms.ok_or(Error::Unsupported { method, reason })
+}
+
+/// The length g of a step, and how its functions are computed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Length {
+    /// Without cancellation.
+    Precise(f64),
+    /// From $`p = e^{-g}`$ without another exponential, to the rounding of 1.
+    Rounded { g: f64, p: f64 },
+}
+
+impl Length {
+    /// c(g).
+    fn shrunk(self) -> f64 {
+        match self {
+            Length::Precise(g) => c_step(g),
+            Length::Rounded { g, p } => g - 2.0 * (1.0 - p) + 0.5 * (1.0 - p * p),
+        }
+    }
+
+    /// −c(−g).
+    fn grown(self) -> f64 {
+        match self {
+            Length::Precise(g) => -c_step(-g),
+            Length::Rounded { g, p } => g + 2.0 * (1.0 - p.recip()) - 0.5 * (1.0 - (p * p).recip()),
+        }
+    }
+
+    /// sinh g − g.
+    fn sinh_minus(self) -> f64 {
+        match self {
+            Length::Precise(g) => sinh_minus(g),
+            Length::Rounded { g, p } => 0.5 * (p.recip() - p) - g,
+        }
+    }
+
+    /// 4 sinh²(g/2).
+    fn square(self) -> f64 {
+        match self {
+            Length::Precise(g) => (2.0 * (0.5 * g).sinh()).powi(2),
+            Length::Rounded { p, .. } => p.recip() + p - 2.0,
+        }
+    }
+
+    /// g − 1 + e^{-g}.
+    fn rest(self) -> f64 {
+        match self {
+            Length::Precise(g) => g_minus_1_plus_exp_neg(g),
+            Length::Rounded { g, p } => g - 1.0 + p,
+        }
+    }
 }
 
 /// What a step of S, R or EM costs beyond the Gaussian step with the same prior: its drift is not that step's between
@@ -233,15 +304,14 @@ pub(crate) enum Drift {
 }
 
 impl Drift {
-    /// For a step of length g.
-    pub(crate) fn term(self, g: f64) -> f64 {
+    pub(crate) fn term(self, g: Length) -> f64 {
         match self {
-            Drift::S { square } => c_step(g) * square,
-            Drift::R { square } => -c_step(-g) * square,
+            Drift::S { square } => g.shrunk() * square,
+            Drift::R { square } => g.grown() * square,
             Drift::Em { square, dim, excess } => {
-                let b = 2.0 * dim * sinh_minus(g) - (2.0 * (0.5 * g).sinh()).powi(2) * square;
-                let c = 2.0 * dim * g_minus_1_plus_exp_neg(g) - c_step(-g) * excess;
-                c_step(g) * square + b + 0.25 * c
+                let b = 2.0 * dim * g.sinh_minus() - g.square() * square;
+                let c = 2.0 * dim * g.rest() + g.grown() * excess;
+                g.shrunk() * square + b + 0.25 * c
             }
         }
     }
