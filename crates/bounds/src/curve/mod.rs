@@ -38,7 +38,7 @@ mod clock;
 mod copies;
 mod gaussian;
 mod mixture;
-mod quadrature;
+pub(crate) mod quadrature;
 
 pub(crate) use clock::{Clock, Step, check_horizon, noise_per_signal};
 pub use copies::Copies;

@@ -2,7 +2,8 @@
 //!
 //! | I have | I want | use |
 //! |---|---|---|
-//! | two Gaussian laws | KL, Rényi, Hellinger, $`W_2`$ | [`GaussianLaw`] |
+//! | two Gaussian laws | KL, Rényi, Hellinger, $`\chi^2`$, Fisher, total variation, $`W_2`$ | [`GaussianLaw`] |
+//! | two laws on finitely many points | KL, Rényi of any order, total variation, Hellinger, $`\chi^2`$ | [`FiniteLaw`] |
 //! | variances along common axes, centred | the same, in O(d) | [`kl_of_ratios`], [`renyi_of_ratios`], [`w2_squared_of_variances`] |
 //! | two samples | a transport distance in any dimension | [`sliced_w2`], [`sliced_w1`]; [`SlicedReference`] against one fixed sample |
 //! | two samples | a test statistic with mean 0 under equality | [`energy_distance`], [`mmd2`] |
@@ -14,6 +15,7 @@
 //! that the rows of each sample are independent and that the two samples are independent of each other.
 //! Every result is the same to the bit for any number of threads.
 
+mod finite;
 mod gaussian;
 mod kernel;
 mod pairs;
@@ -21,6 +23,7 @@ mod ratios;
 mod sliced;
 mod transport;
 
+pub use finite::FiniteLaw;
 pub use gaussian::GaussianLaw;
 pub use kernel::{energy_distance, median_bandwidth, mmd2};
 pub use ratios::{kl_of_ratios, renyi_of_ratios, w2_squared_of_variances};
