@@ -208,14 +208,9 @@ impl FiniteLaw {
         if alpha == f64::INFINITY {
             return Ok(largest.max(0.0));
         }
-        // (alpha - 1) alpha D of the points of Q, and what P has beyond them.
-        let power = self.sum(other, |p, q| if q == 0.0 { 0.0 } else { power_term(alpha, p, q) })?;
-        let excess = alpha * (beta * power - beyond);
-        if excess.abs() <= 0.5 {
-            // ln(1 + y) = y at every y that vanishes with alpha - 1.
-            let scale = if excess.abs() < 1e-300 { 1.0 } else { excess.ln_1p() / excess };
-            let direct = if beyond > 0.0 { power - beyond / beta } else { power };
-            return Ok(alpha * direct * scale);
+        let power = self.sum(other, |p, q| power_term(alpha, ln_ratio(p, q), p, q))?;
+        if (alpha * beta * power).abs() <= 0.5 {
+            return Ok(renyi_of_power(alpha, power));
         }
         let rest: f64 = both().map(|(&p, &q)| q * (alpha * (ln_ratio(p, q) - largest)).exp()).sum();
         // alpha/beta, and not alpha * largest, which may overflow.
@@ -228,7 +223,7 @@ impl FiniteLaw {
     }
 }
 
-/// $`\ln(p/q)`$ for $`p > 0`$, with all its digits near 0, and where the ratio is out of range.
+/// $`\ln(p/q)`$, with all its digits near 0, and where the ratio is out of range.
 fn ln_ratio(p: f64, q: f64) -> f64 {
     let ratio = p / q;
     if (0.5..=2.0).contains(&ratio) {
@@ -240,13 +235,14 @@ fn ln_ratio(p: f64, q: f64) -> f64 {
     }
 }
 
-/// $`q f_\alpha(p/q) \ge 0`$ for $`\alpha \ge 1/2`$ and $`q > 0`$; +∞ where it overflows.
-fn power_term(alpha: f64, p: f64, q: f64) -> f64 {
+/// $`q f_\alpha(p/q) \ge 0`$ of [`FiniteLaw::renyi`] for $`\alpha \ge 1/2`$, with $`l = \ln(p/q)`$; +∞ where it
+/// overflows.
+pub(super) fn power_term(alpha: f64, l: f64, p: f64, q: f64) -> f64 {
     if p == 0.0 {
-        return q / alpha;
-    }
-    let l = ln_ratio(p, q);
-    if l.abs() * alpha.max(1.0) <= 1.0 {
+        q / alpha
+    } else if q == 0.0 {
+        if alpha < 1.0 { p / (1.0 - alpha) } else { f64::INFINITY }
+    } else if l.abs() * alpha.max(1.0) <= 1.0 {
         // Sum of l^n/n! (1 + alpha + ... + alpha^(n-2)) over n from 2; after 22 terms below 1e-20 of the first.
         let (mut sum, mut power, mut factor) = (0.0, 0.5 * l * l, 1.0);
         for n in 3..25 {
@@ -261,4 +257,11 @@ fn power_term(alpha: f64, p: f64, q: f64) -> f64 {
     } else {
         (q * (alpha * l).exp_m1() - alpha * (p - q)) / (alpha * (alpha - 1.0))
     }
+}
+
+/// $`R_\alpha = \ln(1 + \alpha(\alpha-1)D_\alpha)/(\alpha-1)`$, and KL at the order 1.
+pub(super) fn renyi_of_power(alpha: f64, power: f64) -> f64 {
+    let excess = alpha * (alpha - 1.0) * power;
+    // ln(1 + y)/y = 1 for every y that vanishes with alpha - 1.
+    if excess.abs() < 1e-300 { alpha * power } else { alpha * power * (excess.ln_1p() / excess) }
 }
