@@ -12,6 +12,7 @@ use sde_core::{
     ReverseSde, Step, UniPc, VariancePreserving, add_noise, ln_step_density,
 };
 
+use crate::divergence::balanced_kl;
 use crate::initial::mixture_initial_bound;
 
 /// How a term of a certificate was obtained.
@@ -397,46 +398,10 @@ fn chain_of_block<S: VariancePreserving + Clone, M>(
         for i in 0..n {
             let of_path = ln_q_next[i] + backward(&next, i) - ln_q_x[i] - of_next[i];
             let of_method = ln_q_proposed[i] + backward(&proposed, i) - ln_q_x[i] - of_proposed[i];
-            total[i] += 0.5 * (balanced(of_path) + balanced(of_method));
+            total[i] += 0.5 * (balanced_kl(of_path) + balanced_kl(of_method));
         }
         std::mem::swap(&mut next, &mut x);
         std::mem::swap(&mut ln_q_next, &mut ln_q_x);
     }
     Ok(total)
-}
-
-/// `2 (ρ log ρ − ρ + 1)/(1 + ρ)` at `l = log ρ`; 0 at 0, at least 0 everywhere.
-fn balanced(l: f64) -> f64 {
-    if l.abs() < 1e-2 {
-        // e^l (l − 1) + 1 = Σ_{n ≥ 2} lⁿ (n − 1)/n!: five terms leave 10⁻¹² of the first.
-        let sum = l * l * (0.5 + l * (1.0 / 3.0 + l * (0.125 + l * (1.0 / 30.0 + l / 144.0))));
-        2.0 * sum / (1.0 + l.exp())
-    } else if l > 0.0 {
-        let inverse = (-l).exp();
-        2.0 * (l - 1.0 + inverse) / (1.0 + inverse)
-    } else {
-        let rho = l.exp();
-        2.0 * (rho * l - l.exp_m1()) / (1.0 + rho)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::balanced;
-
-    #[test]
-    fn the_integrand_is_smooth_nonnegative_and_bounded() {
-        for l in [1e-2_f64, -1e-2] {
-            let naive = 2.0 * (l.exp() * l - l.exp_m1()) / (1.0 + l.exp());
-            let (inside, outside) = (balanced(l * (1.0 - 1e-9)), balanced(l));
-            assert!((inside - naive).abs() < 1e-12 && (outside - naive).abs() < 1e-13);
-        }
-        assert_eq!(balanced(0.0), 0.0);
-        for i in -4000..4000 {
-            let l = f64::from(i) / 5.0;
-            assert!(balanced(l) >= 0.0 && balanced(l) <= 2.0 + 2.0 * l.max(0.0));
-        }
-        assert!((balanced(1e-8) / 0.5e-16 - 1.0).abs() < 1e-7);
-        assert!(balanced(f64::NAN).is_nan());
-    }
 }

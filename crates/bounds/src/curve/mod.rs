@@ -39,7 +39,7 @@ mod copies;
 mod gaussian;
 mod mixture;
 mod parts;
-mod quadrature;
+pub(crate) mod quadrature;
 mod tabulated;
 
 pub(crate) use clock::{Clock, Step, check_horizon, noise_per_signal};

@@ -13,7 +13,7 @@ const RULE: [(f64, f64); 8] = [
 ];
 
 /// The integral of `f` over `[a, b]` by one 16-point panel: exact for polynomials of degree 31.
-pub(super) fn panel(a: f64, b: f64, f: &mut impl FnMut(f64) -> f64) -> f64 {
+pub(crate) fn panel(a: f64, b: f64, f: &mut impl FnMut(f64) -> f64) -> f64 {
     let (middle, half) = (0.5 * (a + b), 0.5 * (b - a));
     RULE.iter().map(|&(x, w)| w * (f(middle - half * x) + f(middle + half * x))).sum::<f64>() * half
 }

@@ -1,10 +1,14 @@
-//! Divergences: closed forms between Gaussian laws, and distances estimated from samples.
+//! Divergences: closed forms between Gaussian and between finite laws, and distances estimated from samples.
 //!
 //! | I have | I want | use |
 //! |---|---|---|
-//! | two Gaussian laws | KL, Rényi, Hellinger, $`W_2`$ | [`GaussianLaw`] |
+//! | two Gaussian laws | KL, Rényi, Hellinger, $`\chi^2`$, Fisher, total variation, $`W_2`$ | [`GaussianLaw`] |
+//! | two laws on finitely many points | KL, Rényi of any order, total variation, Hellinger, $`\chi^2`$ | [`FiniteLaw`] |
 //! | variances along common axes, centred | the same, in O(d) | [`kl_of_ratios`], [`renyi_of_ratios`], [`w2_squared_of_variances`] |
+//! | log-density ratios at samples of one law or of both | any of these divergences, by Monte Carlo | [`DensityRatios`] |
+//! | scores of a classifier on held-out rows | a test, a lower bound of total variation, the area under its curve | [`classifier_test`], [`auc`] |
 //! | two samples | a transport distance in any dimension | [`sliced_w2`], [`sliced_w1`]; [`SlicedReference`] against one fixed sample |
+//! | two samples | KL, without a model of the densities | [`nearest_neighbour_kl`] |
 //! | two samples | a test statistic with mean 0 under equality | [`energy_distance`], [`mmd2`] |
 //!
 //! Divergences are in nats, transport distances in the unit of the data. Samples are batch-first: `(n, d)`, a
@@ -14,15 +18,25 @@
 //! that the rows of each sample are independent and that the two samples are independent of each other.
 //! Every result is the same to the bit for any number of threads.
 
+mod classifier;
+mod finite;
 mod gaussian;
 mod kernel;
+mod nearest;
 mod pairs;
+mod ratio;
 mod ratios;
 mod sliced;
 mod transport;
 
+pub use classifier::{ClassifierTest, auc, classifier_test};
+pub use finite::FiniteLaw;
 pub use gaussian::GaussianLaw;
 pub use kernel::{energy_distance, median_bandwidth, mmd2};
+pub use nearest::nearest_neighbour_kl;
+pub use ratio::DensityRatios;
+#[cfg(feature = "sde")]
+pub(crate) use ratio::balanced_kl;
 pub use ratios::{kl_of_ratios, renyi_of_ratios, w2_squared_of_variances};
 pub use sliced::{SlicedReference, sliced_w1, sliced_w2};
 

@@ -1,14 +1,14 @@
 //! Sums of a kernel over all pairs of rows of two samples: what the pairwise statistics are made of.
 
 use numeric::ndarray::linalg::general_mat_mul;
-use numeric::ndarray::{Array1, Array2, ArrayRef2, Axis, Slice};
+use numeric::ndarray::{Array1, Array2, ArrayRef1, ArrayRef2, Axis, Slice, s};
 use numeric::{Error, Estimate, Real};
 use rayon::prelude::*;
 
 use super::{mean_and_squares, variance_of_mean};
 
 /// Rows and columns of the tile of inner products that is worked on at a time.
-const TILE: (usize, usize) = (64, 256);
+pub(super) const TILE: (usize, usize) = (64, 256);
 
 /// Both samples below each other in `f64`, centred at their common mean, which keeps inner products small.
 pub(super) fn pooled<F: Real>(x: &ArrayRef2<F>, y: &ArrayRef2<F>) -> Array2<f64> {
@@ -199,16 +199,7 @@ fn add_tile(
     for (i, products) in (top..bottom).zip(products.rows()) {
         let begin = left.max(i + 1);
         let values = &mut buffer[..right - begin];
-        for (k, value) in values.iter_mut().enumerate() {
-            *value = norms[i] + norms[begin + k] - 2.0 * products[begin - left + k];
-        }
-        // Where the subtraction cancels, the squared distance is taken from the differences.
-        for (k, value) in values.iter_mut().enumerate() {
-            if !(*value > 1e-6 * (norms[i] + norms[begin + k])) {
-                let (a, b) = (pool.row(i), pool.row(begin + k));
-                *value = a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum();
-            }
-        }
+        squared_distances(pool, norms, i, begin, &products.slice(s![begin - left..]), values);
         kernel(values);
         let of_x = n.clamp(begin, right) - begin;
         let row = &mut sums[i - first];
@@ -217,6 +208,27 @@ fn add_tile(
         let sample = usize::from(i >= n);
         for (value, sum) in values.iter().zip(&mut sums[begin - first..]) {
             sum[sample].add(Sum { values: *value, squares: value * value });
+        }
+    }
+}
+
+/// Squared distances of row `i` of `pool` to the rows from `begin`, from their squared norms and inner products.
+pub(super) fn squared_distances(
+    pool: &Array2<f64>,
+    norms: &Array1<f64>,
+    i: usize,
+    begin: usize,
+    products: &ArrayRef1<f64>,
+    values: &mut [f64],
+) {
+    for (k, value) in values.iter_mut().enumerate() {
+        *value = norms[i] + norms[begin + k] - 2.0 * products[k];
+    }
+    // Where the subtraction cancels, the squared distance is taken from the differences.
+    for (k, value) in values.iter_mut().enumerate() {
+        if !(*value > 1e-6 * (norms[i] + norms[begin + k])) {
+            let (a, b) = (pool.row(i), pool.row(begin + k));
+            *value = a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum();
         }
     }
 }

@@ -4,7 +4,12 @@
 mod certificate;
 mod density_propagation;
 mod divergence;
+mod divergence_classifier;
+mod divergence_finite;
 mod divergence_gaussian;
+mod divergence_nearest;
+mod divergence_ratio;
+mod divergence_variation;
 mod exact_properties;
 mod exact_terms;
 mod grids;

@@ -7,6 +7,9 @@ use numeric::special::x_minus_ln_1p;
 
 use super::ratios::{is_near_zero, renyi_correction};
 
+mod fisher;
+mod variation;
+
 /// A Gaussian law with its Cholesky factor: the argument of the closed forms.
 ///
 /// $`N(m, \Sigma)`$ on $`\mathbb{R}^d`$, $`\Sigma`$ symmetric positive definite. The divergences are methods
@@ -248,6 +251,25 @@ impl GaussianLaw {
         Ok(self.shift(other).norm_squared() + (p - q * (u * v_transposed)).norm_squared())
     }
 
+    /// Entry of the lower triangle, the one that is used.
+    fn lower(&self, i: usize, j: usize) -> f64 {
+        self.covariance[(i.max(j), i.min(j))]
+    }
+
+    /// $`\Sigma_P - \Sigma_Q`$.
+    fn difference(&self, other: &GaussianLaw) -> DMatrix<f64> {
+        DMatrix::from_fn(self.dim(), self.dim(), |i, j| self.lower(i, j) - other.lower(i, j))
+    }
+
+    /// $`L_Q^{-1}(\Sigma_P - \Sigma_Q)L_Q^{-\top}`$, symmetric.
+    fn whitened_difference(&self, other: &GaussianLaw) -> Result<DMatrix<f64>, Error> {
+        let half = solve_lower(&other.cholesky, self.difference(other));
+        let whitened = solve_lower(&other.cholesky, half.transpose());
+        let symmetric = 0.5 * (&whitened + whitened.transpose());
+        Error::entries("other", symmetric.iter().copied(), RATIOS, f64::is_finite)?;
+        Ok(symmetric)
+    }
+
     /// $`m_P - m_Q`$.
     fn shift(&self, other: &GaussianLaw) -> DVector<f64> {
         DVector::from_fn(self.dim(), |i, _| self.mean[i] - other.mean[i])
@@ -256,17 +278,13 @@ impl GaussianLaw {
     /// [`GaussianLaw::renyi`] for an order of at least 1/2 and equal dimensions.
     fn renyi_from_half(&self, alpha: f64, other: &GaussianLaw) -> Result<f64, Error> {
         let (dim, beta) = (self.dim(), 1.0 - alpha);
-        let lower = |law: &GaussianLaw, i: usize, j: usize| law.covariance[(i.max(j), i.min(j))];
-        let difference = DMatrix::from_fn(dim, dim, |i, j| lower(self, i, j) - lower(other, i, j));
-        let mixed = DMatrix::from_fn(dim, dim, |i, j| lower(other, i, j) + beta * difference[(i, j)]);
+        let difference = self.difference(other);
+        let mixed = DMatrix::from_fn(dim, dim, |i, j| other.lower(i, j) + beta * difference[(i, j)]);
         let Some(mixed) = mixed.cholesky() else { return Ok(f64::INFINITY) };
         let shift = solve_lower(&mixed, DMatrix::from_column_slice(dim, 1, self.shift(other).as_slice()));
 
-        // Eigenvalues of the whitened difference: r - 1 for the ratios r of the two covariances.
-        let half = solve_lower(&other.cholesky, difference);
-        let whitened = solve_lower(&other.cholesky, half.transpose());
-        let symmetric = 0.5 * (&whitened + whitened.transpose());
-        Error::entries("other", symmetric.iter().copied(), RATIOS, f64::is_finite)?;
+        // r - 1 for the ratios r of the two covariances.
+        let symmetric = self.whitened_difference(other)?;
         let spectrum = SymmetricEigen::try_new(symmetric, f64::EPSILON, MAX_ITERATIONS);
         let Some(excess) = spectrum.map(|spectrum| spectrum.eigenvalues) else {
             return Err(not_converged("symmetric eigenvalue decomposition"));
