@@ -8,3 +8,7 @@ mod divergence_gaussian;
 mod exact_properties;
 mod exact_terms;
 mod grids;
+#[cfg(feature = "sde")]
+mod held_out;
+#[cfg(feature = "sde")]
+mod held_out_coverage;
