@@ -4,16 +4,18 @@
 //! |---|---|
 //! | a strict bound of KL for a run, with named terms, or the reason why there is none | [`certify`], [`Certificate`], [`NoTheorem`] |
 //! | the curve of the mean square error of a law, which everything else is a functional of | [`curve`] |
+//! | a bound of the cross-entropy from held-out data, for a model one cannot see into | [`held_out`] |
 //! | exact discretization terms of a grid, for every scheme | [`terms`] |
 //! | theorems with explicit constants, term by term | [`theorem`] |
 //! | what starting from pure noise costs | [`initial`] |
 //! | how many steps, where, from what noise, by which sampler | [`plan`] |
 //! | divergences between Gaussians, distances between samples with standard errors | [`divergence`] |
 //!
-//! # Three kinds of statement
+//! # Kinds of statement
 //! *Certified*: a [`Certificate`], every term of which is proved or measured without bias from a known law.
+//! *Held out*: what data say of a model that is not known, a [`held_out::CrossEntropyBound`].
 //! *Measured*: a [`numeric::Estimate`] with its standard error. *Unknown*: a [`NoTheorem`] with its reason. They are
-//! three types, and none turns into another. All divergences are in nats and all clocks are those of the
+//! types of their own, and none turns into another. All divergences are in nats and all clocks are those of the
 //! Ornstein–Uhlenbeck process `dX = −X dτ + √2 dB`.
 //!
 //! # Features
@@ -25,6 +27,8 @@
 mod certificate;
 pub mod curve;
 pub mod divergence;
+#[cfg(feature = "sde")]
+pub mod held_out;
 pub mod initial;
 pub mod plan;
 pub mod terms;

@@ -13,4 +13,8 @@ mod divergence_variation;
 mod exact_properties;
 mod exact_terms;
 mod grids;
+#[cfg(feature = "sde")]
+mod held_out;
+#[cfg(feature = "sde")]
+mod held_out_coverage;
 mod plan;
