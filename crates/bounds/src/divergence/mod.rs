@@ -19,6 +19,7 @@ mod kernel;
 mod pairs;
 mod ratios;
 mod sliced;
+mod tiles;
 mod transport;
 
 pub use gaussian::GaussianLaw;
