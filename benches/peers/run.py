@@ -1,4 +1,6 @@
-"""Runs W1 in every peer and prints one table of ratios to the Rust bench: `python benches/peers/run.py`.
+"""Runs a workload in every peer and prints one table of ratios to the Rust bench: `python benches/peers/run.py`.
+
+The workload is W1, or with `--workload distances` the distances between samples.
 
 The Rust figures are Criterion's medians of the group `w1` (`girsanov/f32`, `floor/f32`, ..), one iteration being all
 of W1. `--bench` measures them first; without it those of the last `cargo bench` are read.
@@ -12,9 +14,11 @@ import sys
 from pathlib import Path
 
 import common
+import distances_common
 
 HERE = Path(__file__).resolve().parent
-BENCH = ["cargo", "bench", "--manifest-path", str(HERE.parent / "Cargo.toml"), "--", "w1"]
+BENCH = ["cargo", "bench", "--manifest-path", str(HERE.parent / "Cargo.toml"), "--"]
+DISTANCES = [HERE / f"distances_{name}.py" for name in ("pot", "torch")]
 PEERS = {name: HERE / f"w1_{name}.py" for name in ("jax", "torch", "torchsde", "diffrax")}
 OURS = "girsanov"
 # Each library has its own cap: XLA, the kernels of PyTorch, and the two matrix libraries that PyTorch calls.
@@ -83,8 +87,26 @@ def table(ours, reports):
         yield f"| {name} | {' | '.join(cells)} |"
 
 
+def distances(directory, runs):
+    """The Markdown table of the workload `distances`: milliseconds, and how many times as long as ours."""
+    reports = []
+    for script in DISTANCES:
+        command = [sys.executable, str(script), "--runs", str(runs)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        reports += [json.loads(line) for line in done.stdout.splitlines()]
+    yield "| distance | type | ours ms | peer ms | ratio | peer and its fastest variant |"
+    yield "|---|---|---:|---:|---:|---|"
+    for report in sorted(reports, key=lambda r: (distances_common.TASKS.index(r["task"]), r["dtype"])):
+        path = directory / "distances" / f"{report['task']}_{report['dtype']}" / "new" / "estimates.json"
+        ours = json.loads(path.read_text())["median"]["point_estimate"] * 1e-6
+        peer = report["seconds"] * 1e3
+        name = f"{report['peer']} {report['versions'][report['peer']]}, {report['variant']}"
+        yield f"| {report['task']} | {report['dtype']} | {ours:.0f} | {peer:.0f} | {peer / ours:.2f}x | {name} |"
+
+
 def main():
     parser = argparse.ArgumentParser(description="W1 in the peers, beside the Rust bench")
+    parser.add_argument("--workload", choices=("w1", "distances"), default="w1", help="distances: only --bench, --runs")
     parser.add_argument("--bench", action="store_true", help="run the Rust bench first")
     parser.add_argument("--criterion", type=Path, help="Criterion's directory (default benches/target/criterion)")
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS), help="default: all")
@@ -95,9 +117,12 @@ def main():
     args = parser.parse_args()
 
     if args.bench:
-        subprocess.run(BENCH, check=True, stdout=sys.stderr)
+        subprocess.run([*BENCH, args.workload], check=True, stdout=sys.stderr)
     target = Path(os.environ.get("CARGO_TARGET_DIR", HERE.parent / "target"))
     directory = args.criterion or target / "criterion"
+    if args.workload == "distances":
+        print("\n".join(distances(directory, args.runs)))
+        return
     ours = rust(directory)
     reports = {name: peer(name, PEERS[name], args) for name in args.peers}
     if args.json:
@@ -105,7 +130,7 @@ def main():
     print(f"W1, ns per element-step, instruction set {common.isa() if args.isa == 'native' else args.isa}\n")
     print("\n".join(table(ours, reports)))
     if OURS not in ours:
-        print(f"\nNo w1/{OURS} in {directory}: run with --bench, or first `{' '.join(BENCH)}`.")
+        print(f"\nNo w1/{OURS} in {directory}: run with --bench, or first `{' '.join(BENCH)} w1`.")
     if args.isa in CAPS:
         print(f"\nThe cap holds for the peers only; give --criterion a Rust run limited to {args.isa}.")
     if not all(len(of_dtype) == len(common.DTYPES) for of_dtype in reports.values()):

@@ -28,11 +28,61 @@ pub fn softmax_columns<F: Real>(logits: &mut [F], tops: &mut [F], sums: &mut [F]
     F::softmax_columns(logits, tops, sums);
 }
 
+/// `e^x` of many numbers, written over them.
+///
+/// Relative error of at most 2 units in the last place (of `F`); the same bits on every CPU. Where the result would be below
+/// the smallest normal number, to rounding, it is 0, where it would be above the largest finite one infinity; NaN stays NaN.
+///
+/// ```
+/// let mut x = [0.0, 1.0, -800.0, 800.0, f64::NEG_INFINITY];
+/// numeric::exp_in_place(&mut x);
+/// assert!((x[1] - std::f64::consts::E).abs() < 1e-15);
+/// assert_eq!((x[0], x[2], x[3], x[4]), (1.0, 0.0, f64::INFINITY, 0.0));
+/// ```
+pub fn exp_in_place<F: Real>(x: &mut [F]) {
+    F::exp_in_place(x);
+}
+
 /// Smallest exponent that is not cut to zero.
 const CUT: f64 = -60.0;
 
 macro_rules! softmax_columns {
-    ($name:ident, $float:ty, $log2e:expr, $shift:literal, $magic:expr, $high:expr, $low:expr, $coefficients:expr) => {
+    ($name:ident, $exp:ident, $float:ty, $log2e:expr, $shift:literal, $magic:expr, $high:expr, $low:expr, $coefficients:expr) => {
+        pub(crate) fn $exp(x: &mut [$float]) {
+            const LN_2: $float = std::f64::consts::LN_2 as $float;
+            // Just above the smallest normal number, and a little above the largest.
+            const LOW: $float = (<$float>::MIN_EXP - 1) as $float * LN_2 * (1.0 - 2.0 * <$float>::EPSILON);
+            const HIGH: $float = <$float>::MAX_EXP as $float * LN_2 + 0.25;
+            vectorize(
+                #[inline(always)]
+                || {
+                    for x in x.iter_mut() {
+                        let given = *x;
+                        let shifted = given * $log2e + $magic;
+                        let n = shifted - $magic;
+                        let r = (given - n * $high) - n * $low;
+                        let mut e: $float = 0.0;
+                        for &c in $coefficients.iter() {
+                            e = e * r + c;
+                        }
+                        // One power of 2 of the n by multiplication where n is positive: 2^n itself may be too large.
+                        let (one, factor) = if given > 0.0 { (1, 2.0) } else { (0, 1.0) };
+                        let power = (shifted.to_bits().wrapping_sub(one)) << $shift;
+                        let e = factor * <$float>::from_bits(e.to_bits().wrapping_add(power));
+                        *x = if given < LOW {
+                            0.0
+                        } else if given > HIGH {
+                            <$float>::INFINITY
+                        } else if given.is_nan() {
+                            given
+                        } else {
+                            e
+                        };
+                    }
+                },
+            );
+        }
+
         pub(crate) fn $name(logits: &mut [$float], tops: &mut [$float], sums: &mut [$float]) {
             vectorize(
                 #[inline(always)]
@@ -103,7 +153,8 @@ macro_rules! softmax_columns {
 // from the highest coefficient down, with q the interpolation of (e^r − 1 − r)/r² in the Chebyshev nodes of
 // |r| ≤ ln 2 / 2 (solved in 60 digits): relative errors 1.0·10⁻⁸ and 1.7·10⁻¹⁷ before rounding.
 softmax_columns!(
-    f32s,
+    softmax_f32,
+    exp_f32,
     f32,
     std::f32::consts::LOG2_E,
     23,
@@ -113,7 +164,8 @@ softmax_columns!(
     [1.392_617_6e-3, 8.363_173e-3, 4.166_655_5e-2, 1.666_657_7e-1, 0.5, 1.0, 1.0]
 );
 softmax_columns!(
-    f64s,
+    softmax_f64,
+    exp_f64,
     f64,
     std::f64::consts::LOG2_E,
     52,
@@ -186,7 +238,55 @@ pub fn exp_and_exp_m1(x: &[f64], exp: &mut [f64], exp_m1: &mut [f64]) {
 
 #[cfg(test)]
 mod tests {
-    use super::{exp_and_exp_m1, softmax_columns};
+    use super::{exp_and_exp_m1, exp_in_place, softmax_columns};
+    use crate::Real;
+
+    /// Against the standard library's exponential in `f64`, of numbers over the whole range and at its ends.
+    fn exponentials_in_place<F: Real>() {
+        let epsilon = F::epsilon().as_f64();
+        let smallest = F::min_positive_value().as_f64();
+        let (low, high) = (smallest.ln(), F::max_value().as_f64().ln());
+        let mut given: Vec<F> =
+            (0..=200_000).map(|i| F::of(low - 1.0 + (high - low + 2.0) * f64::from(i) / 2e5)).collect();
+        given.extend((-999..1000).map(|i| F::of(f64::from(i) * 1e-3)));
+        given.extend(
+            [low, high].map(F::of).iter().flat_map(|&end| {
+                (-20..20).map(move |i| end + F::of(f64::from(i)) * F::epsilon() * end.abs())
+            }),
+        );
+        let mut found = given.clone();
+        exp_in_place(&mut found);
+        for (x, found) in given.iter().zip(&found) {
+            let (x, found) = (x.as_f64(), found.as_f64());
+            let exact = x.exp();
+            if found == 0.0 {
+                // The end is 2 units in the last place of the argument above the smallest, and rounded.
+                assert!(exact < smallest * (1.0 - 4.0 * low * epsilon), "{x}: {found}");
+            } else if found == f64::INFINITY {
+                assert!(
+                    F::of(exact) == F::infinity() || exact > F::max_value().as_f64() * (1.0 - 2.0 * epsilon),
+                    "{x}: {found}"
+                );
+            } else {
+                assert!((found / exact - 1.0).abs() <= 2.0 * epsilon, "{x}: {found:e} for {exact:e}");
+            }
+        }
+        let mut ends =
+            [F::infinity(), F::neg_infinity(), F::zero(), F::nan(), F::max_value(), F::min_value()];
+        exp_in_place(&mut ends);
+        let (one, zero) = (F::one(), F::zero());
+        assert_eq!(
+            (ends[0], ends[1], ends[2], ends[4], ends[5]),
+            (F::infinity(), zero, one, F::infinity(), zero)
+        );
+        assert!(ends[3].is_nan());
+    }
+
+    #[test]
+    fn exponentials_in_place_agree_with_the_standard_library() {
+        exponentials_in_place::<f32>();
+        exponentials_in_place::<f64>();
+    }
 
     #[test]
     fn exponentials_agree_with_the_standard_library() {

@@ -186,7 +186,7 @@ enum Output {
 }
 
 macro_rules! products {
-    ($float:ty, $exp:ident, $lanes:ident, $vectors:ident, $as_simd:ident, $as_mut_simd:ident, $splat:ident, $mul_add:ident, $add:ident, $mul:ident) => {
+    ($float:ty, $softmax:ident, $exp:ident, $lanes:ident, $vectors:ident, $as_simd:ident, $as_mut_simd:ident, $splat:ident, $mul_add:ident, $add:ident, $mul:ident) => {
         impl Products for $float {
             fn product(product: &mut Product<'_, $float>) {
                 // Vectors of 64 bytes would be half empty, and take as long as two of 32 on many CPUs. The bits are the
@@ -201,7 +201,11 @@ macro_rules! products {
             }
 
             fn softmax_columns(logits: &mut [$float], tops: &mut [$float], sums: &mut [$float]) {
-                crate::exp::$exp(logits, tops, sums);
+                crate::exp::$softmax(logits, tops, sums);
+            }
+
+            fn exp_in_place(x: &mut [$float]) {
+                crate::exp::$exp(x);
             }
         }
 
@@ -391,7 +395,8 @@ macro_rules! products {
 }
 products!(
     f32,
-    f32s,
+    softmax_f32,
+    exp_f32,
     F32_LANES,
     f32s,
     as_simd_f32s,
@@ -403,7 +408,8 @@ products!(
 );
 products!(
     f64,
-    f64s,
+    softmax_f64,
+    exp_f64,
     F64_LANES,
     f64s,
     as_simd_f64s,

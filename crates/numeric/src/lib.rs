@@ -46,7 +46,7 @@ pub use abilities::{Divergence, FiniteDifference, JacobianProducts, LogDensity, 
 pub use elementary::{ln_1p_in_place, tan_in_place};
 pub use error::Error;
 pub use estimate::Estimate;
-pub use exp::{exp_and_exp_m1, softmax_columns};
+pub use exp::{exp_and_exp_m1, exp_in_place, softmax_columns};
 pub use field::{
     Batch, Batching, Combined, Scaled, Scratch, TimeReversed, VectorField, WithBatching, as_rows, combined,
     from_fn, from_row_fn, scaled, time_reversed, with_batching,

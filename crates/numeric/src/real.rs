@@ -10,6 +10,7 @@ pub(crate) mod private {
     pub trait Products: Sized {
         fn product(product: &mut crate::gemm::Product<'_, Self>);
         fn softmax_columns(logits: &mut [Self], tops: &mut [Self], sums: &mut [Self]);
+        fn exp_in_place(x: &mut [Self]);
     }
 }
 

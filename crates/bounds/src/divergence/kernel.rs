@@ -1,7 +1,7 @@
 //! Energy distance and maximum mean discrepancy between samples.
 
 use numeric::ndarray::ArrayRef2;
-use numeric::{Error, Estimate, Real};
+use numeric::{Error, Estimate, Real, exp_in_place, vectorize};
 use rayon::prelude::*;
 
 use super::check_samples;
@@ -34,7 +34,9 @@ const MEDIAN_ROWS: usize = 1000;
 ///
 /// # Complexity
 /// O((n + m)² d) through matrix products, in parallel; memory O((n + m)(d + 64)). Squared distances come from
-/// inner products of rows centred at the common mean, and from differences where those cancel.
+/// inner products of rows centred at the common mean, and from differences where those cancel. Distances are
+/// of the type of the samples, with relative errors of 1e-5 (`f32`) or 1e-9 (`f64`) at most and mostly near
+/// rounding, and are summed in `f64`.
 ///
 /// # Errors
 /// - [`Error::Shape`] for fewer than 4 rows (the interactions within a sample have n(n-3)/2 degrees of
@@ -59,11 +61,24 @@ const MEDIAN_ROWS: usize = 1000;
 /// distribution", *Ann. Math. Stat.* 19, section 5 (the variance).
 pub fn energy_distance<F: Real>(x: &ArrayRef2<F>, y: &ArrayRef2<F>) -> Result<Estimate, Error> {
     check_samples(x, y, 4)?;
-    two_sample(&pooled(x, y), x.nrows(), |values| {
-        for value in values {
-            *value = -value.sqrt();
-        }
-    })
+    let mut pool = pooled(x, y);
+    // In a unit near the largest entry no square overflows, nor any that matters underflows.
+    let unit = power_of_two_below(pool.iter().fold(0.0, |largest, value| value.abs().max(largest)));
+    pool /= unit;
+    // The mean distance is about this, or less: what is left when it is taken off keeps more digits in the sums.
+    let norms = pool.iter().map(|value| value * value).sum::<f64>();
+    let typical = F::of((2.0 * norms / pool.nrows() as f64).sqrt());
+    let Estimate { mean, std_error, n } = two_sample(&pool, x.nrows(), |values: &mut [F]| {
+        vectorize(
+            #[inline(always)]
+            || {
+                for value in values.iter_mut() {
+                    *value = typical - value.sqrt();
+                }
+            },
+        );
+    })?;
+    Ok(Estimate { mean: unit * mean, std_error: unit * std_error, n })
 }
 
 /// Squared maximum mean discrepancy between two samples, unbiased, for a mean of Gaussian kernels.
@@ -104,13 +119,34 @@ pub fn mmd2<F: Real>(x: &ArrayRef2<F>, y: &ArrayRef2<F>, bandwidths: &[f64]) -> 
     }
     let holds = |h: f64| h > 0.0 && h.is_finite();
     Error::entries("bandwidths", bandwidths.iter().copied(), "a finite number greater than 0", holds)?;
-    two_sample(&pooled(x, y), x.nrows(), |values| {
-        for value in values {
-            // Divided by h twice, since h^2 may underflow.
-            let sum: f64 = bandwidths.iter().map(|h| (-0.5 * *value / h / h).exp()).sum();
-            *value = sum / bandwidths.len() as f64;
+    let mut pool = pooled(x, y);
+    // In a unit near the narrowest kernel what under- or overflows has the values 1 or 0 there.
+    let unit = power_of_two_below(bandwidths.iter().copied().fold(f64::INFINITY, f64::min));
+    pool /= unit;
+    let factors: Vec<F> = bandwidths.iter().map(|h| F::of(-0.5 / (h / unit).powi(2))).collect();
+    let weight = F::of(1.0 / bandwidths.len() as f64);
+    two_sample(&pool, x.nrows(), |values: &mut [F]| {
+        if let [factor] = factors[..] {
+            vectorize(
+                #[inline(always)]
+                || values.iter_mut().for_each(|value| *value *= factor),
+            );
+            return exp_in_place(values);
         }
+        let mut sums = vec![F::zero(); values.len()];
+        let mut terms = values.to_vec();
+        for &factor in &factors {
+            terms.iter_mut().zip(&*values).for_each(|(term, &value)| *term = factor * value);
+            exp_in_place(&mut terms);
+            sums.iter_mut().zip(&terms).for_each(|(sum, &term)| *sum += term);
+        }
+        values.iter_mut().zip(&sums).for_each(|(value, &sum)| *value = weight * sum);
     })
+}
+
+/// The power of two at or below a positive number, and 1 for 0 and infinity.
+fn power_of_two_below(value: f64) -> f64 {
+    if value > 0.0 && value.is_finite() { value.log2().floor().exp2() } else { 1.0 }
 }
 
 /// Median distance between the rows of two samples put together: the usual bandwidth of a Gaussian kernel.

@@ -27,6 +27,7 @@ mod pairs;
 mod ratio;
 mod ratios;
 mod sliced;
+mod tiles;
 mod transport;
 
 pub use classifier::{ClassifierTest, auc, classifier_test};

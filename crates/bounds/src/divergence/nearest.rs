@@ -1,12 +1,15 @@
 //! KL divergence between samples from the distances to nearest neighbours.
 
 use numeric::ndarray::linalg::general_mat_mul;
-use numeric::ndarray::{Array1, Array2, ArrayRef2, Axis, Slice};
+use numeric::ndarray::{Array1, Array2, ArrayRef1, ArrayRef2, Axis, Slice};
 use numeric::{Error, Estimate, Real};
 use rayon::prelude::*;
 
-use super::pairs::{TILE, pooled, squared_distances};
+use super::pairs::pooled;
 use super::{check_samples, variance_of_mean};
+
+/// Rows and columns of the tile of inner products that is worked on at a time.
+const TILE: (usize, usize) = (64, 256);
 
 /// Groups of rows that the standard error is taken from.
 const GROUPS: usize = 20;
@@ -166,5 +169,26 @@ fn insert(least: &mut [f64], value: f64) {
         let place = least.partition_point(|&other| other <= value);
         least[place..].rotate_right(1);
         least[place] = value;
+    }
+}
+
+/// Squared distances of row `i` of `pool` to the rows from `begin`, from their squared norms and inner products.
+fn squared_distances(
+    pool: &Array2<f64>,
+    norms: &Array1<f64>,
+    i: usize,
+    begin: usize,
+    products: &ArrayRef1<f64>,
+    values: &mut [f64],
+) {
+    for (k, value) in values.iter_mut().enumerate() {
+        *value = norms[i] + norms[begin + k] - 2.0 * products[k];
+    }
+    // Where the subtraction cancels, the squared distance is taken from the differences.
+    for (k, value) in values.iter_mut().enumerate() {
+        if !(*value > 1e-6 * (norms[i] + norms[begin + k])) {
+            let (a, b) = (pool.row(i), pool.row(begin + k));
+            *value = a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum();
+        }
     }
 }

@@ -1,14 +1,10 @@
 //! Sums of a kernel over all pairs of rows of two samples: what the pairwise statistics are made of.
 
-use numeric::ndarray::linalg::general_mat_mul;
-use numeric::ndarray::{Array1, Array2, ArrayRef1, ArrayRef2, Axis, Slice, s};
+use numeric::ndarray::{Array2, ArrayRef2, Axis};
 use numeric::{Error, Estimate, Real};
-use rayon::prelude::*;
 
+use super::tiles::{Sum, row_sums};
 use super::{mean_and_squares, variance_of_mean};
-
-/// Rows and columns of the tile of inner products that is worked on at a time.
-pub(super) const TILE: (usize, usize) = (64, 256);
 
 /// Both samples below each other in `f64`, centred at their common mean, which keeps inner products small.
 pub(super) fn pooled<F: Real>(x: &ArrayRef2<F>, y: &ArrayRef2<F>) -> Array2<f64> {
@@ -22,46 +18,15 @@ pub(super) fn pooled<F: Real>(x: &ArrayRef2<F>, y: &ArrayRef2<F>) -> Array2<f64>
     pool
 }
 
-/// Sum over the other rows of one sample, and sum of squares.
-#[derive(Clone, Copy, Default)]
-struct Sum {
-    values: f64,
-    squares: f64,
-}
-
-impl Sum {
-    fn add(&mut self, other: Sum) {
-        self.values += other.values;
-        self.squares += other.squares;
-    }
-
-    /// In eight lanes, for the vector units; the order of summation is fixed.
-    fn of(values: &[f64]) -> Sum {
-        let mut lanes = [[0.0; 8]; 2];
-        let chunks = values.chunks_exact(8);
-        let rest = chunks.remainder();
-        for chunk in chunks {
-            for (lane, &value) in chunk.iter().enumerate() {
-                lanes[0][lane] += value;
-                lanes[1][lane] += value * value;
-            }
-        }
-        let squares = |values: &[f64]| values.iter().map(|value| value * value).sum::<f64>();
-        Sum {
-            values: lanes[0].iter().sum::<f64>() + rest.iter().sum::<f64>(),
-            squares: lanes[1].iter().sum::<f64>() + squares(rest),
-        }
-    }
-}
-
 /// The unbiased estimate of $`\mathbb{E}k(x,x') + \mathbb{E}k(y,y') - 2\mathbb{E}k(x,y)`$ from all pairs,
 /// with its standard error, for the first `n` rows of `pool` and the others.
 ///
-/// `kernel` overwrites squared distances by values.
-pub(super) fn two_sample(
+/// `kernel` overwrites squared distances by values, in the precision of the samples. A constant added to a
+/// kernel changes neither.
+pub(super) fn two_sample<F: Real>(
     pool: &Array2<f64>,
     n: usize,
-    kernel: impl Fn(&mut [f64]) + Sync,
+    kernel: impl Fn(&mut [F]) + Sync,
 ) -> Result<Estimate, Error> {
     let sums = row_sums(pool, n, kernel);
     let Parts { mean, linear, quadratic } = Parts::new(&sums, n);
@@ -150,89 +115,6 @@ impl Within {
     }
 }
 
-/// For every row of `pool`, its kernel sums with the first `n` rows and with the others, itself left out.
-///
-/// Each pair is evaluated once. Strips of rows are work items, at most 64 of them whatever the number of
-/// threads, and their column sums are added in order.
-fn row_sums(pool: &Array2<f64>, n: usize, kernel: impl Fn(&mut [f64]) + Sync) -> Vec<[Sum; 2]> {
-    let rows = pool.nrows();
-    let height = rows.div_ceil(64).next_multiple_of(TILE.0);
-    let norms = pool.map_axis(Axis(1), |row| row.dot(&row));
-    let strips: Vec<Vec<[Sum; 2]>> = (0..rows.div_ceil(height))
-        .into_par_iter()
-        .map(|strip| {
-            let start = strip * height;
-            let mut sums = vec![[Sum::default(); 2]; rows - start];
-            for top in (start..rows.min(start + height)).step_by(TILE.0) {
-                for left in (top..rows).step_by(TILE.1) {
-                    add_tile(pool, n, &norms, &kernel, (top, left), (start, &mut sums));
-                }
-            }
-            sums
-        })
-        .collect();
-    let mut all = vec![[Sum::default(); 2]; rows];
-    for sums in &strips {
-        for (total, sum) in all[rows - sums.len()..].iter_mut().zip(sums) {
-            total[0].add(sum[0]);
-            total[1].add(sum[1]);
-        }
-    }
-    all
-}
-
-/// Adds the pairs (i, j > i) of one tile to the sums of both rows; `sums` begins with the row `first`.
-fn add_tile(
-    pool: &Array2<f64>,
-    n: usize,
-    norms: &Array1<f64>,
-    kernel: &impl Fn(&mut [f64]),
-    (top, left): (usize, usize),
-    (first, sums): (usize, &mut [[Sum; 2]]),
-) {
-    let right = pool.nrows().min(left + TILE.1);
-    let bottom = right.min(top + TILE.0);
-    let part = |from: usize, to: usize| pool.slice_axis(Axis(0), Slice::from(from..to));
-    let mut products = Array2::zeros((bottom - top, right - left));
-    general_mat_mul(1.0, &part(top, bottom), &part(left, right).t(), 0.0, &mut products);
-    let mut buffer = [0.0; TILE.1];
-    for (i, products) in (top..bottom).zip(products.rows()) {
-        let begin = left.max(i + 1);
-        let values = &mut buffer[..right - begin];
-        squared_distances(pool, norms, i, begin, &products.slice(s![begin - left..]), values);
-        kernel(values);
-        let of_x = n.clamp(begin, right) - begin;
-        let row = &mut sums[i - first];
-        row[0].add(Sum::of(&values[..of_x]));
-        row[1].add(Sum::of(&values[of_x..]));
-        let sample = usize::from(i >= n);
-        for (value, sum) in values.iter().zip(&mut sums[begin - first..]) {
-            sum[sample].add(Sum { values: *value, squares: value * value });
-        }
-    }
-}
-
-/// Squared distances of row `i` of `pool` to the rows from `begin`, from their squared norms and inner products.
-pub(super) fn squared_distances(
-    pool: &Array2<f64>,
-    norms: &Array1<f64>,
-    i: usize,
-    begin: usize,
-    products: &ArrayRef1<f64>,
-    values: &mut [f64],
-) {
-    for (k, value) in values.iter_mut().enumerate() {
-        *value = norms[i] + norms[begin + k] - 2.0 * products[k];
-    }
-    // Where the subtraction cancels, the squared distance is taken from the differences.
-    for (k, value) in values.iter_mut().enumerate() {
-        if !(*value > 1e-6 * (norms[i] + norms[begin + k])) {
-            let (a, b) = (pool.row(i), pool.row(begin + k));
-            *value = a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum();
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -259,7 +141,7 @@ mod tests {
                 for y in all_samples(&of_y, m) {
                     let rows: Vec<f64> = x.iter().chain(&y).copied().collect();
                     let pool = Array2::from_shape_vec((rows.len(), 1), rows).unwrap();
-                    let sums = row_sums(&pool, x.len(), |values| {
+                    let sums = row_sums(&pool, x.len(), |values: &mut [f64]| {
                         values.iter_mut().for_each(|value| *value = -value.sqrt());
                     });
                     let parts = Parts::new(&sums, x.len());

@@ -300,6 +300,32 @@ fn median_bandwidth_is_the_median_distance() {
     assert_relative_eq!(large, (2.0 * (50.0 - 2.0 / 3.0_f64)).sqrt(), max_relative = 0.02);
 }
 
+/// Powers of two scale both exactly, where squares of `f32` would over- or underflow and at any number of columns; and
+/// `f32` agrees with `f64` on the same values.
+#[test]
+fn pairwise_statistics_at_any_scale() {
+    for dim in [1, 3, 300] {
+        let (x, y) = (normals(150, dim, 60), normals(201, dim, 61) + 0.2);
+        let (x, y) = (x.mapv(|v| v as f32), y.mapv(|v| v as f32));
+        let (energy, mmd) = (energy_distance(&x, &y).unwrap(), mmd2(&x, &y, &[2.0, 0.5]).unwrap());
+        for scale in [2f64.powi(-100), 2f64.powi(100)] {
+            let scaled = |sample: &Array2<f32>| sample.mapv(|v| v * scale as f32);
+            let found = energy_distance(&scaled(&x), &scaled(&y)).unwrap();
+            assert_eq!((found.mean, found.std_error), (energy.mean * scale, energy.std_error * scale));
+            let found = mmd2(&scaled(&x), &scaled(&y), &[2.0 * scale, 0.5 * scale]).unwrap();
+            assert_eq!(found, mmd);
+        }
+        let (x, y) = (x.mapv(f64::from), y.mapv(f64::from));
+        // Rounding of a distance, over the root of the number of rows, is below 1e-4 of the standard error.
+        for (found, exact) in
+            [(energy, energy_distance(&x, &y).unwrap()), (mmd, mmd2(&x, &y, &[2.0, 0.5]).unwrap())]
+        {
+            assert!((found.mean - exact.mean).abs() < 1e-4 * exact.std_error, "{found:?} {exact:?}");
+            assert_relative_eq!(found.std_error, exact.std_error, max_relative = 1e-3);
+        }
+    }
+}
+
 #[test]
 fn bits_do_not_depend_on_the_number_of_threads() {
     fn all<F: Real>(x: &ArrayRef2<F>, y: &ArrayRef2<F>) -> [Estimate; 4] {
