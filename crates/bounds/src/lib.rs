@@ -25,6 +25,8 @@
 
 #[cfg(feature = "sde")]
 mod certificate;
+#[cfg(feature = "sde")]
+mod chain;
 pub mod curve;
 pub mod divergence;
 #[cfg(feature = "sde")]
@@ -35,4 +37,6 @@ pub mod terms;
 pub mod theorem;
 
 #[cfg(feature = "sde")]
-pub use certificate::{Certifiable, Certificate, NoTheorem, Paths, Source, Term, certify, chain_kl};
+pub use certificate::{Certifiable, Certificate, NoTheorem, Paths, Source, Term, certify};
+#[cfg(feature = "sde")]
+pub use chain::{chain_kl, chain_kl_steps};

@@ -142,11 +142,12 @@ impl TabulatedCurve {
     ///
     /// With $`y_i = 1/e_i - η_i/d`$ that asks for a non-decreasing sequence of at least
     /// $`1/\mathrm{tr}\,\mathrm{Cov}(X_0)`$: isotonic regression by pooling adjacent violators, with the weights
-    /// $`e_i^4/s_i^2`$ that the standard errors $`s_i`$ give to $`1/e_i`$, or equal ones if all are 0.
+    /// $`e_i^4/s_i^2`$ that the standard errors $`s_i`$ give to $`1/e_i`$; one below 1e-12 of its error counts as that, the
+    /// rounding of a mean.
     ///
     /// # Errors
     /// Those of [`new`](Self::new), but errors must be greater than 0 and may break the inequality;
-    /// [`Error::Entry`] for a standard error that is not finite, or 0 beside one that is not.
+    /// [`Error::Entry`] for a standard error that is negative or not finite.
     ///
     /// ```
     /// use bounds::curve::{ErrorCurve, TabulatedCurve};
@@ -168,15 +169,14 @@ impl TabulatedCurve {
         let eta = checked_eta(dim, second_moment, total_variance, grid, measured.len())?;
         let means = measured.iter().map(|e| e.mean);
         Error::entries("measured", means, "a finite number greater than 0", |e| e > 0.0 && e.is_finite())?;
-        let exact = measured.iter().all(|e| e.std_error == 0.0);
         let spreads = measured.iter().map(|e| e.std_error);
-        let expected = "a finite number greater than 0, or 0 for all";
-        Error::entries("measured", spreads, expected, |s| (s > 0.0 || exact) && s.is_finite())?;
+        let expected = "a finite number of at least 0";
+        Error::entries("measured", spreads, expected, |s| s >= 0.0 && s.is_finite())?;
         let d = dim as f64;
         let points: Vec<(f64, f64)> = (measured.iter().zip(&eta[1..]))
             .map(|(e, eta)| {
-                let weight = if exact { 1.0 } else { (e.mean * e.mean / e.std_error).powi(2) };
-                (e.mean.recip() - eta / d, weight)
+                let spread = (e.std_error / e.mean).max(1e-12);
+                (e.mean.recip() - eta / d, (e.mean / spread).powi(2))
             })
             .collect();
         let least = total_variance.recip();
@@ -562,7 +562,7 @@ mod tests {
             bad[3] = e;
             TabulatedCurve::fitted(1, 1.1, 1.1, &grid, &bad).is_err()
         };
-        for (mean, std_error) in [(0.0, 0.1), (f64::NAN, 0.1), (0.1, f64::NAN), (0.1, 0.0), (0.1, -1.0)] {
+        for (mean, std_error) in [(0.0, 0.1), (f64::NAN, 0.1), (0.1, f64::NAN), (0.1, -1.0)] {
             assert!(with(Estimate { mean, std_error, n: 9 }), "{mean} {std_error}");
         }
     }

@@ -8,6 +8,7 @@
 //! | the same | the best sampler at this budget | [`rank`] |
 //! | dimension and second moment only | horizon, steps and grid with a guarantee | [`plan_for_any_data`] |
 //! | how far the samples may be from the data | where to stop | [`early_stop`] |
+//! | a mixture in many dimensions | its error curve, direction by direction | `measured_curve` (feature `sde`) |
 //! | what each step of a grid was measured to cost | a better grid | [`equidistribute`] |
 //!
 //! The [discretisation term](crate::terms) is a sum over the steps of a grid, so that the best grid on the nodes of a
@@ -36,12 +37,16 @@
 
 mod any_data;
 mod density;
+#[cfg(feature = "sde")]
+mod directions;
 mod mesh;
 mod polish;
 mod search;
 
 pub use any_data::{AnyDataPlan, early_stop, plan_for_any_data};
 pub use density::equidistribute;
+#[cfg(feature = "sde")]
+pub use directions::measured_curve;
 
 use numeric::{Error, TimeGrid};
 
