@@ -7,7 +7,8 @@
 //! | exact discretization terms of a grid, for every scheme | [`terms`] |
 //! | theorems with explicit constants, term by term | [`theorem`] |
 //! | what starting from pure noise costs | [`initial`] |
-//! | divergences between Gaussians, distances between samples with standard errors | [`divergence`] |
+//! | divergences between Gaussians and between finite laws, distances between samples with standard errors | [`divergence`] |
+//! | a bound of one divergence from a bound of another | [`inequality`] |
 //!
 //! # Three kinds of statement
 //! *Certified*: a [`Certificate`], every term of which is proved or measured without bias from a known law.
@@ -24,6 +25,7 @@
 mod certificate;
 pub mod curve;
 pub mod divergence;
+pub mod inequality;
 pub mod initial;
 pub mod terms;
 pub mod theorem;

@@ -13,3 +13,4 @@ mod divergence_variation;
 mod exact_properties;
 mod exact_terms;
 mod grids;
+mod inequality;
