@@ -62,6 +62,12 @@ impl LowerBound<TotalVariation> {
 
 impl LowerBound<HellingerSquared> {
     /// Le Cam: $`\mathrm{TV} \ge H^2`$.
+    ///
+    /// ```
+    /// use bounds::inequality::{HellingerSquared, LowerBound};
+    /// assert_eq!(LowerBound::<HellingerSquared>::new(0.3)?.le_cam().value(), 0.3);
+    /// # Ok::<(), numeric::Error>(())
+    /// ```
     #[must_use]
     pub fn le_cam(self) -> LowerBound<TotalVariation> {
         LowerBound::of(self.value)
@@ -98,6 +104,12 @@ impl LowerBound<Kl> {
     }
 
     /// $`R_2 \ge \mathrm{KL}`$.
+    ///
+    /// ```
+    /// use bounds::inequality::{Kl, LowerBound};
+    /// assert_eq!(LowerBound::<Kl>::new(0.3)?.renyi_monotone().value(), 0.3);
+    /// # Ok::<(), numeric::Error>(())
+    /// ```
     #[must_use]
     pub fn renyi_monotone(self) -> LowerBound<Renyi2> {
         LowerBound::of(self.value)
@@ -106,12 +118,25 @@ impl LowerBound<Kl> {
 
 impl LowerBound<Renyi2> {
     /// The same statement of $`\chi^2 = e^{R_2} - 1`$.
+    ///
+    /// ```
+    /// use bounds::inequality::{Kl, LowerBound};
+    /// let chi_squared = LowerBound::<Kl>::new(2.0_f64.ln())?.renyi_monotone().chi_squared();
+    /// assert!((chi_squared.value() - 1.0).abs() < 1e-15);
+    /// # Ok::<(), numeric::Error>(())
+    /// ```
     #[must_use]
     pub fn chi_squared(self) -> LowerBound<ChiSquared> {
         LowerBound::of(self.value.exp_m1())
     }
 
     /// $`R_\infty \ge R_2`$.
+    ///
+    /// ```
+    /// use bounds::inequality::{LowerBound, Renyi2};
+    /// assert_eq!(LowerBound::<Renyi2>::new(0.3)?.renyi_monotone().value(), 0.3);
+    /// # Ok::<(), numeric::Error>(())
+    /// ```
     #[must_use]
     pub fn renyi_monotone(self) -> LowerBound<RenyiInfinity> {
         LowerBound::of(self.value)
@@ -120,6 +145,12 @@ impl LowerBound<Renyi2> {
 
 impl LowerBound<ChiSquared> {
     /// The same statement of $`R_2 = \ln(1 + \chi^2)`$.
+    ///
+    /// ```
+    /// use bounds::inequality::{ChiSquared, LowerBound};
+    /// assert_eq!(LowerBound::<ChiSquared>::new(1.0)?.renyi_2().value(), 2.0_f64.ln());
+    /// # Ok::<(), numeric::Error>(())
+    /// ```
     #[must_use]
     pub fn renyi_2(self) -> LowerBound<Renyi2> {
         LowerBound::of(self.value.ln_1p())
@@ -143,6 +174,12 @@ impl LowerBound<W1> {
     }
 
     /// Jensen: $`W_2 \ge W_1`$.
+    ///
+    /// ```
+    /// use bounds::inequality::{LowerBound, W1};
+    /// assert_eq!(LowerBound::<W1>::new(0.7)?.jensen().value(), 0.7);
+    /// # Ok::<(), numeric::Error>(())
+    /// ```
     #[must_use]
     pub fn jensen(self) -> LowerBound<W2> {
         LowerBound::of(self.value)
@@ -183,6 +220,13 @@ impl<D: DataProcessing> LowerBound<D> {
     /// Data processing: a lower bound for the images of P and Q under one map or Markov kernel holds of P and Q.
     ///
     /// So the total variation that a classifier proves for its scores is one of the data.
+    ///
+    /// ```
+    /// use bounds::inequality::{LowerBound, TotalVariation};
+    /// let of_scores = LowerBound::<TotalVariation>::new(0.3)?;
+    /// assert_eq!(of_scores.data_processing().value(), 0.3);
+    /// # Ok::<(), numeric::Error>(())
+    /// ```
     #[must_use]
     pub fn data_processing(self) -> LowerBound<D> {
         self

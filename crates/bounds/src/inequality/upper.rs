@@ -153,6 +153,12 @@ impl UpperBound<ChiSquared> {
     }
 
     /// The same statement of $`R_2 = \ln(1 + \chi^2)`$.
+    ///
+    /// ```
+    /// use bounds::inequality::{ChiSquared, UpperBound};
+    /// assert_eq!(UpperBound::<ChiSquared>::new(1.0)?.renyi_2().value(), 2.0_f64.ln());
+    /// # Ok::<(), numeric::Error>(())
+    /// ```
     #[must_use]
     pub fn renyi_2(self) -> UpperBound<Renyi2> {
         UpperBound::of(self.value.ln_1p())
@@ -161,6 +167,13 @@ impl UpperBound<ChiSquared> {
 
 impl UpperBound<Renyi2> {
     /// The same statement of $`\chi^2 = e^{R_2} - 1`$.
+    ///
+    /// ```
+    /// use bounds::inequality::{Renyi2, UpperBound};
+    /// let chi_squared = UpperBound::<Renyi2>::new(2.0_f64.ln())?.chi_squared();
+    /// assert!((chi_squared.value() - 1.0).abs() < 1e-15);
+    /// # Ok::<(), numeric::Error>(())
+    /// ```
     #[must_use]
     pub fn chi_squared(self) -> UpperBound<ChiSquared> {
         UpperBound::of(self.value.exp_m1())
@@ -182,6 +195,12 @@ impl UpperBound<Renyi2> {
 
 impl UpperBound<RenyiInfinity> {
     /// $`R_2 \le R_\infty`$.
+    ///
+    /// ```
+    /// use bounds::inequality::{RenyiInfinity, UpperBound};
+    /// assert_eq!(UpperBound::<RenyiInfinity>::new(0.7)?.renyi_monotone().value(), 0.7);
+    /// # Ok::<(), numeric::Error>(())
+    /// ```
     #[must_use]
     pub fn renyi_monotone(self) -> UpperBound<Renyi2> {
         UpperBound::of(self.value)
@@ -268,6 +287,12 @@ impl UpperBound<W2> {
     }
 
     /// Jensen: $`W_1 \le W_2`$.
+    ///
+    /// ```
+    /// use bounds::inequality::{UpperBound, W2};
+    /// assert_eq!(UpperBound::<W2>::new(0.7)?.jensen().value(), 0.7);
+    /// # Ok::<(), numeric::Error>(())
+    /// ```
     #[must_use]
     pub fn jensen(self) -> UpperBound<W1> {
         UpperBound::of(self.value)
