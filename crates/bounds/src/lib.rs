@@ -9,7 +9,8 @@
 //! | theorems with explicit constants, term by term | [`theorem`] |
 //! | what starting from pure noise costs | [`initial`] |
 //! | how many steps, where, from what noise, by which sampler | [`plan`] |
-//! | divergences between Gaussians, distances between samples with standard errors | [`divergence`] |
+//! | divergences between Gaussians and between finite laws, distances between samples with standard errors | [`divergence`] |
+//! | a bound of one divergence from a bound of another | [`inequality`] |
 //!
 //! # Kinds of statement
 //! *Certified*: a [`Certificate`], every term of which is proved or measured without bias from a known law.
@@ -31,6 +32,7 @@ pub mod curve;
 pub mod divergence;
 #[cfg(feature = "sde")]
 pub mod held_out;
+pub mod inequality;
 pub mod initial;
 pub mod plan;
 pub mod terms;

@@ -80,8 +80,11 @@ pub fn classifier_test(of_p: &[f64], of_q: &[f64], threshold: f64) -> Result<Cla
 /// and without a threshold. `of_p` and `of_q` are scores of rows that the classifier was not trained on, any numbers
 /// of each. It is the Mann–Whitney statistic over nm; the standard error is DeLong's,
 /// $`\sqrt{s_{10}^2/n + s_{01}^2/m}`$ of the shares of the other sample that each row exceeds, and its cost that of
-/// sorting. No bound of total variation better than [`classifier_test`]'s follows:
-/// $`\mathrm{AUC} \le \tfrac12 + \mathrm{TV}`$.
+/// sorting.
+///
+/// The laws share a part of mass $`1 - \mathrm{TV}`$, within which either score is the greater as often, so that
+/// $`\mathrm{AUC} \le 1 - \tfrac12(1 - \mathrm{TV})^2`$: a bound of total variation without a threshold, though
+/// that of [`classifier_test`] at a good one is often better.
 ///
 /// # Errors
 /// [`Error::Shape`] for fewer than 2 rows of either; [`Error::Entry`] for a score that is NaN.

@@ -3,8 +3,8 @@
 //! | I have | I want | use |
 //! |---|---|---|
 //! | two Gaussian laws | KL, Rényi, Hellinger, $`\chi^2`$, Fisher, total variation, $`W_2`$ | [`GaussianLaw`] |
+//! | variances along common axes, centred | KL, Rényi, $`W_2`$, in O(d) | [`kl_of_ratios`], [`renyi_of_ratios`], [`w2_squared_of_variances`] |
 //! | two laws on finitely many points | KL, Rényi of any order, total variation, Hellinger, $`\chi^2`$ | [`FiniteLaw`] |
-//! | variances along common axes, centred | the same, in O(d) | [`kl_of_ratios`], [`renyi_of_ratios`], [`w2_squared_of_variances`] |
 //! | log-density ratios at samples of one law or of both | any of these divergences, by Monte Carlo | [`DensityRatios`] |
 //! | scores of a classifier on held-out rows | a test, a lower bound of total variation, the area under its curve | [`classifier_test`], [`auc`] |
 //! | two samples | a transport distance in any dimension | [`sliced_w2`], [`sliced_w1`]; [`SlicedReference`] against one fixed sample |

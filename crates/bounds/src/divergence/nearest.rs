@@ -28,8 +28,8 @@ const GROUPS: usize = 20;
 /// The estimate tends to the divergence as n and m grow, for every fixed k, and takes both signs between equal laws.
 /// At finite n it is off by what the densities change within a ball of k neighbours, which is of a radius of order
 /// $`(k/n)^{1/d}`$: for smooth densities by $`O((k/n)^{2/d})`$, at edges of a support by $`O((k/n)^{1/d})`$. In
-/// high dimension that is the whole error; the usual sign is down, since neither ball can reach where the laws
-/// differ most. The bias is **not** in the standard error. A larger k trades variance for bias.
+/// high dimension that dominates, often downwards, since no ball reaches where the laws differ most. The bias is
+/// **not** in the standard error. A larger k trades variance for bias.
 ///
 /// # Standard error
 /// That of the estimator about its own mean, from G disjoint groups of the rows (row i is in group i mod G), G = 20

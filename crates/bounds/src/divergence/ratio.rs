@@ -73,6 +73,17 @@ impl<'a> DensityRatios<'a> {
     ///
     /// # Errors
     /// [`Error::Domain`] if the mean is not finite.
+    ///
+    /// # Examples
+    /// ```
+    /// use bounds::divergence::DensityRatios;
+    /// // Points drawn as often as their weights say: P = (3/4, 1/4), Q = (1/2, 1/2).
+    /// let (up, down) = (1.5_f64.ln(), 0.5_f64.ln());
+    /// let (at_p, at_q) = ([up, up, up, down], [up, up, down, down]);
+    /// let found = DensityRatios::from_both(&at_p, &at_q)?.kl()?;
+    /// assert!((found.mean - (0.75 * up + 0.25 * down)).abs() < 1e-15);
+    /// # Ok::<(), numeric::Error>(())
+    /// ```
     pub fn kl(&self) -> Result<Estimate, Error> {
         self.mean(kl_scaled)
     }
@@ -84,6 +95,17 @@ impl<'a> DensityRatios<'a> {
     ///
     /// # Errors
     /// [`Error::Domain`] if the mean is not finite.
+    ///
+    /// # Examples
+    /// ```
+    /// use bounds::divergence::DensityRatios;
+    /// // Points drawn as often as their weights say: P = (3/4, 1/4), Q = (1/2, 1/2).
+    /// let (up, down) = (1.5_f64.ln(), 0.5_f64.ln());
+    /// let (at_p, at_q) = ([up, up, up, down], [up, up, down, down]);
+    /// let found = DensityRatios::from_both(&at_p, &at_q)?.reverse_kl()?;
+    /// assert!((found.mean + 0.5 * (up + down)).abs() < 1e-15);
+    /// # Ok::<(), numeric::Error>(())
+    /// ```
     pub fn reverse_kl(&self) -> Result<Estimate, Error> {
         self.mean(|l| kl_scaled(-l))
     }
@@ -95,6 +117,17 @@ impl<'a> DensityRatios<'a> {
     ///
     /// # Errors
     /// None for ratios that have been accepted.
+    ///
+    /// # Examples
+    /// ```
+    /// use bounds::divergence::DensityRatios;
+    /// // Points drawn as often as their weights say: P = (3/4, 1/4), Q = (1/2, 1/2).
+    /// let (up, down) = (1.5_f64.ln(), 0.5_f64.ln());
+    /// let (at_p, at_q) = ([up, up, up, down], [up, up, down, down]);
+    /// let found = DensityRatios::from_both(&at_p, &at_q)?.total_variation()?;
+    /// assert!((found.mean - 0.25).abs() < 1e-15);
+    /// # Ok::<(), numeric::Error>(())
+    /// ```
     pub fn total_variation(&self) -> Result<Estimate, Error> {
         if self.at_q.is_some() {
             self.mean(|l| -0.5 * (-l.abs()).exp_m1())
@@ -107,6 +140,17 @@ impl<'a> DensityRatios<'a> {
     ///
     /// # Errors
     /// [`Error::Domain`] if the mean is not finite.
+    ///
+    /// # Examples
+    /// ```
+    /// use bounds::divergence::DensityRatios;
+    /// // Points drawn as often as their weights say: P = (3/4, 1/4), Q = (1/2, 1/2).
+    /// let (up, down) = (1.5_f64.ln(), 0.5_f64.ln());
+    /// let (at_p, at_q) = ([up, up, up, down], [up, up, down, down]);
+    /// let found = DensityRatios::from_both(&at_p, &at_q)?.hellinger_squared()?;
+    /// assert!((found.mean - (1.0 - 0.375_f64.sqrt() - 0.125_f64.sqrt())).abs() < 1e-15);
+    /// # Ok::<(), numeric::Error>(())
+    /// ```
     pub fn hellinger_squared(&self) -> Result<Estimate, Error> {
         self.mean(|l| 0.5 * (-0.5 * l.abs()).exp_m1().powi(2))
     }
@@ -117,6 +161,17 @@ impl<'a> DensityRatios<'a> {
     ///
     /// # Errors
     /// [`Error::Domain`] if the mean is not finite.
+    ///
+    /// # Examples
+    /// ```
+    /// use bounds::divergence::DensityRatios;
+    /// // Points drawn as often as their weights say: P = (3/4, 1/4), Q = (1/2, 1/2).
+    /// let (up, down) = (1.5_f64.ln(), 0.5_f64.ln());
+    /// let (at_p, at_q) = ([up, up, up, down], [up, up, down, down]);
+    /// let found = DensityRatios::from_both(&at_p, &at_q)?.chi_squared()?;
+    /// assert!((found.mean - 0.25).abs() < 1e-15);
+    /// # Ok::<(), numeric::Error>(())
+    /// ```
     pub fn chi_squared(&self) -> Result<Estimate, Error> {
         self.mean(|l| if l > 0.0 { -l.exp_m1() * (-l).exp_m1() } else { l.exp_m1().powi(2) })
     }
@@ -132,6 +187,17 @@ impl<'a> DensityRatios<'a> {
     ///
     /// # Errors
     /// [`Error::Domain`] for an order that is not finite and greater than 0, or if the mean is not finite.
+    ///
+    /// # Examples
+    /// ```
+    /// use bounds::divergence::DensityRatios;
+    /// // Points drawn as often as their weights say: P = (3/4, 1/4), Q = (1/2, 1/2).
+    /// let (up, down) = (1.5_f64.ln(), 0.5_f64.ln());
+    /// let (at_p, at_q) = ([up, up, up, down], [up, up, down, down]);
+    /// let found = DensityRatios::from_both(&at_p, &at_q)?.renyi(2.0)?;
+    /// assert!((found.mean - 1.25_f64.ln()).abs() < 1e-15);
+    /// # Ok::<(), numeric::Error>(())
+    /// ```
     pub fn renyi(&self, alpha: f64) -> Result<Estimate, Error> {
         Error::positive("alpha", alpha)?;
         let (beta, skew) = (alpha - 1.0, alpha < 0.5);

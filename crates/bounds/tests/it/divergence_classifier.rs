@@ -46,6 +46,10 @@ fn area_is_that_of_all_pairs() {
     let of_p = jackknife((0..p.len()).map(|i| area_by_pairs(&without(&p, i), &q)).collect());
     let of_q = jackknife((0..q.len()).map(|i| area_by_pairs(&p, &without(&q, i))).collect());
     assert!((found.std_error - (of_p + of_q).sqrt()).abs() < 1e-12);
+    // The laws share 7/10, in the middle: the greatest area for that total variation.
+    let shared = [1.0; 7];
+    let found = auc(&[&shared[..], &[2.0; 3]].concat(), &[&shared[..], &[0.0; 3]].concat()).unwrap();
+    assert!((found.mean - (1.0 - 0.5 * 0.49)).abs() < 1e-15);
     let infinite = auc(&[f64::INFINITY, 0.0], &[f64::NEG_INFINITY, 0.0]).unwrap();
     assert_eq!(infinite.mean, 3.5 / 4.0);
     // Zeros of both signs are one value.

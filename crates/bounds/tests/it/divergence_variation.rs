@@ -223,15 +223,21 @@ proptest! {
         prop_assert!(kl <= 0.5 * largest * p.fisher_divergence(&q).unwrap() * (1.0 + 1e-10));
     }
 
+    /// The two orders are two integrals. Shifts over four decades, variances that differ by 1e-9 up to a factor of 1e6.
     #[test]
     fn symmetric_over_scales(
-        mean in prop::collection::vec(-3.0..3.0_f64, 4),
-        exponents in prop::collection::vec(-4.0..4.0_f64, 4),
+        shifts in prop::collection::vec(-3.0..1.3_f64, 4),
+        excesses in prop::collection::vec((-9.0..6.0_f64, any::<bool>()), 4),
     ) {
-        let variances: Vec<f64> = exponents.iter().map(|e| 10.0_f64.powf(*e)).collect();
+        let mean: Vec<f64> = shifts.iter().map(|e| 10.0_f64.powf(*e)).collect();
+        let variance = |&(exponent, wider): &(f64, bool)| {
+            let ratio = 1.0 + 10.0_f64.powf(exponent);
+            if wider { ratio } else { 1.0 / ratio }
+        };
+        let variances: Vec<f64> = excesses.iter().map(variance).collect();
         let (p, q) = (law(&mean, &variances), law(&[0.0; 4], &[1.0; 4]));
         let (forth, back) = (p.total_variation(&q).unwrap(), q.total_variation(&p).unwrap());
-        prop_assert!((forth - back).abs() < 2e-14, "{} and {}", forth, back);
+        prop_assert!((forth - back).abs() < 1e-13, "{} and {}", forth, back);
     }
 }
 

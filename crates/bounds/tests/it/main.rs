@@ -17,4 +17,5 @@ mod grids;
 mod held_out;
 #[cfg(feature = "sde")]
 mod held_out_coverage;
+mod inequality;
 mod plan;
