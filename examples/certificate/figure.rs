@@ -3,10 +3,12 @@
 use std::error::Error;
 use std::path::Path;
 
+use girsanov::ndarray::Array2;
 use plotters::prelude::*;
 
 use crate::report::Row;
-use crate::shared::picture::{Area, drawn};
+use crate::shared::data::Digits;
+use crate::shared::picture::{Area, CELL, digit, drawn};
 
 const GRIDS: [(&str, RGBColor); 4] = [
     ("uniform", RGBColor(153, 153, 153)),
@@ -15,52 +17,65 @@ const GRIDS: [(&str, RGBColor); 4] = [
     ("optimal", RGBColor(204, 60, 120)),
 ];
 
-/// A line of a panel: sampler, model, and the number of a row that it shows.
+/// Which rows a line shows.
 struct Lines<'a> {
     sampler: &'a str,
     model: &'a str,
-    dashed: bool,
 }
 
-pub(crate) fn draw(path: &Path, rows: &[Row], floor: f64) -> Result<(), Box<dyn Error>> {
-    drawn(path, (1500, 1000), |area| {
-        let panels = area.split_evenly((2, 2));
-        let good = |sampler| Lines { sampler, model: "good", dashed: false };
-        let bad = |sampler| Lines { sampler, model: "damaged", dashed: true };
-        let certificate = |row: &Row| row.certificate;
-        let distance = |row: &Row| row.sliced_w2.mean;
+const PER_ROW: usize = 30;
+const LABEL_WIDTH: i32 = 250;
+const PANEL: u32 = 480;
+const WIDTH: u32 = 1640;
+const LEGEND: i32 = 200;
+
+pub(crate) fn draw(
+    path: &Path,
+    rows: &[Row],
+    floor: f64,
+    digits: &Digits,
+    samples: &[(String, Array2<f64>)],
+) -> Result<(), Box<dyn Error>> {
+    let height = 2 * PANEL + samples.len() as u32 * CELL as u32 + 20;
+    drawn(path, (WIDTH, height), |area| {
+        let (charts, strip) = area.split_vertically(2 * PANEL);
+        let panels = charts.split_evenly((2, 2));
+        let line = |sampler, model| Lines { sampler, model };
+        let left = [line("D", "good"), line("D", "damaged")];
+        let right = [line("G_C", "good"), line("L", "good")];
+        let (certificate, distance) = (|row: &Row| row.certificate, |row: &Row| row.sliced_w2.mean);
         panel(
             &panels[0],
-            "Frozen denoiser (D): KL is at most …, nats",
+            "Certified, frozen denoiser (D): KL is at most …, nats",
             rows,
-            &[good("D"), bad("D")],
+            &left,
             &certificate,
             None,
         )?;
         panel(
             &panels[1],
-            "Moment-matched (G_C) and, below, locally (L): KL is at most …, nats",
+            "Certified, moment-matched (G_C, L): KL is at most …, nats",
             rows,
-            &[good("G_C"), bad("G_C"), good("L")],
+            &right,
             &certificate,
             None,
         )?;
-        panel(
-            &panels[2],
-            "D: measured sliced W2 to the mixture",
-            rows,
-            &[good("D"), bad("D")],
-            &distance,
-            Some(floor),
-        )?;
+        panel(&panels[2], "Measured, D: sliced W2 to the mixture", rows, &left, &distance, Some(floor))?;
         panel(
             &panels[3],
-            "G_C and L: measured sliced W2 to the mixture",
+            "Measured, G_C and L: sliced W2 to the mixture",
             rows,
-            &[good("G_C"), bad("G_C"), good("L")],
+            &right,
             &distance,
             Some(floor),
         )?;
+        for (r, (label, x)) in samples.iter().enumerate() {
+            let top = 10 + r as i32 * CELL;
+            strip.draw(&Text::new(label.as_str(), (14, top + CELL / 3), ("sans-serif", 16)))?;
+            for (i, row) in x.rows().into_iter().take(PER_ROW).enumerate() {
+                digit(&strip, (LABEL_WIDTH + i as i32 * CELL, top), digits, row, |_| false)?;
+            }
+        }
         Ok(())
     })
 }
@@ -79,25 +94,28 @@ fn panel(
     let mut ticks: Vec<f64> = rows.iter().map(|row| row.steps as f64).collect();
     ticks.sort_by(f64::total_cmp);
     ticks.dedup();
+    let decades = (-5..6).flat_map(|k| [1.0, 2.0, 5.0].map(|m| m * 10f64.powi(k)));
+    let decades: Vec<f64> = decades.filter(|y| (low * 0.8..high * 1.3).contains(y)).collect();
     let (first, last) = (ticks[0] * 0.9, ticks[ticks.len() - 1] * 1.12);
     let mut chart = ChartBuilder::on(area)
         .caption(title, ("sans-serif", 20))
         .margin(14)
+        .margin_right(LEGEND + 10)
         .x_label_area_size(44)
         .y_label_area_size(70)
         .build_cartesian_2d(
             (first..last).log_scale().with_key_points(ticks),
-            (low * 0.8..high * 1.3).log_scale(),
+            (low * 0.8..high * 1.3).log_scale().with_key_points(decades),
         )?;
     chart
         .configure_mesh()
         .x_desc("steps")
         .x_label_formatter(&|x| format!("{x:.0}"))
-        .y_label_formatter(&|y| if *y >= 1.0 { format!("{y:.0}") } else { format!("{y}") })
+        .y_label_formatter(&|y| format!("{}", (y * 1e6).round() / 1e6))
         .label_style(("sans-serif", 15))
         .light_line_style(WHITE)
         .draw()?;
-    for line in lines {
+    for (l, line) in lines.iter().enumerate() {
         for (name, colour) in GRIDS {
             let points: Vec<(f64, f64)> = (rows.iter())
                 .filter(|r| r.sampler == line.sampler && r.model == line.model && r.grid == name)
@@ -108,34 +126,31 @@ fn panel(
             }
             let style = colour.stroke_width(2);
             chart.draw_series(points.iter().map(|&p| Circle::new(p, 4, colour.filled())))?;
-            let (series, label) = if line.dashed {
-                let dashes = DashedLineSeries::new(points, 7, 5, style);
-                (chart.draw_series(dashes)?, format!("{name}, damaged model"))
+            // The second line of a panel is dashed.
+            if l == 0 {
+                chart.draw_series(LineSeries::new(points, style))?;
             } else {
-                (chart.draw_series(LineSeries::new(points, style))?, name.to_owned())
-            };
-            // The two samplers of a panel share their colours: one legend is enough.
-            if line.sampler == lines[0].sampler {
-                let dashed = line.dashed;
-                series.label(label).legend(move |(x, y)| {
-                    PathElement::new([(x, y), (x + if dashed { 9 } else { 20 }, y)], colour.stroke_width(3))
-                });
+                chart.draw_series(DashedLineSeries::new(points, 7, 5, style))?;
             }
         }
     }
     if let Some(floor) = floor {
-        let style = BLACK.mix(0.7).stroke_width(1);
-        chart
-            .draw_series(LineSeries::new([(first, floor), (last, floor)], style))?
-            .label("exact draws")
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 20, y)], style));
+        chart.draw_series(LineSeries::new([(first, floor), (last, floor)], BLACK.stroke_width(1)))?;
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
-        .background_style(WHITE.mix(0.8))
-        .border_style(BLACK.mix(0.2))
-        .label_font(("sans-serif", 14))
-        .draw()?;
+
+    // The legend, in the margin.
+    let dashed = match lines[1].model {
+        "damaged" => "dashed: damaged model".to_owned(),
+        _ => format!("dashed: {}", lines[1].sampler),
+    };
+    let exact = floor.map(|_| ("exact draws".to_owned(), Some(BLACK)));
+    let grids = GRIDS.iter().map(|&(name, colour)| (format!("{name} grid"), Some(colour)));
+    for (i, (label, colour)) in grids.chain([(dashed, None)]).chain(exact).enumerate() {
+        let (x, y) = (WIDTH as i32 / 2 - LEGEND, 60 + 22 * i as i32);
+        if let Some(colour) = colour {
+            area.draw(&PathElement::new([(x, y + 7), (x + 22, y + 7)], colour.stroke_width(3)))?;
+        }
+        area.draw(&Text::new(label, (x + 30, y), ("sans-serif", 15)))?;
+    }
     Ok(())
 }
