@@ -312,7 +312,14 @@ fn the_information_of_separated_points_is_bounded_from_below() {
     let close = InformationBound::of_separated_points(entropy, 3, 1.25, 0.01).expect("valid").nats();
     assert!(entropy - close < 1e-3, "{close}");
     // No distance, no information; one point has none either.
-    assert_eq!(InformationBound::of_separated_points(2.0, 100, 0.0, 0.1).expect("valid").nats(), 0.0);
+    let none = InformationBound::of_separated_points(100.0_f64.ln(), 100, 0.0, 0.1).expect("valid").nats();
+    assert!(none < 1e-12, "{none}");
+    // Two standard deviations apart, p = 2 Φ(−1) for three points: h₂(p) + p log 2 by hand.
+    let v = 0.2_f64.exp_m1();
+    let p = 0.317310507863;
+    let tail = -p * f64::ln(p) - (1.0 - p) * f64::ln(1.0 - p) + p * 2.0_f64.ln();
+    let found = InformationBound::of_separated_points(1.0, 3, 2.0 * v.sqrt(), 0.1).expect("valid").nats();
+    assert!((found - (1.0 - tail)).abs() < 1e-9, "{found}");
     assert_eq!(InformationBound::of_separated_points(0.0, 1, 1.0, 0.1).expect("valid").nats(), 0.0);
     for (entropy, points, distance, tau) in [
         (1.0, 2, 1.0, 0.1),
