@@ -3,7 +3,7 @@
 use bounds::curve::{ErrorCurve, GaussianCurve, ScalarMixtureCurve};
 use bounds::held_out::{
     CrossEntropyBound, Decoder, HeldOut, HeldOutStep, InformationBound, Interval, OwnCurveTerm,
-    cross_entropy_bound, likelihood_bound,
+    ProjectedDenoiser, cross_entropy_bound, likelihood_bound,
 };
 use bounds::terms::{Scheme, discretization, gaussian_sampler};
 use numeric::ndarray::{Array2, ArrayRef2, array};
@@ -218,6 +218,35 @@ fn a_ball_is_refused_where_it_is_not_true_and_where_no_range_is_known() {
     {
         assert!(of(&data, &FrozenDenoiser, Interval::EmpiricalBernstein { centre, radius }).is_err());
     }
+}
+
+/// A denoiser that leaves the ball, and its projection: in the ball for certain, and never farther from the data.
+#[test]
+fn a_projected_denoiser_may_be_measured_in_the_ball_and_is_no_worse() {
+    let grid = grid::geometric_v(1.5, 0.1, 5).expect("valid");
+    let circle = |i: usize| (i as f64).sin_cos();
+    let data = Array2::from_shape_fn((300, 2), |(i, j)| {
+        1.0 + if j == 0 { circle(i).0 } else { 0.5 * circle(i).1 } // within 1 of (1, 1)
+    });
+    let wild = || {
+        from_row_fn(2, |time: Time, x, out: &mut [f64]| {
+            out.iter_mut().zip(x).for_each(|(out, x)| *out = time.t.exp() * x);
+            Ok(())
+        })
+    };
+    let free = Model::new(wild(), Prediction::Denoised, Ou);
+    let refused = bound(&data, &free, &FrozenDenoiser, &grid, ball(&[1.0, 1.0], 1.0));
+    assert!(matches!(refused, Err(Error::Domain { parameter: "denoiser", .. })));
+    let tame = ProjectedDenoiser::new(wild(), vec![1.0, 1.0], 1.0).expect("valid");
+    let tame = Model::new(tame, Prediction::Denoised, Ou);
+    let found = bound(&data, &tame, &FrozenDenoiser, &grid, ball(&[1.0, 1.0], 1.0)).expect("in the ball");
+    let free = bound(&data, &free, &FrozenDenoiser, &grid, Interval::Asymptotic).expect("valid");
+    assert!(found.nats() < free.nats());
+    for (tame, free) in found.curve().errors().iter().zip(free.curve().errors()) {
+        assert!(tame.mean <= free.mean && tame.mean <= 4.0);
+    }
+    let of = |centre: &[f64], radius| ProjectedDenoiser::new(wild(), centre.to_vec(), radius);
+    assert!(of(&[1.0], 1.0).is_err() && of(&[1.0, f64::NAN], 1.0).is_err() && of(&[1.0, 1.0], -1.0).is_err());
 }
 
 #[test]
