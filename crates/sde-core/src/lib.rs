@@ -23,7 +23,8 @@
 //! and the probability flow of a model, which encodes and decodes; `ln p(x)` along it is in [`likelihood`].
 //!
 //! # Which method?
-//! - [`LocallyMomentMatched`] where the posterior covariance is known: second order, the least error by far.
+//! - [`LocallyMomentMatched`] where the posterior covariance is known: second order, the least error by far. Of any
+//!   denoiser with Jacobian products [`ApproximateCovariance`] makes one, in as many directions as can be paid for.
 //! - [`MomentMatched`] for any denoiser, given the data's covariance: exact for Gaussian data.
 //! - [`FrozenDenoiser`] (DDPM) if nothing is known of the data.
 //! - [`ExponentialIntegrator`] and [`EulerMaruyama`] to compare with theory and with other libraries.
@@ -55,6 +56,7 @@
 //! a run got wrong are in the crate `girsanov-bounds`.
 #![doc(test(attr(deny(warnings))))]
 
+mod approximate_covariance;
 mod bridge;
 pub mod fit;
 pub mod grid;
@@ -72,6 +74,7 @@ mod sampler;
 mod schedule;
 mod sde;
 
+pub use approximate_covariance::ApproximateCovariance;
 pub use bridge::{BridgeKernel, BrownianMotion, DoobTransform, LinearBridge, ScaledOu};
 pub use integrator::{AdaptiveSolver, Integrator, Needs, Orders, SdeStep, Solver, Tolerance};
 pub use jump::{JumpDiffusion, JumpRun};

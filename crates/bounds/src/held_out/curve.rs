@@ -245,6 +245,22 @@ mod tests {
         assert!((lost_share(4.0, 2.0) - (1.0 - 2.0_f64.ln())).abs() < 1e-15);
     }
 
+    /// One cell from a = 1 to b = ½: ½ Δη (a − m), with the derivatives of m by hand.
+    #[test]
+    fn the_sensitivity_is_the_sum_of_the_derivatives() {
+        let error = |mean, std_error| Estimate { mean, std_error, n: 100 };
+        let curve =
+            MeasuredCurve::new(vec![1.0, 0.5], vec![error(1.0, 1e-5), error(0.5, 2e-5)]).expect("valid");
+        let (a, b, log) = (1.0, 0.5, 2.0_f64.ln());
+        // m(a, b) = ab log(a/b)/(a − b).
+        let of_a = (b * log + b) / (a - b) - a * b * log / (a - b).powi(2);
+        let of_b = (a * log - a) / (a - b) + a * b * log / (a - b).powi(2);
+        let z = 1.644_853_6;
+        let exact = 0.5 * curve.eta_rises()[0] * z * ((1.0 - of_a).abs() * 1e-5 + of_b.abs() * 2e-5);
+        let found = OwnCurveTerm::of(&curve).sensitivity(0.95).expect("a level");
+        assert!((found / exact - 1.0).abs() < 1e-4, "{found} {exact}");
+    }
+
     #[test]
     fn pools_are_weighted_means() {
         let found = non_increasing(vec![3.0, 1.0, 2.0, 2.5, 0.0], &[1.0, 1.0, 2.0, 1.0, 1.0]);

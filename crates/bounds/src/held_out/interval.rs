@@ -28,7 +28,8 @@ pub enum Interval {
     /// ```
     /// and the same from below. It assumes that all data lie in the ball, and that the model's denoiser maps *every*
     /// point into it; the run refuses rows and predictions that are outside, but sees only those it makes. A denoiser
-    /// that is projected onto the ball satisfies the assumption for certain, and has no larger errors.
+    /// that is projected onto the ball ([`ProjectedDenoiser`](super::ProjectedDenoiser)) satisfies the assumption for
+    /// certain, and has no larger errors.
     ///
     /// Maurer and Pontil (2009), *Empirical Bernstein bounds and sample-variance penalization*, theorem 4.
     EmpiricalBernstein {
@@ -42,15 +43,14 @@ pub enum Interval {
 impl Interval {
     pub(super) fn check(&self, dim: usize) -> Result<(), Error> {
         let Interval::EmpiricalBernstein { centre, radius } = self else { return Ok(()) };
-        Error::shape("centre", &[dim], &[centre.len()])?;
-        Error::entries("centre", centre.iter().copied(), "a finite number", f64::is_finite)?;
-        Error::domain(
-            *radius >= 0.0 && radius.is_finite(),
-            "radius",
-            *radius,
-            "a finite radius of at least 0",
-        )
+        check_ball(centre, *radius, dim)
     }
+}
+
+pub(super) fn check_ball(centre: &[f64], radius: f64, dim: usize) -> Result<(), Error> {
+    Error::shape("centre", &[dim], &[centre.len()])?;
+    Error::entries("centre", centre.iter().copied(), "a finite number", f64::is_finite)?;
+    Error::domain(radius >= 0.0 && radius.is_finite(), "radius", radius, "a finite radius of at least 0")
 }
 
 impl fmt::Display for Interval {

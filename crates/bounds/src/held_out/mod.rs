@@ -61,6 +61,7 @@ mod curve;
 mod interval;
 mod likelihood;
 mod measure;
+mod project;
 mod step;
 mod strict;
 
@@ -73,6 +74,7 @@ use sde_core::VariancePreserving;
 pub use curve::{MeasuredCurve, OwnCurveTerm};
 pub use interval::Interval;
 pub use likelihood::{Decoder, LikelihoodBound, Row, likelihood_bound};
+pub use project::ProjectedDenoiser;
 pub use step::{HeldOutStep, StepRange};
 pub use strict::{InformationBound, StrictBound};
 

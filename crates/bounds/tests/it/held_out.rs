@@ -3,7 +3,7 @@
 use bounds::curve::{ErrorCurve, GaussianCurve, ScalarMixtureCurve};
 use bounds::held_out::{
     CrossEntropyBound, Decoder, HeldOut, HeldOutStep, InformationBound, Interval, OwnCurveTerm,
-    cross_entropy_bound, likelihood_bound,
+    ProjectedDenoiser, cross_entropy_bound, likelihood_bound,
 };
 use bounds::terms::{Scheme, discretization, gaussian_sampler};
 use numeric::ndarray::{Array2, ArrayRef2, array};
@@ -220,6 +220,35 @@ fn a_ball_is_refused_where_it_is_not_true_and_where_no_range_is_known() {
     }
 }
 
+/// A denoiser that leaves the ball, and its projection: in the ball for certain, and never farther from the data.
+#[test]
+fn a_projected_denoiser_may_be_measured_in_the_ball_and_is_no_worse() {
+    let grid = grid::geometric_v(1.5, 0.1, 5).expect("valid");
+    let circle = |i: usize| (i as f64).sin_cos();
+    let data = Array2::from_shape_fn((300, 2), |(i, j)| {
+        1.0 + if j == 0 { circle(i).0 } else { 0.5 * circle(i).1 } // within 1 of (1, 1)
+    });
+    let wild = || {
+        from_row_fn(2, |time: Time, x, out: &mut [f64]| {
+            out.iter_mut().zip(x).for_each(|(out, x)| *out = time.t.exp() * x);
+            Ok(())
+        })
+    };
+    let free = Model::new(wild(), Prediction::Denoised, Ou);
+    let refused = bound(&data, &free, &FrozenDenoiser, &grid, ball(&[1.0, 1.0], 1.0));
+    assert!(matches!(refused, Err(Error::Domain { parameter: "denoiser", .. })));
+    let tame = ProjectedDenoiser::new(wild(), vec![1.0, 1.0], 1.0).expect("valid");
+    let tame = Model::new(tame, Prediction::Denoised, Ou);
+    let found = bound(&data, &tame, &FrozenDenoiser, &grid, ball(&[1.0, 1.0], 1.0)).expect("in the ball");
+    let free = bound(&data, &free, &FrozenDenoiser, &grid, Interval::Asymptotic).expect("valid");
+    assert!(found.nats() < free.nats());
+    for (tame, free) in found.curve().errors().iter().zip(free.curve().errors()) {
+        assert!(tame.mean <= free.mean && tame.mean <= 4.0);
+    }
+    let of = |centre: &[f64], radius| ProjectedDenoiser::new(wild(), centre.to_vec(), radius);
+    assert!(of(&[1.0], 1.0).is_err() && of(&[1.0, f64::NAN], 1.0).is_err() && of(&[1.0, 1.0], -1.0).is_err());
+}
+
 #[test]
 fn bad_input_is_refused() {
     let good = grid::geometric_v(1.0, 0.1, 3).expect("valid");
@@ -312,7 +341,14 @@ fn the_information_of_separated_points_is_bounded_from_below() {
     let close = InformationBound::of_separated_points(entropy, 3, 1.25, 0.01).expect("valid").nats();
     assert!(entropy - close < 1e-3, "{close}");
     // No distance, no information; one point has none either.
-    assert_eq!(InformationBound::of_separated_points(2.0, 100, 0.0, 0.1).expect("valid").nats(), 0.0);
+    let none = InformationBound::of_separated_points(100.0_f64.ln(), 100, 0.0, 0.1).expect("valid").nats();
+    assert!(none < 1e-12, "{none}");
+    // Two standard deviations apart, p = 2 Φ(−1) for three points: h₂(p) + p log 2 by hand.
+    let v = 0.2_f64.exp_m1();
+    let p = 0.317310507863;
+    let tail = -p * f64::ln(p) - (1.0 - p) * f64::ln(1.0 - p) + p * 2.0_f64.ln();
+    let found = InformationBound::of_separated_points(1.0, 3, 2.0 * v.sqrt(), 0.1).expect("valid").nats();
+    assert!((found - (1.0 - tail)).abs() < 1e-9, "{found}");
     assert_eq!(InformationBound::of_separated_points(0.0, 1, 1.0, 0.1).expect("valid").nats(), 0.0);
     for (entropy, points, distance, tau) in [
         (1.0, 2, 1.0, 0.1),

@@ -1,6 +1,8 @@
 //! The tests of this crate, in one binary: linking is most of what each further one costs.
 
 #[cfg(feature = "sde")]
+mod approximate_covariance;
+#[cfg(feature = "sde")]
 mod certificate;
 mod density_propagation;
 mod divergence;

@@ -2,6 +2,7 @@
 
 mod adaptive;
 mod adaptive_dpm;
+mod approximate_covariance;
 mod bridges;
 mod dense;
 mod equations;
