@@ -3,6 +3,7 @@
 #[cfg(feature = "sde")]
 mod certificate;
 mod density_propagation;
+mod discrete;
 mod divergence;
 mod divergence_gaussian;
 mod exact_properties;
