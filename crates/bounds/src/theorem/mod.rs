@@ -19,13 +19,14 @@
 //!
 //! All are in nats, from above, and exclude the [initialisation term](crate::initial) unless they say
 //! otherwise. Where the exact term is known, it is smaller than each; among each other they are ordered only
-//! where a chain of ≤ is printed: take the least.
+//! where a chain of ≤ is printed: take the least. [`compare`] puts all that apply to a problem side by side.
 //!
 //! The grid $`T = τ_0 > … > τ_N = δ`$ decreases in the Ornstein–Uhlenbeck clock; $`g_k = τ_k - τ_{k+1}`$,
 //! $`v_k = e^{2τ_k} - 1`$, $`c(g) = \int_0^g (1 - e^{-u})^2 du \le g^3/3`$, and
 //! $`J, I, F, \mathrm{mmse}, \mathrm{MI}`$ are those of [`curve`](crate::curve), at $`τ_k`$ where they have
 //! an index. Three numbers of a grid recur: [`kappa`], [`rho`] and [`log_ratio`].
 
+mod compare;
 mod denoiser;
 mod factorized;
 mod frozen_score;
@@ -33,7 +34,9 @@ mod hypercube;
 mod lipschitz;
 mod paper;
 mod relative;
+mod table;
 
+pub use compare::{Problem, compare};
 pub use denoiser::{DenoiserBound, denoiser_bound, discrete_denoiser_bound};
 pub use factorized::{FactorizedBound, factorized_bound};
 pub use frozen_score::{
@@ -45,6 +48,7 @@ pub use hypercube::{
 pub use lipschitz::{LipschitzBound, lipschitz_total_variation_bound};
 pub use paper::{KappaBound, PaperRouteBound, kappa_bound, paper_kappa_bound, paper_route_bound};
 pub use relative::{ConfortiBound, RelativeScoreBound, conforti_bound, relative_score_bound};
+pub use table::{Comparison, Row};
 
 use numeric::{Error, TimeGrid};
 

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "sde")]
 mod certificate;
+mod compare;
 mod density_propagation;
 mod discrete;
 mod divergence;
