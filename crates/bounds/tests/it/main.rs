@@ -9,4 +9,6 @@ mod divergence;
 mod divergence_gaussian;
 mod exact_properties;
 mod exact_terms;
+mod extremes;
 mod grids;
+mod tightness;
