@@ -12,27 +12,43 @@
 //! | [`finite_fisher_bound`] | S, V | the Fisher information of the data; no early stopping |
 //! | [`denoiser_bound`], [`discrete_denoiser_bound`] | D | the curve at the ends; or variance and entropy |
 //! | [`relative_score_bound`], [`conforti_bound`] | R | the curve at the nodes; or two numbers of the data |
+//! | [`lipschitz_total_variation_bound`] | S | the same; total variation, initialisation and score error included |
+//! | [`hypercube_bound`], [`refresh_bound`] | discrete | the error of the rates |
+//! | [`uniformization_events`] | discrete | the dimension; not a bound, but the price |
+//! | [`factorized_bound`] | discrete | the law, by enumeration |
 //!
 //! All are in nats, from above, and exclude the [initialisation term](crate::initial) unless they say
 //! otherwise. Where the exact term is known, it is smaller than each; among each other they are ordered only
-//! where a chain of ≤ is printed: take the least.
+//! where a chain of ≤ is printed: take the least. [`compare`] puts all that apply to a problem side by side.
 //!
 //! The grid $`T = τ_0 > … > τ_N = δ`$ decreases in the Ornstein–Uhlenbeck clock; $`g_k = τ_k - τ_{k+1}`$,
 //! $`v_k = e^{2τ_k} - 1`$, $`c(g) = \int_0^g (1 - e^{-u})^2 du \le g^3/3`$, and
 //! $`J, I, F, \mathrm{mmse}, \mathrm{MI}`$ are those of [`curve`](crate::curve), at $`τ_k`$ where they have
 //! an index. Three numbers of a grid recur: [`kappa`], [`rho`] and [`log_ratio`].
 
+mod compare;
 mod denoiser;
+mod factorized;
 mod frozen_score;
+mod hypercube;
+mod lipschitz;
 mod paper;
 mod relative;
+mod table;
 
+pub use compare::{Problem, compare};
 pub use denoiser::{DenoiserBound, denoiser_bound, discrete_denoiser_bound};
+pub use factorized::{FactorizedBound, factorized_bound};
 pub use frozen_score::{
     FrozenScoreBound, finite_fisher_bound, fisher_bound, grid_bound, lipschitz_bound, sharp_grid_bound,
 };
+pub use hypercube::{
+    DiscreteBound, RateError, UniformizationEvents, hypercube_bound, refresh_bound, uniformization_events,
+};
+pub use lipschitz::{LipschitzBound, lipschitz_total_variation_bound};
 pub use paper::{KappaBound, PaperRouteBound, kappa_bound, paper_kappa_bound, paper_route_bound};
 pub use relative::{ConfortiBound, RelativeScoreBound, conforti_bound, relative_score_bound};
+pub use table::{Comparison, Row};
 
 use numeric::{Error, TimeGrid};
 
@@ -104,4 +120,10 @@ fn dimension(dim: usize) -> Result<f64, Error> {
 /// `Ok` for a quantity that is finite and at least 0.
 fn nonnegative(parameter: &'static str, value: f64) -> Result<(), Error> {
     Error::domain(value >= 0.0 && value.is_finite(), parameter, value, "a finite number of at least 0")
+}
+
+/// The bound of the total variation by the KL divergence `kl`: the inequalities of Pinsker, and of Bretagnolle and
+/// Huber.
+fn total_variation(kl: f64) -> f64 {
+    (0.5 * kl).sqrt().min((-(-kl).exp_m1()).sqrt())
 }

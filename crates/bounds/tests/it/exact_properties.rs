@@ -11,7 +11,7 @@ use numeric::special::r_minus_1_minus_ln;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
-fn config(seed: u64, cases: u32) -> ProptestConfig {
+pub(crate) fn config(seed: u64, cases: u32) -> ProptestConfig {
     ProptestConfig {
         rng_seed: RngSeed::Fixed(verify::seed(seed)),
         failure_persistence: None,
@@ -20,7 +20,7 @@ fn config(seed: u64, cases: u32) -> ProptestConfig {
 }
 
 /// From T in [0.5, 4] in up to 12 random steps, even in the logarithm of the clock, to δ in [e^-6, e^-2].
-fn any_grid() -> impl Strategy<Value = TimeGrid> {
+pub(crate) fn any_grid() -> impl Strategy<Value = TimeGrid> {
     (0.5..4.0, 2.0..6.0, prop::collection::vec(0.05..1.0, 1..12)).prop_map(|(horizon, depth, parts)| {
         let total: f64 = parts.iter().sum();
         let span: f64 = f64::ln(horizon) + depth;
@@ -34,14 +34,14 @@ fn any_grid() -> impl Strategy<Value = TimeGrid> {
 }
 
 /// Eigenvalues, some of them 0, and as many means.
-fn any_gaussian() -> impl Strategy<Value = (Vec<f64>, Vec<f64>)> {
+pub(crate) fn any_gaussian() -> impl Strategy<Value = (Vec<f64>, Vec<f64>)> {
     let eigenvalue = prop_oneof![1 => Just(0.0), 6 => 0.01..6.0];
     (1_usize..5).prop_flat_map(move |d| {
         (prop::collection::vec(eigenvalue.clone(), d), prop::collection::vec(-2.0..2.0, d))
     })
 }
 
-fn any_mixture() -> impl Strategy<Value = ScalarMixtureCurve> {
+pub(crate) fn any_mixture() -> impl Strategy<Value = ScalarMixtureCurve> {
     let variance = prop_oneof![1 => Just(0.0), 2 => 0.01..1.5];
     prop::collection::vec((0.05..1.0, -2.0..2.0, variance), 1..4).prop_map(|parts| {
         let total: f64 = parts.iter().map(|part| part.0).sum();

@@ -4,7 +4,9 @@
 mod approximate_covariance;
 #[cfg(feature = "sde")]
 mod certificate;
+mod compare;
 mod density_propagation;
+mod discrete;
 mod divergence;
 mod divergence_classifier;
 mod divergence_finite;
@@ -14,6 +16,7 @@ mod divergence_ratio;
 mod divergence_variation;
 mod exact_properties;
 mod exact_terms;
+mod extremes;
 mod grids;
 #[cfg(feature = "sde")]
 mod held_out;
@@ -21,3 +24,4 @@ mod held_out;
 mod held_out_coverage;
 mod inequality;
 mod plan;
+mod tightness;
