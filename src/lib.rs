@@ -9,3 +9,8 @@ pub use numeric;
 pub use numeric::ndarray;
 #[doc(no_inline)]
 pub use sde_core as sde;
+
+/// The guide's program, compiled and run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/certificates.md")]
+struct Certificates;
