@@ -9,6 +9,7 @@ mod figure;
 mod report;
 #[path = "../common/mod.rs"]
 mod shared;
+mod theorems;
 
 use std::fs;
 use std::path::PathBuf;
@@ -32,7 +33,7 @@ use sde_core::{
 /// Certify samplers of digits on several grids, for a good and for a damaged model.
 #[derive(Parser, Debug)]
 struct Options {
-    /// Folder for certificate.png and certificate.json
+    /// Folder for certificate.png, theorems.png and certificate.json
     #[arg(long, default_value = "out")]
     out: PathBuf,
     /// Gzipped CSV: 64 pixels (0 to 16) and the class in each row
@@ -100,6 +101,8 @@ fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
         Paths { count: options.paths, noise: noise.fork("curve") },
         Control::default(),
     )?;
+
+    theorems::show(&options.out.join("theorems.png"), &measured)?;
 
     let level = numeric::Schedule::level(&Ou, numeric::Time::of(EARLY_STOP));
     let exact = target.sample(0..REFERENCE_ROWS, level.alpha, level.sigma, noise.fork("reference"))?;
@@ -193,7 +196,7 @@ fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
         rows: &study.rows,
     };
     shared::write_json(&options.out.join("certificate.json"), &report)?;
-    println!("wrote certificate.png and certificate.json to {}", options.out.display());
+    println!("wrote certificate.png, theorems.png and certificate.json to {}", options.out.display());
     Ok(())
 }
 

@@ -80,7 +80,7 @@ pub(crate) fn print(rows: &[Row], initialization: f64, exact: (f64, f64), floor:
          E[−log p] on fresh draws of the\nmixture and on held-out digits. Measured: distance of samples to exact draws.\n"
     );
     println!(
-        "{:<8}{:<11}{:>5}  {:<8}{:>12}{:>20}{:>18}{:>18}{:>18}",
+        "{:<8}{:<11}{:>5}  {:<8}{:>12}{:>22}{:>20}{:>20}{:>18}",
         "sampler",
         "grid",
         "steps",
@@ -95,7 +95,7 @@ pub(crate) fn print(rows: &[Row], initialization: f64, exact: (f64, f64), floor:
         |cost: Cost, digits: usize| format!("{:.digits$} ± {:.digits$}", cost.mean, cost.std_error);
     for row in rows {
         println!(
-            "{:<8}{:<11}{:>5}  {:<8}{:>12.4}{:>20}{:>18}{:>18}{:>18}",
+            "{:<8}{:<11}{:>5}  {:<8}{:>12.4}{:>22}{:>20}{:>20}{:>18}",
             row.sampler,
             row.grid,
             row.steps,
@@ -108,7 +108,7 @@ pub(crate) fn print(rows: &[Row], initialization: f64, exact: (f64, f64), floor:
         );
     }
     println!(
-        "{:<34}{:>12}{:>20}{:>18.2}{:>18.2}{:>18}",
+        "{:<34}{:>12}{:>22}{:>20.2}{:>20.2}{:>18}",
         "exact draws",
         0,
         "",
