@@ -10,8 +10,9 @@ use crate::divergence::balanced_kl;
 
 /// `Σ_k E KL(q_{τ_{k+1}|τ_k} ‖ p_k)` for the steps of a method with any model, measured on paths of the target.
 ///
-/// See [`certify`](crate::certify) for the estimator. With the exact model this is the discretization term, with another
-/// it is discretization and score together.
+/// See [`certify`](crate::certify) for the estimator. With the exact model this is the discretization term of D, V, G and L,
+/// and at most that of S, R and EM, whose paths differ more than their chains; with another model it is discretization and
+/// score together.
 ///
 /// # Errors
 /// [`Error::Domain`] for fewer than 2 paths, or a grid that ends at the data themselves, where the last step is a point and

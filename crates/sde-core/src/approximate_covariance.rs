@@ -75,6 +75,9 @@ pub struct ApproximateCovariance<V, S> {
     noise: Noise,
 }
 
+/// Far more than any symmetric matrix takes.
+const ITERATIONS: usize = 100_000;
+
 impl<V, S: Schedule> ApproximateCovariance<V, S> {
     /// The denoiser `field` of `process` with k = `directions` and p = `probes` for the rest; without probes the rest
     /// is 0.
@@ -255,7 +258,11 @@ impl<F: Real, V: JacobianProducts<F>, S: Schedule> PosteriorCovariance<F> for Ap
             let (vectors, excess) = if k == 0 {
                 (basis, Vec::new()) // the decomposition refuses an empty matrix
             } else {
-                let eigen = SymmetricEigen::new(symmetric);
+                let entries = symmetric.iter().copied();
+                Error::entries("Jacobian products", entries, "finite products", f64::is_finite)?;
+                let routine = "symmetric eigenvalue decomposition";
+                let stuck = Error::NotConverged { routine, iterations: ITERATIONS, residual: f64::NAN };
+                let eigen = SymmetricEigen::try_new(symmetric, f64::EPSILON, ITERATIONS).ok_or(stuck)?;
                 let excess = eigen.eigenvalues.iter().map(|&theta| theta.max(0.0) - rest).collect();
                 (basis * eigen.eigenvectors, excess)
             };

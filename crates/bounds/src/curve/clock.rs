@@ -2,6 +2,8 @@
 
 use numeric::{Error, TimeGrid};
 
+use super::ErrorCurve;
+
 /// Beyond it $`e^{2τ}`$ nears the end of the floating-point numbers, and the data are below $`10^{-130}`$ of
 /// the noise.
 const LONGEST: f64 = 300.0;
@@ -75,6 +77,13 @@ impl Clock {
             return Err(Error::Entry { parameter: "grid", index: i, value: clocks[i], expected });
         }
         Ok(Clock(clocks))
+    }
+
+    /// Itself, if the curve is known down to its end.
+    pub(crate) fn on(self, curve: &dyn ErrorCurve) -> Result<Clock, Error> {
+        let known = self.end() >= curve.least_clock();
+        Error::domain(known, "early_stop", self.end(), "a clock at which the curve is known")?;
+        Ok(self)
     }
 
     pub(crate) fn start(&self) -> f64 {

@@ -44,6 +44,10 @@ impl<C: ErrorCurve> ErrorCurve for Copies<C> {
         self.curve.least_clock()
     }
 
+    fn is_exact(&self) -> bool {
+        self.curve.is_exact()
+    }
+
     fn mmse(&self, tau: f64) -> f64 {
         self.times(self.curve.mmse(tau))
     }

@@ -48,6 +48,8 @@ pub use gaussian::GaussianCurve;
 pub use mixture::ScalarMixtureCurve;
 pub use parts::Parts;
 pub use tabulated::TabulatedCurve;
+#[cfg(feature = "sde")]
+pub(crate) use tabulated::isotonic;
 
 use std::f64::consts::PI;
 
@@ -70,6 +72,11 @@ pub trait ErrorCurve: Send + Sync {
     /// The least clock at which the curve is known.
     fn least_clock(&self) -> f64 {
         0.0
+    }
+
+    /// Whether the curve is that of the law, and not interpolated or measured.
+    fn is_exact(&self) -> bool {
+        true
     }
 
     /// $`\mathbb{E}\,\mathrm{tr}\,Σ_τ`$, the least mean square error of a denoiser.
@@ -185,3 +192,65 @@ pub trait ErrorCurve: Send + Sync {
         self.mutual_information(tau) + 0.5 * self.dim() as f64 * (1.0 + (2.0 * PI * noise).ln())
     }
 }
+
+macro_rules! by_reference {
+    ($($ty:ty),*) => {$(
+        impl<C: ErrorCurve + ?Sized> ErrorCurve for $ty {
+            fn dim(&self) -> usize {
+                (**self).dim()
+            }
+            fn second_moment(&self) -> f64 {
+                (**self).second_moment()
+            }
+            fn total_variance(&self) -> f64 {
+                (**self).total_variance()
+            }
+            fn least_clock(&self) -> f64 {
+                (**self).least_clock()
+            }
+            fn is_exact(&self) -> bool {
+                (**self).is_exact()
+            }
+            fn mmse(&self, tau: f64) -> f64 {
+                (**self).mmse(tau)
+            }
+            fn score_square(&self, tau: f64) -> f64 {
+                (**self).score_square(tau)
+            }
+            fn relative_score_square(&self, tau: f64) -> f64 {
+                (**self).relative_score_square(tau)
+            }
+            fn mutual_information(&self, tau: f64) -> f64 {
+                (**self).mutual_information(tau)
+            }
+            fn information_gain(&self, from: f64, to: f64) -> f64 {
+                (**self).information_gain(from, to)
+            }
+            fn relative_entropy(&self, tau: f64) -> f64 {
+                (**self).relative_entropy(tau)
+            }
+            fn covariance_gap(&self, tau: f64, prior: f64) -> f64 {
+                (**self).covariance_gap(tau, prior)
+            }
+            fn log_det_defect(&self, tau: f64, eta_rise: f64) -> Option<f64> {
+                (**self).log_det_defect(tau, eta_rise)
+            }
+            fn coordinate_mmse(&self, tau: f64) -> Option<Vec<f64>> {
+                (**self).coordinate_mmse(tau)
+            }
+            fn coordinate_prior_step(&self, from: f64, to: f64, prior: &[f64]) -> Option<f64> {
+                (**self).coordinate_prior_step(from, to, prior)
+            }
+            fn prior_step(&self, from: f64, to: f64, prior: f64) -> f64 {
+                (**self).prior_step(from, to, prior)
+            }
+            fn prior_steps(&self, clocks: &[f64], prior: f64) -> Vec<f64> {
+                (**self).prior_steps(clocks, prior)
+            }
+            fn moment_matched_step(&self, from: f64, to: f64) -> Option<f64> {
+                (**self).moment_matched_step(from, to)
+            }
+        }
+    )*};
+}
+by_reference!(&C, Box<C>);

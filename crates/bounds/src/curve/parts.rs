@@ -62,6 +62,10 @@ impl<C: ErrorCurve> ErrorCurve for Parts<C> {
         self.parts.iter().map(ErrorCurve::least_clock).fold(0.0, f64::max)
     }
 
+    fn is_exact(&self) -> bool {
+        self.parts.iter().all(ErrorCurve::is_exact)
+    }
+
     fn mmse(&self, tau: f64) -> f64 {
         self.sum(|part| part.mmse(tau))
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use numeric::{Error, Estimate};
 
-use crate::curve::Step;
+use crate::curve::{Step, isotonic};
 
 /// The mean square error `E|x_0 − m̂(x_τ)|²` of a model's denoiser at the nodes of a grid, measured on held-out data.
 ///
@@ -49,8 +49,9 @@ impl MeasuredCurve {
             return Err(Error::Entry { parameter: "clocks", index: i + 1, value: clocks[i + 1], expected });
         }
         let sound = |x: f64| x >= 0.0 && x.is_finite();
-        let numbers = errors.iter().flat_map(|e| [e.mean, e.std_error]);
-        Error::entries("errors", numbers, "finite means and standard errors of at least 0", sound)?;
+        let expected = "finite means and standard errors of at least 0";
+        Error::entries("errors", errors.iter().map(|e| e.mean), expected, sound)?;
+        Error::entries("errors", errors.iter().map(|e| e.std_error), expected, sound)?;
         let eta_rises = clocks.windows(2).map(|pair| Step::new(pair[0], pair[1]).eta_rise()).collect();
         Ok(MeasuredCurve { clocks, eta_rises, errors })
     }
@@ -101,16 +102,8 @@ impl MeasuredCurve {
 
 /// Weighted least squares over non-increasing sequences.
 fn non_increasing(values: Vec<f64>, weights: &[f64]) -> Vec<f64> {
-    let mut pools: Vec<(f64, f64, usize)> = Vec::with_capacity(values.len());
-    for (value, &weight) in values.into_iter().zip(weights) {
-        let mut pool = (value, weight, 1);
-        while let Some((mean, before, count)) = pools.pop_if(|last| last.0 < pool.0) {
-            let sum = before + pool.1;
-            pool = (mean + (pool.0 - mean) * (pool.1 / sum), sum, count + pool.2);
-        }
-        pools.push(pool);
-    }
-    pools.into_iter().flat_map(|(mean, _, count)| std::iter::repeat_n(mean, count)).collect()
+    let negative = values.into_iter().zip(weights).map(|(value, &weight)| (-value, weight));
+    isotonic(negative).into_iter().map(|value| -value).collect()
 }
 
 /// The discretisation term of the frozen denoiser, evaluated on a model's *own* error curve. Not a bound.

@@ -17,7 +17,7 @@ pub enum Interval {
     /// of rows nothing is certified: right-skewed values, which squares of errors are, are covered from above too
     /// seldom. In one dimension with the frozen denoiser, upper ends at level 0.90 held in 87 % of sets of 200 rows of
     /// normal data, and for Student's t with 5 degrees of freedom in 79 % of sets of 50 rows and 83 % of sets of 200
-    /// (two-sided: 89, 85 and 87 %). With heavy tails ask for a higher level, and for many rows.
+    /// (two-sided: 89, 85 and 87 %). Rows without spread have an interval of no width, whatever their number. With heavy tails ask for a higher level, and for many rows.
     Asymptotic,
     /// The empirical Bernstein bound, which holds at every number of rows, for data in a ball.
     ///

@@ -22,9 +22,16 @@ impl InformationBound {
     /// Of a known law at clock `tau`, exactly.
     ///
     /// # Errors
-    /// [`Error::Domain`] unless 0 < `tau` ≤ 300, or if the curve has no finite information there.
+    /// [`Error::Domain`] unless 0 < `tau` ≤ 300, or if the curve has no finite information there;
+    /// [`Error::Unsupported`] for a curve that is interpolated or measured
+    /// ([`is_exact`](ErrorCurve::is_exact)): what it says is not a bound. Where you know better, say so by
+    /// [`assumed`](Self::assumed).
     pub fn of_law(curve: &dyn ErrorCurve, tau: f64) -> Result<InformationBound, Error> {
         crate::curve::check_horizon(tau)?;
+        if !curve.is_exact() {
+            let reason = "an interpolated or measured curve does not bound the information of the law";
+            return Err(Error::Unsupported { method: "InformationBound::of_law", reason });
+        }
         InformationBound::new(curve.mutual_information(tau), tau, "the law is known")
     }
 
@@ -148,6 +155,9 @@ impl StrictBound {
     }
 
     /// `KL(q_δ ‖ p_N)` is below this with the given level of confidence, in nats.
+    ///
+    /// If the information is right it is negative with probability at most 1 − `level`: a negative bound at a high level
+    /// refutes what was assumed of the information, or of the rows.
     ///
     /// # Errors
     /// [`Error::Domain`] unless 0 < `level` < 1.

@@ -2,7 +2,7 @@
 
 use numeric::{Error, TimeGrid};
 
-use crate::curve::noise_per_signal;
+use crate::curve::{check_horizon, noise_per_signal};
 
 /// A run of the exponential integrator that is guaranteed for any data of a dimension and second moment.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,8 +26,11 @@ impl AnyDataPlan {
     /// The grid of the plan.
     ///
     /// # Errors
-    /// [`Error::Entry`] if two nodes are the same number: more steps than there are numbers between T and δ.
+    /// [`Error::Domain`] for more than 2^28 steps, which are no grid to hold; [`Error::Entry`] if two nodes are the same
+    /// number: more steps than there are numbers between T and δ.
     pub fn grid(&self) -> Result<TimeGrid, Error> {
+        let expected = "at most 2^28 steps in a grid";
+        Error::domain(self.steps > 0 && self.steps <= 1 << 28, "steps", self.steps as f64, expected)?;
         let (first, last) = (noise_per_signal(self.horizon).ln(), noise_per_signal(self.early_stop).ln());
         let at = |k: usize| match k {
             0 => self.horizon,
@@ -65,8 +68,8 @@ impl AnyDataPlan {
 ///
 /// # Errors
 /// [`Error::Domain`] for `dim` = 0, a `second_moment` that is negative or not finite, `nats` that are not positive and
-/// finite, a `share` that is not between 0 and 1, an `early_stop` that is not positive or at least T, and more steps
-/// than 2^53.
+/// finite, a `share` that is not between 0 and 1, a horizon T above 300, an `early_stop` that is not positive or at least T,
+/// and more steps than 2^53.
 ///
 /// ```
 /// use bounds::plan::plan_for_any_data;
@@ -95,6 +98,7 @@ pub fn plan_for_any_data(
     Error::domain(share > 0.0 && share < 1.0, "share", share, "a number between 0 and 1")?;
     let d = dim as f64;
     let horizon = (0.5 * ((second_moment + d) / (2.0 * share * nats)).ln()).max(0.5 * 2f64.ln());
+    check_horizon(horizon)?;
     let ok = early_stop > 0.0 && early_stop < horizon;
     Error::domain(ok, "early_stop", early_stop, "a clock above 0 and below the horizon")?;
     let (first, last) = (noise_per_signal(horizon), noise_per_signal(early_stop));

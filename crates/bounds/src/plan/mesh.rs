@@ -14,7 +14,7 @@ use crate::terms::{Drift, Length, Scheme, step_term};
 /// \frac12 \sum \Bigl[Δ\log P + \frac{P_i}{P_j} (1 + Δη\,\mathrm{mmse}_i) - 1\Bigr] - Δ\mathrm{MI},
 /// ```
 /// the sum over the coordinates with their parts of mmse, and what S, R and EM add. The terms cancel down to some
-/// 1e-15 of the information gained: enough to choose a grid by, not to say what it costs.
+/// 1e-15 of what they are made of: enough to choose a grid by, not to say what it costs.
 pub(super) struct Mesh<'a> {
     scheme: &'a Scheme,
     curve: &'a dyn ErrorCurve,
@@ -41,9 +41,7 @@ impl<'a> Mesh<'a> {
         mesh: &TimeGrid,
     ) -> Result<Mesh<'a>, Error> {
         scheme.check(curve.dim())?;
-        let clock = Clock::new(mesh)?;
-        let known = clock.end() >= curve.least_clock();
-        Error::domain(known, "early_stop", clock.end(), "a clock at which the curve is known")?;
+        Clock::new(mesh)?.on(curve)?;
         // Says so if the curve does not know the scheme.
         let clocks: Vec<f64> = mesh.nodes().iter().map(|node| node.t).collect();
         step_term(scheme, curve, &Step::new(clocks[0], clocks[1]))?;
@@ -110,9 +108,13 @@ impl<'a> Mesh<'a> {
     /// Whether $`w(a, c) + w(b, d) \le w(a, d) + w(b, c)`$ for all nodes a < b ≤ c < d, which makes the search
     /// fast: it is then enough that it holds for neighbours a, b and c, d.
     ///
-    /// A theorem for steps with the exact conditional mean: $`w(a, d) - w(a, c)`$ is an integral over η of the error
-    /// that the step from a makes in predicting, $`\operatorname{tr}(Σ^{-1} + (η - η_a))^{-1}`$ under its Gaussian
-    /// law, and by concavity a Gaussian law that has seen b makes none larger. S, R and EM are tried.
+    /// A theorem for the curves of laws and steps with the exact conditional mean. There $`w(a, d) - w(a, c)`$ is the integral
+    /// over η from c to d of half the error of the linear estimator that the step from a stands for, which takes the
+    /// posterior mean at a for a Gaussian prior mean: $`E_a(η) = [P_a^2\,\mathrm{mmse}_a + (η - η_a) d\,c^2] / P(η)^2`$ with
+    /// $`P = 1 + cη`$, up to what does not depend on a. That of b is $`E_b(η)`$, and $`P_b^2\,\mathrm{mmse}_b \le
+    /// P_a^2\,\mathrm{mmse}_a + (η_b - η_a) d\,c^2`$, since the left is least among all estimators at b and the right that of
+    /// one of them. For L the same holds given the state at a, with its covariance for the prior, and the mean over the states at b by
+    /// concavity of $`Σ \mapsto \operatorname{tr}(Σ^{-1} + t)^{-1}`$. S, R and EM are tried.
     pub(super) fn is_monge(&self) -> bool {
         if self.drifts[0].is_none() {
             return true;

@@ -79,7 +79,7 @@ pub struct Plan {
     /// What was minimised (with the initialisation if the start was free) before the nodes left the mesh: the least of all
     /// grids on it.
     pub on_mesh: f64,
-    /// What a further step of Newton's method would gain, relative to what was minimised.
+    /// What a further step of Newton's method would gain beyond rounding, relative to what was minimised.
     pub residual: f64,
 }
 
@@ -97,7 +97,7 @@ impl Plan {
 /// Globally optimal among the grids on the nodes of `mesh`, which ends where the run is to stop, by dynamic programming;
 /// then polished by Newton's method to a stationary point of the exact term in all nodes, which on a fine mesh is the
 /// optimum. With N steps on M nodes of the mesh the search takes O((N + M) M) operations where the costs are Monge —
-/// proved for all schemes but S, R and EM, tried for these — and O(N M²) where not.
+/// proved for the curves of laws and all schemes but S, R and EM, tried for these — and O(N M²) where not.
 ///
 /// # Convergence
 /// Finer meshes improve the start of the polishing by second order; a few nodes for each step are enough. The cost falls
@@ -107,7 +107,7 @@ impl Plan {
 /// # Complexity
 /// The curve is evaluated at each node of the mesh once, for L at each pair that is tried, and about nine times for each
 /// step in each of Newton's iterations: make a table ([`TabulatedCurve`](crate::curve::TabulatedCurve)) of one that is
-/// slow.
+/// slow. Memory: 4 bytes for each pair of a node and a number of steps up to N.
 ///
 /// # Errors
 /// [`Error::Domain`] for `steps` = 0 or more than the mesh has, and a mesh below the
@@ -179,16 +179,23 @@ pub fn fewest_steps(
     Error::positive("nats", nats)?;
     let at_start = if start == Start::Fixed { curve.relative_entropy(mesh.first().t) } else { 0.0 };
     let chains = search(scheme, curve, mesh, start, mesh.steps(), |cost| cost + at_start <= nats)?;
-    let steps = chains.best.len();
-    let found = chains.best[steps - 1].0 + at_start;
+    let reached = chains.best.len();
+    let found = chains.best[reached - 1].0 + at_start;
     Error::domain(found <= nats, "nats", nats, "a target that a grid on the mesh reaches")?;
-    let mut plan = finish(scheme, curve, mesh, start, &chains, steps)?;
-    for steps in (1..steps).rev() {
-        let fewer = finish(scheme, curve, mesh, start, &chains, steps)?;
-        if fewer.total() > nats {
-            break;
+    // What the search adds up is rounded; the plan's own terms decide.
+    let mut plan = finish(scheme, curve, mesh, start, &chains, reached)?;
+    if plan.total() > nats {
+        let next = (reached + 1).min(mesh.steps());
+        plan = optimal_grid(scheme, curve, mesh, start, next)?;
+        Error::domain(plan.total() <= nats, "nats", nats, "a target that a grid on the mesh reaches")?;
+        return Ok(plan);
+    }
+    for steps in (1..reached).rev() {
+        match finish(scheme, curve, mesh, start, &chains, steps) {
+            Ok(fewer) if fewer.total() <= nats => plan = fewer,
+            Ok(_) | Err(Error::NotConverged { .. }) => break,
+            Err(error) => return Err(error),
         }
-        plan = fewer;
     }
     Ok(plan)
 }
@@ -285,7 +292,7 @@ fn finish(
     let chain: Vec<f64> = chains.chain(steps).iter().map(|&i| mesh.node(i).t).collect();
     // A free start at the end of the mesh is pressed against it.
     let free = start == Start::Free && chain[0] < mesh.first().t;
-    let polished = polish::polish(scheme, curve, &chain, free)?;
+    let polished = polish::polish(scheme, curve, &chain, free, mesh.first().t)?;
     if !(polished.residual <= TOLERANCE) {
         let (routine, residual) = ("polishing of a grid", polished.residual);
         return Err(Error::NotConverged { routine, iterations: polished.iterations, residual });

@@ -26,12 +26,13 @@ struct Derivatives {
 ///
 /// The nodes move in log v, where the terms are smoothest, by Newton's method: the Hessian of a sum over neighbours is
 /// tridiagonal. Differences over a thousandth of the steps take the place of derivatives; steps are halved until the cost
-/// falls and the nodes keep their order.
+/// falls and the nodes keep their order. A free start stays below the clock `longest`.
 pub(super) fn polish(
     scheme: &Scheme,
     curve: &dyn ErrorCurve,
     clocks: &[f64],
     free: bool,
+    longest: f64,
 ) -> Result<Polished, Error> {
     const MOST: usize = 60;
     /// Newton's gain relative to the cost at which there is nothing left but rounding.
@@ -59,21 +60,24 @@ pub(super) fn polish(
         Ok(sum)
     };
     let mut cost = cost_of(&x)?;
+    // Terms cancel what they are made of down to this; there is nothing to gain from a cost that is no more.
+    let made_of = curve.information_gain(ends.0, ends.1) + 0.5 * curve.dim() as f64 * (x[0] - x[last]);
+    let rounding = 1e-13 * made_of;
     let (mut residual, mut iterations) = (0.0, 0);
     while iterations < MOST {
-        if first >= last {
+        if first >= last || cost <= rounding {
             break;
         }
         let derivatives = differentiate(&x, free, &term, &start)?;
         let (step, gain) = newton(&derivatives, first, last);
-        residual = gain / cost.max(f64::MIN_POSITIVE);
+        residual = (gain - rounding).max(0.0) / cost;
         if residual <= DONE {
             break;
         }
         let mut length = 1.0;
         let moved = loop {
             let trial: Vec<f64> = x.iter().zip(&step).map(|(x, s)| x + length * s).collect();
-            if trial.windows(2).all(|pair| pair[0] > pair[1]) {
+            if trial.windows(2).all(|pair| pair[0] > pair[1]) && clock(trial[0]) <= longest {
                 let found = cost_of(&trial)?;
                 if found < cost {
                     break Some((trial, found));

@@ -196,9 +196,7 @@ pub fn discretization_steps(
     grid: &TimeGrid,
 ) -> Result<Vec<f64>, Error> {
     scheme.check(curve.dim())?;
-    let clock = Clock::new(grid)?;
-    let known = clock.end() >= curve.least_clock();
-    Error::domain(known, "early_stop", clock.end(), "a clock at which the curve is known")?;
+    Clock::new(grid)?.on(curve)?;
     let clocks: Vec<f64> = grid.nodes().iter().map(|node| node.t).collect();
     let mut terms = chain_terms(scheme, curve, &clocks)?;
     for (term, pair) in terms.iter_mut().zip(clocks.windows(2)) {
@@ -245,15 +243,22 @@ fn chain_terms(scheme: &Scheme, curve: &dyn ErrorCurve, clocks: &[f64]) -> Resul
 pub(crate) enum Length {
     /// Without cancellation.
     Precise(f64),
-    /// From $`p = e^{-g}`$ without another exponential, to the rounding of 1.
+    /// From $`p = e^{-g}`$ without another exponential: short ones by five terms of their series, to 1e-8 of
+    /// themselves, long ones to the rounding of 1.
     Rounded { g: f64, p: f64 },
 }
+
+/// Below it steps are short.
+const SHORT: f64 = 0.03;
 
 impl Length {
     /// c(g).
     fn shrunk(self) -> f64 {
         match self {
             Length::Precise(g) => c_step(g),
+            Length::Rounded { g, .. } if g < SHORT => {
+                g * g * g * (1.0 / 3.0 - g * (0.25 - g * (7.0 / 60.0 - g * (1.0 / 24.0 - g * 31.0 / 2520.0))))
+            }
             Length::Rounded { g, p } => g - 2.0 * (1.0 - p) + 0.5 * (1.0 - p * p),
         }
     }
@@ -262,6 +267,9 @@ impl Length {
     fn grown(self) -> f64 {
         match self {
             Length::Precise(g) => -c_step(-g),
+            Length::Rounded { g, .. } if g < SHORT => {
+                g * g * g * (1.0 / 3.0 + g * (0.25 + g * (7.0 / 60.0 + g * (1.0 / 24.0 + g * 31.0 / 2520.0))))
+            }
             Length::Rounded { g, p } => g + 2.0 * (1.0 - p.recip()) - 0.5 * (1.0 - (p * p).recip()),
         }
     }
@@ -270,6 +278,9 @@ impl Length {
     fn sinh_minus(self) -> f64 {
         match self {
             Length::Precise(g) => sinh_minus(g),
+            Length::Rounded { g, .. } if g < SHORT => {
+                g * g * g / 6.0 * (1.0 + g * g / 20.0 * (1.0 + g * g / 42.0))
+            }
             Length::Rounded { g, p } => 0.5 * (p.recip() - p) - g,
         }
     }
@@ -278,6 +289,7 @@ impl Length {
     fn square(self) -> f64 {
         match self {
             Length::Precise(g) => (2.0 * (0.5 * g).sinh()).powi(2),
+            Length::Rounded { g, .. } if g < SHORT => g * g * (1.0 + g * g / 12.0 * (1.0 + g * g / 30.0)),
             Length::Rounded { p, .. } => p.recip() + p - 2.0,
         }
     }
@@ -286,6 +298,9 @@ impl Length {
     fn rest(self) -> f64 {
         match self {
             Length::Precise(g) => g_minus_1_plus_exp_neg(g),
+            Length::Rounded { g, .. } if g < SHORT => {
+                0.5 * g * g * (1.0 - g / 3.0 * (1.0 - g / 4.0 * (1.0 - g / 5.0 * (1.0 - g / 6.0))))
+            }
             Length::Rounded { g, p } => g - 1.0 + p,
         }
     }
@@ -340,6 +355,16 @@ mod tests {
         assert!(discretization(&Scheme::FrozenScore, &curve, &ascending).is_err());
         let to_data = TimeGrid::uniform(1.0, 0.0, 3).expect("a grid");
         assert!(discretization(&Scheme::FrozenScore, &curve, &to_data).is_err());
+    }
+
+    #[test]
+    fn rounded_lengths_are_near_the_precise_ones() {
+        for g in [1e-9_f64, 1e-4, 0.01, 0.0299, 0.0301, 0.3, 3.0] {
+            let (precise, rounded) = (Length::Precise(g), Length::Rounded { g, p: (-g).exp() });
+            for f in [Length::shrunk, Length::grown, Length::sinh_minus, Length::square, Length::rest] {
+                assert!((f(rounded) / f(precise) - 1.0).abs() < 1e-8, "{g}: {} {}", f(rounded), f(precise));
+            }
+        }
     }
 
     #[test]

@@ -74,7 +74,7 @@ pub fn score_term(
     errors: &[f64],
 ) -> Result<ScoreTerm, Error> {
     scheme.check(curve.dim())?;
-    let clock = Clock::new(grid)?;
+    let clock = Clock::new(grid)?.on(curve)?;
     Error::shape("errors", &[clock.len()], &[errors.len()])?;
     let expected = "a finite number of at least 0";
     Error::entries("errors", errors.iter().copied(), expected, |e| e >= 0.0 && e.is_finite())?;

@@ -63,7 +63,7 @@ impl DenoiserBound {
 /// Doucet, Deligiannidis (2024), *Nearly d-linear convergence bounds for diffusion models via stochastic
 /// localization*.
 pub fn denoiser_bound(curve: &dyn ErrorCurve, grid: &TimeGrid) -> Result<DenoiserBound, Error> {
-    let clock = Clock::new(grid)?;
+    let clock = Clock::new(grid)?.on(curve)?;
     let rho = rho_of(clock.steps());
     let end = |tau: f64| curve.mmse(tau) / noise_per_signal(tau);
     Ok(DenoiserBound {

@@ -85,9 +85,11 @@ pub fn factorized_bound(
     Error::entries("law", law.iter().copied(), "a finite number of at least 0", holds)?;
     let sum: f64 = law.iter().sum();
     Error::domain((sum - 1.0).abs() <= 1e-9, "law", sum, "probabilities that sum to 1")?;
+    // The rounding error of the sum is divided out.
+    let law: Vec<f64> = law.iter().map(|p| p / sum).collect();
     let clock = Clock::to_data(grid)?;
     let space = Space { dim, values };
-    let at = |tau: f64| space.noised(law, tau);
+    let at = |tau: f64| space.noised(&law, tau);
     let steps = clock.steps().map(|step| space.total_correlation(&at(step.to), step.length)).collect();
     let uniform = 1.0 / states as f64;
     let initial = at(clock.start()).iter().map(|&p| relative_entropy_term(p, uniform)).sum();
@@ -96,10 +98,13 @@ pub fn factorized_bound(
 
 /// $`p \log(p/q) - p + q`$, which is at least 0: terms of a KL divergence that do not cancel.
 fn relative_entropy_term(p: f64, q: f64) -> f64 {
-    if p == 0.0 {
-        return q;
+    let excess = (q - p) / p;
+    match p {
+        0.0 => q,
+        // Ratios that overflow: the difference does not cancel.
+        _ if !(excess.abs() < 1e100) => p * (p.ln() - q.ln()) - p + q,
+        _ => p * x_minus_ln_1p(excess),
     }
-    p * x_minus_ln_1p((q - p) / p)
 }
 
 /// The states of `dim` coordinates with `values` values each, as numbers in base `values`.

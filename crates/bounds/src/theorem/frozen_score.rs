@@ -60,7 +60,7 @@ impl FrozenScoreBound {
 /// for diffusion models via stochastic localization*, Theorem 1; derived here.
 pub fn fisher_bound(curve: &dyn ErrorCurve, grid: &TimeGrid) -> Result<FrozenScoreBound, Error> {
     let mut bound = FrozenScoreBound { variance_clock: 0.0, integrator: 0.0 };
-    let clock = Clock::new(grid)?;
+    let clock = Clock::new(grid)?.on(curve)?;
     let mut score_square = curve.score_square(clock.start());
     for step in clock.steps() {
         let next = curve.score_square(step.to);

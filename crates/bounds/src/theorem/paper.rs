@@ -138,7 +138,7 @@ impl PaperRouteBound {
 /// # References
 /// Benton et al. (2024), section 3 and Lemma 1; constants tracked here.
 pub fn paper_route_bound(curve: &dyn ErrorCurve, grid: &TimeGrid) -> Result<PaperRouteBound, Error> {
-    let (d, clock) = (curve.dim() as f64, Clock::new(grid)?);
+    let (d, clock) = (curve.dim() as f64, Clock::new(grid)?.on(curve)?);
     let mut bound = PaperRouteBound { steps: 0.0, covariance: 0.0 };
     let spread = |tau: f64| curve.mmse(tau) / (-2.0 * tau).exp_m1().powi(2);
     let mut before = spread(clock.start());

@@ -59,7 +59,7 @@ impl RelativeScoreBound {
 /// Conforti, Durmus, Gentiloni Silveri (2024), *KL convergence guarantees for score diffusion models under
 /// minimal data assumptions*, arXiv 2308.12240: the form of the bound; constants derived here.
 pub fn relative_score_bound(curve: &dyn ErrorCurve, grid: &TimeGrid) -> Result<RelativeScoreBound, Error> {
-    let clock = Clock::to_data(grid)?;
+    let clock = Clock::to_data(grid)?.on(curve)?;
     let start = curve.relative_score_square(clock.start());
     let (mut before, mut riemann, mut longest) = (start, 0.0, 0f64);
     for step in clock.steps() {

@@ -379,3 +379,49 @@ fn bad_plans_are_refused() {
     let one = TimeGrid::from_nodes(vec![1.0, 0.1]).expect("a grid");
     assert_eq!(optimal_grid(&scheme, &curve, &one, Start::Free, 1).expect("a plan").grid, one);
 }
+
+#[test]
+fn nothing_to_gain_is_a_plan_too() {
+    // The scheme is exact: what is left is rounding, of either sign.
+    let (mesh, exact) =
+        (geometric_v(4.0, 1e-3, 500), GaussianCurve::new(vec![0.7; 5], 0.0).expect("a curve"));
+    let table = TabulatedCurve::of(&exact, &mesh).expect("a table");
+    for steps in [1, 7, 60] {
+        for start in [Start::Fixed, Start::Free] {
+            let plan =
+                optimal_grid(&Scheme::GaussianPrior(0.7), &table, &mesh, start, steps).expect("a plan");
+            assert!(plan.discretization.abs() < 1e-12 && plan.grid.first().t <= 4.0);
+        }
+    }
+    let plan = fewest_steps(&Scheme::GaussianPrior(0.7), &table, &mesh, Start::Free, 1e-5).expect("a plan");
+    assert!(plan.grid.steps() == 1 && plan.total() <= 1e-5);
+}
+
+#[test]
+fn plans_reach_into_the_least_noise() {
+    // With a direction without data S costs as much at every scale: down to 1e-12 its best grid is all but geometric.
+    let curve = GaussianCurve::new(vec![0.0, 1.0], 0.0).expect("a curve");
+    let (horizon, stop, steps) = (4.0, 1e-12, 90);
+    let mesh = geometric_v(horizon, stop, 900);
+    for scheme in [Scheme::ExponentialIntegrator, Scheme::EulerMaruyama, Scheme::FrozenRelativeScore] {
+        let plan = optimal_grid(&scheme, &curve, &mesh, Start::Fixed, steps).expect("a plan");
+        let usual = discretization(&scheme, &curve, &geometric_v(horizon, stop, steps)).expect("a term");
+        assert!(
+            plan.discretization < usual && plan.discretization > 0.8 * usual,
+            "{scheme:?}: {plan:?} {usual}"
+        );
+        assert!((plan.on_mesh / plan.discretization - 1.0).abs() < 1e-2, "{scheme:?}");
+    }
+}
+
+#[test]
+fn a_table_ends_where_it_ends() {
+    let table = TabulatedCurve::of(&mixture(), &geometric_v(3.0, 0.1, 30)).expect("a table");
+    let beyond = geometric_v(3.0, 0.05, 10);
+    assert!(discretization(&Scheme::FrozenDenoiser, &table, &beyond).is_err());
+    assert!(bounds::theorem::fisher_bound(&table, &beyond).is_err());
+    assert!(bounds::theorem::denoiser_bound(&table, &beyond).is_err());
+    assert!(bounds::theorem::paper_route_bound(&table, &beyond).is_err());
+    assert!(bounds::theorem::relative_score_bound(&table, &beyond).is_err());
+    assert!(bounds::terms::score_term(&Scheme::FrozenDenoiser, &table, &beyond, &[0.1; 10]).is_err());
+}

@@ -72,7 +72,7 @@ impl GaussianLaw {
         Error::entries("other", [size], RATIOS, f64::is_finite)?;
         // In the first two cases the way leads to where squares leave the range of the numbers.
         if size < 1e-200 {
-            Ok(0.0) // The distance is below 1e-99.
+            Ok(0.0) // The distance is below 1e-99: less than the documented accuracy asks for.
         } else if integrand.directions.iter().any(|(e, squared)| *squared > 300.0 * (2.0 + e)) {
             Ok(1.0) // Up to the affinity along this direction, at most exp(-75).
         } else {
