@@ -31,13 +31,7 @@ impl AnyDataPlan {
     pub fn grid(&self) -> Result<TimeGrid, Error> {
         let expected = "at most 2^28 steps in a grid";
         Error::domain(self.steps > 0 && self.steps <= 1 << 28, "steps", self.steps as f64, expected)?;
-        let (first, last) = (noise_per_signal(self.horizon).ln(), noise_per_signal(self.early_stop).ln());
-        let at = |k: usize| match k {
-            0 => self.horizon,
-            k if k == self.steps => self.early_stop,
-            k => 0.5 * (first + (last - first) * (k as f64 / self.steps as f64)).exp().ln_1p(),
-        };
-        TimeGrid::from_nodes((0..=self.steps).map(at).collect())
+        log_uniform(self.horizon, self.early_stop, self.steps)
     }
 
     /// The bound of $`\mathrm{KL}(q_δ \,\|\, p_N)`$, in nats, for the exact score.
@@ -45,6 +39,17 @@ impl AnyDataPlan {
     pub fn total(&self) -> f64 {
         self.initialization + self.discretization
     }
+}
+
+/// The grid of so many steps, uniform in log v.
+pub(super) fn log_uniform(horizon: f64, early_stop: f64, steps: usize) -> Result<TimeGrid, Error> {
+    let (first, last) = (noise_per_signal(horizon).ln(), noise_per_signal(early_stop).ln());
+    let at = |k: usize| match k {
+        0 => horizon,
+        k if k == steps => early_stop,
+        k => 0.5 * (first + (last - first) * (k as f64 / steps as f64)).exp().ln_1p(),
+    };
+    TimeGrid::from_nodes((0..=steps).map(at).collect())
 }
 
 /// Horizon, number of steps and grid that keep the KL of the exponential integrator (S) below `nats`, for any data.

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | the error curve, or a table of it | the best grid of N steps, and the best horizon | [`optimal_grid`] |
 //! | the same | the fewest steps for a target in nats | [`fewest_steps`] |
+//! | the same, and how far from the data is near enough | where to start and to stop, and the fewest steps | [`split`] |
 //! | the same | the cost for every number of steps | [`frontier`] |
 //! | the same | the best sampler at this budget | [`rank`] |
 //! | dimension and second moment only | horizon, steps and grid with a guarantee | [`plan_for_any_data`] |
@@ -198,6 +199,47 @@ pub fn fewest_steps(
         }
     }
     Ok(plan)
+}
+
+/// Where to stop, where to start and which steps to take: the fewest for two promises at once.
+///
+/// The run stops at the latest clock δ at which $`W_2(q_0, q_δ) \le`$ `w2` is certain ([`early_stop`]), and the start and the
+/// steps are those of [`fewest_steps`] for $`\mathrm{KL}(q_δ \,\|\, p_N) \le`$ `nats`, searched on `nodes` steps of a mesh uniform in
+/// log v that begins where the initialisation is surely below a hundredth of `nats`. The two distances are of different kinds
+/// and are not added.
+///
+/// # Errors
+/// Those of [`early_stop`] and [`fewest_steps`]: `nats` that need more steps than `nodes`, a δ below the
+/// [least clock](ErrorCurve::least_clock) of the curve.
+///
+/// ```
+/// use bounds::curve::GaussianCurve;
+/// use bounds::plan::split;
+/// use bounds::terms::Scheme;
+/// let curve = GaussianCurve::new(vec![0.5, 2.0], 0.0)?;
+/// let plan = split(&Scheme::FrozenDenoiser, &curve, 0.2, 0.3, 400)?;
+/// assert!(plan.total() <= 0.3);
+/// let (lost, noise) = (1.0 - (-plan.grid.last().t).exp(), 1.0 - (-2.0 * plan.grid.last().t).exp());
+/// assert!((lost * lost * 2.5 + 2.0 * noise - 0.04).abs() < 1e-12); // W2² of stopping early
+/// // To come nearer to the data takes more steps.
+/// let nearer = split(&Scheme::FrozenDenoiser, &curve, 0.05, 0.3, 400)?;
+/// assert!(nearer.grid.steps() > plan.grid.steps());
+/// # Ok::<(), numeric::Error>(())
+/// ```
+pub fn split(
+    scheme: &Scheme,
+    curve: &dyn ErrorCurve,
+    w2: f64,
+    nats: f64,
+    nodes: usize,
+) -> Result<Plan, Error> {
+    Error::positive("nats", nats)?;
+    let ok = nodes > 0 && nodes <= 1 << 20;
+    Error::domain(ok, "nodes", nodes as f64, "at least 1 and at most 2^20")?;
+    let (d, moment) = (curve.dim() as f64, curve.second_moment());
+    let stop = early_stop(curve.dim(), moment, w2)?;
+    let longest = (0.5 * ((moment + d) / (0.02 * nats)).ln()).max(stop + 1.0);
+    fewest_steps(scheme, curve, &any_data::log_uniform(longest, stop, nodes)?, Start::Free, nats)
 }
 
 /// The least cost on the mesh for 1, 2, … `most_steps` steps, in nats: what [`optimal_grid`] would start from for each. With

@@ -1,7 +1,9 @@
 //! Planned grids against closed forms, enumeration, random grids and the reference values of the planner.
 
 use bounds::curve::{Copies, ErrorCurve, GaussianCurve, Parts, ScalarMixtureCurve, TabulatedCurve};
-use bounds::plan::{Start, equidistribute, fewest_steps, frontier, optimal_grid, plan_for_any_data, rank};
+use bounds::plan::{
+    Start, early_stop, equidistribute, fewest_steps, frontier, optimal_grid, plan_for_any_data, rank, split,
+};
 use bounds::terms::{Scheme, discretization, discretization_steps};
 use bounds::theorem::grid_bound;
 use numeric::{Error, Noise, TimeGrid};
@@ -424,4 +426,28 @@ fn a_table_ends_where_it_ends() {
     assert!(bounds::theorem::paper_route_bound(&table, &beyond).is_err());
     assert!(bounds::theorem::relative_score_bound(&table, &beyond).is_err());
     assert!(bounds::terms::score_term(&Scheme::FrozenDenoiser, &table, &beyond, &[0.1; 10]).is_err());
+}
+
+#[test]
+fn a_split_keeps_both_promises_with_the_fewest_steps() {
+    let curve = GaussianCurve::new(vec![0.05, 0.5, 3.0], 1.0).expect("a curve");
+    for (w2, nats) in [(0.5, 0.3), (0.1, 0.3), (0.1, 0.1)] {
+        let plan = split(&Scheme::GaussianPrior(0.5), &curve, w2, nats, 500).expect("a plan");
+        assert_eq!(plan.grid.last().t, early_stop(3, 4.55, w2).expect("a stop"));
+        assert!(plan.total() <= nats);
+        // No start between little and much noise does with one step fewer.
+        let fewer = plan.grid.steps() - 1;
+        for start in [0.5, 0.75, 1.0, 1.25, 1.5].map(|f| f * plan.grid.first().t) {
+            let mesh = geometric_v(start, plan.grid.last().t, 500);
+            let other = optimal_grid(&Scheme::GaussianPrior(0.5), &curve, &mesh, Start::Fixed, fewer)
+                .expect("a plan");
+            assert!(other.total() > nats, "{w2} {nats} {start}");
+        }
+    }
+    for bad in [0.0, -1.0, f64::NAN] {
+        assert!(split(&Scheme::FrozenDenoiser, &curve, bad, 0.1, 100).is_err());
+        assert!(split(&Scheme::FrozenDenoiser, &curve, 0.1, bad, 100).is_err());
+    }
+    assert!(split(&Scheme::FrozenDenoiser, &curve, 0.1, 0.1, 0).is_err());
+    assert!(split(&Scheme::FrozenDenoiser, &curve, 0.1, 1e-6, 100).is_err());
 }
