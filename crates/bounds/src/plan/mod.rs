@@ -216,11 +216,11 @@ pub fn fewest_steps(
 /// use bounds::curve::GaussianCurve;
 /// use bounds::plan::split;
 /// use bounds::terms::Scheme;
-/// let curve = GaussianCurve::new(vec![0.5, 2.0], 0.0)?;
+/// let curve = GaussianCurve::new(vec![0.01, 4.0], 0.0)?;
 /// let plan = split(&Scheme::FrozenDenoiser, &curve, 0.2, 0.3, 400)?;
 /// assert!(plan.total() <= 0.3);
 /// let (lost, noise) = (1.0 - (-plan.grid.last().t).exp(), 1.0 - (-2.0 * plan.grid.last().t).exp());
-/// assert!((lost * lost * 2.5 + 2.0 * noise - 0.04).abs() < 1e-12); // W2² of stopping early
+/// assert!((lost * lost * 4.01 + 2.0 * noise - 0.04).abs() < 1e-12); // W2² of stopping early
 /// // To come nearer to the data takes more steps.
 /// let nearer = split(&Scheme::FrozenDenoiser, &curve, 0.05, 0.3, 400)?;
 /// assert!(nearer.grid.steps() > plan.grid.steps());
