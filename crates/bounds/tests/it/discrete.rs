@@ -10,8 +10,8 @@ use numeric::{Error, TimeGrid};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
-const D: usize = 3;
-const N: usize = 1 << D;
+pub(crate) const D: usize = 3;
+pub(crate) const N: usize = 1 << D;
 
 /// numpy's `default_rng(12345).dirichlet(0.3 * ones(8))`.
 const LAW: [f64; N] = [
@@ -27,7 +27,7 @@ const LAW: [f64; N] = [
 
 /// Law of the bits after each flipped at rate 1 for the time t, by the Walsh transform: the character of a set of bits
 /// decays by e^{-2t} for each of them.
-fn flipped(law: &[f64; N], t: f64) -> [f64; N] {
+pub(crate) fn flipped(law: &[f64; N], t: f64) -> [f64; N] {
     let sign = |a: usize, b: usize| if (a & b).count_ones().is_multiple_of(2) { 1.0 } else { -1.0 };
     std::array::from_fn(|x| {
         (0..N)
@@ -45,11 +45,11 @@ fn kernel(x: usize, y: usize, t: f64) -> f64 {
     (0.5 * (1.0 - (-2.0 * t).exp())).powi(flips) * (0.5 * (1.0 + (-2.0 * t).exp())).powi(D as i32 - flips)
 }
 
-fn kl(p: &[f64; N], q: &[f64; N]) -> f64 {
+pub(crate) fn kl(p: &[f64; N], q: &[f64; N]) -> f64 {
     (0..N).filter(|&x| p[x] > 0.0).map(|x| p[x] * (p[x] / q[x]).ln()).sum()
 }
 
-const UNIFORM: [f64; N] = [1.0 / N as f64; N];
+pub(crate) const UNIFORM: [f64; N] = [1.0 / N as f64; N];
 
 /// The reverse rate of the flip of bit i in state x.
 fn rate(law: &[f64; N], x: usize, i: usize) -> f64 {
@@ -69,7 +69,7 @@ fn gauss() -> impl Iterator<Item = (f64, f64)> {
 
 /// The integral of the Bregman loss of rates that are frozen at the beginning of each step, and the law of that chain
 /// started from the uniform one.
-fn frozen_rates(law: &[f64; N], grid: &TimeGrid) -> (f64, [f64; N]) {
+pub(crate) fn frozen_rates(law: &[f64; N], grid: &TimeGrid) -> (f64, [f64; N]) {
     let mut integral = 0.0;
     let mut sampler = UNIFORM;
     for pair in clocks(grid).windows(2) {
@@ -111,7 +111,7 @@ fn frozen_rates(law: &[f64; N], grid: &TimeGrid) -> (f64, [f64; N]) {
 }
 
 /// The law of the factorised sampler from the uniform one.
-fn factorized_sampler(law: &[f64; N], grid: &TimeGrid) -> [f64; N] {
+pub(crate) fn factorized_sampler(law: &[f64; N], grid: &TimeGrid) -> [f64; N] {
     let mut sampler = UNIFORM;
     for pair in clocks(grid).windows(2) {
         let (earlier, after) = (flipped(law, pair[0]), flipped(law, pair[1]));
@@ -131,12 +131,12 @@ fn factorized_sampler(law: &[f64; N], grid: &TimeGrid) -> [f64; N] {
     sampler
 }
 
-fn clocks(grid: &TimeGrid) -> Vec<f64> {
+pub(crate) fn clocks(grid: &TimeGrid) -> Vec<f64> {
     grid.nodes().iter().map(|time| time.t).collect()
 }
 
 /// In the clock of coordinates drawn anew at rate 1.
-fn doubled(grid: &TimeGrid) -> TimeGrid {
+pub(crate) fn doubled(grid: &TimeGrid) -> TimeGrid {
     TimeGrid::from_nodes(clocks(grid).iter().map(|t| 2.0 * t).collect()).unwrap()
 }
 
@@ -165,7 +165,7 @@ fn reference_values_on_three_bits() {
 }
 
 /// Probabilities, some of them 0.
-fn any_law() -> impl Strategy<Value = [f64; N]> {
+pub(crate) fn any_law() -> impl Strategy<Value = [f64; N]> {
     let weight = prop_oneof![1 => Just(0.0), 3 => 1e-4..1.0_f64];
     (prop::array::uniform8(weight), 0..N).prop_map(|(mut law, some)| {
         law[some] += 0.1;
@@ -174,7 +174,7 @@ fn any_law() -> impl Strategy<Value = [f64; N]> {
     })
 }
 
-fn any_grid() -> impl Strategy<Value = TimeGrid> {
+pub(crate) fn any_grid() -> impl Strategy<Value = TimeGrid> {
     (0.3..3.0, 0.02..0.2, 1_usize..6)
         .prop_map(|(horizon, stop, half)| two_phase(horizon + 1.0, stop, 2 * half))
 }
