@@ -90,7 +90,7 @@ impl<V, S: LinearProcess> AdaptiveDpmSolver<Model<V, S>> {
     /// # Errors
     /// [`Error::Domain`] unless `order` is 2 or 3, for a tolerance of which the relative part is not at least 0 or the
     /// absolute one not above 0, or for a grid that ends at the data themselves, σ = 0, where λ is infinite;
-    /// [`Error::Entry`] as [`Sampler::new`].
+    /// [`Error::Entry`] as [`Sampler::new`]; [`Error::Unsupported`] for a grid that starts at σ/α = ∞.
     pub fn new(
         model: Model<V, S>,
         order: usize,
@@ -103,6 +103,10 @@ impl<V, S: LinearProcess> AdaptiveDpmSolver<Model<V, S>> {
         Error::domain(ok, "tolerance.relative", relative, "a finite number of at least 0")?;
         Error::positive("tolerance.absolute", absolute)?;
         let sampler = Sampler::new(model, DpmSolver::new(order)?, grid)?;
+        if ratio_at(&sampler.model().schedule, sampler.grid().first()) == f64::INFINITY {
+            let reason = "its steps are lengths of ln(σ/α), of which none starts at σ/α = ∞";
+            return Err(Error::Unsupported { method: "AdaptiveDpmSolver", reason });
+        }
         let last = sampler.grid().last();
         let noisy = ratio_at(&sampler.model().schedule, last) > 0.0;
         Error::domain(noisy, "grid.last", last.t, "a time at which σ > 0")?;
