@@ -4,12 +4,12 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use numeric::ndarray::{Array2, ArrayRef2, Axis};
-use numeric::special::phi_2;
 use numeric::{
     Batch, Control, Error, Model, Noise, Prediction, Real, Scratch, Time, TimeGrid, Times, VectorField,
 };
 
 use super::gap::{Gap, ratio_at};
+use super::single_step::{third_order_end, third_order_stage};
 use crate::run::GridRun;
 use crate::{DpmSolver, Keep, LinearProcess, Sampler, Start, Statistics, Tolerance, Trajectory};
 
@@ -259,13 +259,11 @@ impl<V, S: LinearProcess> AdaptiveDpmSolver<Model<V, S>> {
             }
             out
         };
-        // −r (1 − ρ) is r' − r.
-        let change = |gap: &Gap| -gap.from * gap.lost;
         let first = slope(&|plan| plan.from, x)?;
-        let stage = |plan: &Plan| (plan.inner[0].1, [change(&plan.inner[0].1), 0.0, 0.0]);
+        let stage = |plan: &Plan| (plan.inner[0].1, [plan.inner[0].1.change(), 0.0, 0.0]);
         let second = slope(&|plan| plan.inner[0].0, &advance(&stage, &[&first]))?;
         let whole =
-            |weights: fn(f64) -> [f64; 3]| move |plan: &Plan| (plan.whole, weights(change(&plan.whole)));
+            |weights: fn(f64) -> [f64; 3]| move |plan: &Plan| (plan.whole, weights(plan.whole.change()));
         let slopes = [&first, &second];
         if self.sampler.method().order() == 2 {
             let low = advance(&whole(|change| [change, 0.0, 0.0]), &slopes);
@@ -274,14 +272,13 @@ impl<V, S: LinearProcess> AdaptiveDpmSolver<Model<V, S>> {
         let low = advance(&whole(|change| [-0.5 * change, 1.5 * change, 0.0]), &slopes);
         let stage = |plan: &Plan| {
             let gap = plan.inner[1].1;
-            let bend = -2.0 * gap.to * gap.h * phi_2(gap.h);
-            (gap, [change(&gap) - bend, bend, 0.0])
+            let [b, c] = third_order_stage(&gap);
+            (gap, [b, c, 0.0])
         };
         let third = slope(&|plan| plan.inner[1].0, &advance(&stage, &slopes))?;
         let end = |plan: &Plan| {
-            let gap = plan.whole;
-            let bend = -1.5 * gap.to * gap.h * phi_2(gap.h);
-            (gap, [change(&gap) - bend, 0.0, bend])
+            let [b, c] = third_order_end(&plan.whole);
+            (plan.whole, [b, 0.0, c])
         };
         Ok([low, advance(&end, &[&first, &second, &third])])
     }

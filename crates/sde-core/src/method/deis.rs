@@ -84,7 +84,7 @@ impl Deis {
 
     /// `∫ p^k dr` over the step, p being the place.
     fn moments(&self, process: &impl LinearProcess, gap: &Gap, step: Step<'_>) -> [f64; MOST] {
-        let change = -gap.from * gap.lost;
+        let change = gap.change();
         match self.variable {
             Extrapolation::Ratio => [1.0, 0.5, 1.0 / 3.0, 0.25].map(|moment| change * moment),
             // dr = −r e^{−hp} h dp, and e^{−hp} = e^{−h} e^{h(1 − p)}.
@@ -148,7 +148,7 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for De
             *place = self.place(process, &gap, step, remembered(back).0);
         }
         let b = if used == 1 {
-            [-gap.from * gap.lost, 0.0, 0.0, 0.0]
+            [gap.change(), 0.0, 0.0, 0.0]
         } else {
             weights(&places[..used], self.moments(process, &gap, step))
         };

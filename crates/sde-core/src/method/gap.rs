@@ -84,6 +84,11 @@ impl Gap {
         self.shrink
     }
 
+    /// r' − r, the weight of a frozen slope ε.
+    pub(super) fn change(&self) -> f64 {
+        -self.from * self.lost
+    }
+
     /// `(ρ^p, 1 − ρ^p)` for p ≥ 0.
     pub(super) fn kept(&self, p: f64) -> (f64, f64) {
         // At r' = 0 the exponent of p = 0 would be 0·∞.

@@ -76,6 +76,18 @@ impl DpmSolver {
     }
 }
 
+/// Weights of `ε_0` and `ε_1` in the second stage of order 3, by the way there.
+pub(super) fn third_order_stage(gap: &Gap) -> [f64; 2] {
+    let bend = -2.0 * gap.to * gap.h * phi_2(gap.h);
+    [gap.change() - bend, bend]
+}
+
+/// Weights of `ε_0` and `ε_2` at the end of a step of order 3.
+pub(super) fn third_order_end(gap: &Gap) -> [f64; 2] {
+    let bend = -1.5 * gap.to * gap.h * phi_2(gap.h);
+    [gap.change() - bend, bend]
+}
+
 impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for DpmSolver {
     fn name(&self) -> &'static str {
         ["DPM-Solver-1", "DPM-Solver-2", "DPM-Solver-3"][self.order - 1]
@@ -107,8 +119,7 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for Dp
         }
         // From r = ∞ the stages are there as well, and the limit takes the derivative of the denoiser.
         let gap = gap.with_signal("DpmSolver", "order 1 starts at σ/α = ∞, orders 2 and 3 do not")?;
-        // u = u_0 + weight of each slope; −r (1 − ρ) is r' − r.
-        let change = |gap: &Gap| -gap.from * gap.lost;
+        // u = u_0 + weight of each slope.
         let mut stage = take_array(x, scratch);
         let between = |part: f64| -> Result<(Time, Gap), Error> {
             let time = process.time_at_ratio(gap.from * (-part * gap.h).exp())?;
@@ -116,23 +127,18 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for Dp
         };
         let first = predict(model, Prediction::Noise, step.rows, step.from, x, scratch)?;
         let (time, gap_1) = between(1.0 / self.order as f64)?;
-        gap_1.advance_into(&mut stage, x, gap_1.grow, &[(change(&gap_1), &*first)]);
+        gap_1.advance_into(&mut stage, x, gap_1.grow, &[(gap_1.change(), &*first)]);
         let mut last = predict(model, Prediction::Noise, step.rows, time, &stage, scratch)?;
         if self.order == 2 {
-            gap.advance(x, gap.grow, &[(change(&gap), &*last)]);
+            gap.advance(x, gap.grow, &[(gap.change(), &*last)]);
         } else {
             let (time, gap_2) = between(2.0 / 3.0)?;
-            let bend = -2.0 * gap_2.to * gap_2.h * phi_2(gap_2.h);
-            gap_2.advance_into(
-                &mut stage,
-                x,
-                gap_2.grow,
-                &[(change(&gap_2) - bend, &*first), (bend, &*last)],
-            );
+            let [b, c] = third_order_stage(&gap_2);
+            gap_2.advance_into(&mut stage, x, gap_2.grow, &[(b, &*first), (c, &*last)]);
             scratch.put(last);
             last = predict(model, Prediction::Noise, step.rows, time, &stage, scratch)?;
-            let bend = -1.5 * gap.to * gap.h * phi_2(gap.h);
-            gap.advance(x, gap.grow, &[(change(&gap) - bend, &*first), (bend, &*last)]);
+            let [b, c] = third_order_end(&gap);
+            gap.advance(x, gap.grow, &[(b, &*first), (c, &*last)]);
         }
         scratch.put(stage);
         scratch.put(first);
