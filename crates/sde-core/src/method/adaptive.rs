@@ -98,10 +98,7 @@ impl<V, S: LinearProcess> AdaptiveDpmSolver<Model<V, S>> {
         grid: TimeGrid,
     ) -> Result<AdaptiveDpmSolver<Model<V, S>>, Error> {
         Error::domain((2..=3).contains(&order), "order", order as f64, "2 or 3")?;
-        let Tolerance { relative, absolute } = tolerance;
-        let ok = relative >= 0.0 && relative.is_finite();
-        Error::domain(ok, "tolerance.relative", relative, "a finite number of at least 0")?;
-        Error::positive("tolerance.absolute", absolute)?;
+        tolerance.check()?;
         let sampler = Sampler::new(model, DpmSolver::new(order)?, grid)?;
         if ratio_at(&sampler.model().schedule, sampler.grid().first()) == f64::INFINITY {
             let reason = "its steps are lengths of ln(σ/α), of which none starts at σ/α = ∞";

@@ -106,7 +106,8 @@ frozen! {
     /// The plain method: the only one here whose law depends on the schedule and not just on its clock. Where β
     /// varies, its frozen diffusion coefficient makes its *path* singular to the true one, so that it has no path
     /// divergence; its chain on the nodes, whose steps are Gaussian, has one. For [`Ou`](crate::Ou) β is constant
-    /// and both exist.
+    /// and both exist. This is a [`Method`] of a [`Sampler`](crate::Sampler); for other equations there is the integrator
+    /// [`integrator::EulerMaruyama`](crate::integrator::EulerMaruyama) of a [`Solver`](crate::Solver).
     ///
     /// # Convergence
     /// Weak order 1, strong order 1 (additive noise) for Lipschitz scores.

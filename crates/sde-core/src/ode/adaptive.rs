@@ -19,6 +19,9 @@ use crate::Statistics;
 /// estimate), at least 0.2 and at most 10 times, and not longer after a rejection. The first step is the one of
 /// Hairer, Nørsett and Wanner, from the sizes of x, V and the change of V.
 ///
+/// Adaptive steps of stochastic equations and of DPM-Solver have no such controller: they take the two numbers of
+/// [`crate::Tolerance`].
+///
 /// # References
 /// Hairer, Nørsett, Wanner (1993), *Solving ordinary differential equations I*, section II.4; Gustafsson (1991),
 /// *Control theoretic techniques for stepsize selection in explicit Runge–Kutta methods*.
