@@ -133,7 +133,8 @@ impl<F: Real, E: Sde<F>, K: Integrator<F>> AdaptiveSolver<F, E, K> {
     /// # Errors
     /// The equation's own; [`Error::Unsupported`] for [`Start::Prior`]; [`Error::Shape`] for a start of another shape;
     /// [`Error::NotConverged`] if 39 halvings of a cell are not enough for the tolerance; [`Error::NotFinite`] if the
-    /// state is not finite however small the step.
+    /// state is not finite however small the step. Of several failing rows the lowest is reported, except that an error of
+    /// the equation ends its block at once.
     ///
     /// # Panics
     /// Never by itself.
@@ -159,6 +160,7 @@ impl<F: Real, E: Sde<F>, K: Integrator<F>> AdaptiveSolver<F, E, K> {
                 block.walk(cell, scratch)?;
                 seen(cell + 1, block.x)?;
             }
+            block.end()?;
             for (count, of_block) in counts.iter().zip([block.accepted, block.rejected]) {
                 count.fetch_add(of_block, Ordering::Relaxed);
             }

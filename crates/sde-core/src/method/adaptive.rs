@@ -139,10 +139,13 @@ impl<V, S: LinearProcess> AdaptiveDpmSolver<Model<V, S>> {
         let (times, states) = course.run(control, Some(&prior), |numbers, x, scratch, seen| {
             let mut flights: Vec<Flight> = numbers.iter().map(|_| Flight::new(grid.first())).collect();
             let mut lower = x.to_owned();
+            let mut lowest = None;
             for (cell, (_, to)) in grid.pairs().enumerate() {
-                self.cross(numbers, (cell, to), &mut flights, x, &mut lower, scratch)?;
+                let failed = self.cross(numbers, (cell, to), &mut flights, x, &mut lower, scratch)?;
+                lowest = failed.or(lowest);
                 seen(cell + 1, x)?;
             }
+            lowest.map_or(Ok(()), Err)?;
             for (flight, _) in flights.iter().zip(numbers).filter(|(_, row)| rows.contains(row)) {
                 counts[0].fetch_add(flight.accepted, Ordering::Relaxed);
                 counts[1].fetch_add(flight.tries - flight.accepted, Ordering::Relaxed);
@@ -154,38 +157,45 @@ impl<V, S: LinearProcess> AdaptiveDpmSolver<Model<V, S>> {
         Ok(Trajectory { times, states, statistics: Statistics { calls, accepted, rejected } })
     }
 
-    /// Carries all rows to the next node.
+    /// Carries all rows to the next node. A row that fails ends its flight and those of the rows above it: rows below may
+    /// still fail later, and the lowest is to be reported. Returned is its error.
     fn cross<F: Real>(
         &self,
         numbers: &[u64],
         (cell, to): (usize, Time),
-        flights: &mut [Flight],
+        flights: &mut Vec<Flight>,
         x: &mut ArrayRef2<F>,
         lower: &mut ArrayRef2<F>,
         scratch: &mut Scratch,
-    ) -> Result<(), Error>
+    ) -> Result<Option<Error>, Error>
     where
         V: VectorField<F>,
     {
         let order = self.sampler.method().order() as f64;
-        let mut places: Vec<usize> = (0..numbers.len()).collect();
-        let mut tried = 0;
+        let mut places: Vec<usize> = (0..flights.len()).collect();
+        let (mut tried, mut lowest) = (0, None);
         while !places.is_empty() {
-            let rows: Vec<u64> = places.iter().map(|&i| numbers[i]).collect();
             let mut tries = Vec::with_capacity(places.len());
             for &i in &places {
-                let Flight { time, length, accepted, .. } = flights[i];
-                if !flights[i].finite && length < SHORTEST {
-                    let (row, time) = (numbers[i], time.t);
-                    return Err(Error::NotFinite { what: "the state", row, step: cell as u64, time });
-                }
+                let Flight { time, length, accepted, finite, .. } = flights[i];
                 if tried == MOST || !(length >= SHORTEST) {
+                    let (row, at) = (numbers[i], time.t);
                     let reason = if tried == MOST { "too many steps" } else { "its step is too short" };
-                    let (row, time) = (numbers[i], time.t);
-                    return Err(Error::Stalled { row, time, step: length, steps: accepted, reason });
+                    lowest = Some(if !finite && length < SHORTEST {
+                        Error::NotFinite { what: "the state", row, step: cell as u64, time: at }
+                    } else {
+                        Error::Stalled { row, time: at, step: length, steps: accepted, reason }
+                    });
+                    flights.truncate(i);
+                    break;
                 }
                 tries.push(self.plan(time, to, length)?);
             }
+            places.truncate(tries.len());
+            if places.is_empty() {
+                break;
+            }
+            let rows: Vec<u64> = places.iter().map(|&i| numbers[i]).collect();
             tried += 1;
             let from = x.select(Axis(0), &places);
             let [low, high] = self.attempt(&rows, &tries, &from, scratch)?;
@@ -206,7 +216,7 @@ impl<V, S: LinearProcess> AdaptiveDpmSolver<Model<V, S>> {
             }
             places.retain(|&i| flights[i].time != to);
         }
-        Ok(())
+        Ok(lowest)
     }
 
     /// A step of that length, or to the node if that is nearer.
