@@ -51,6 +51,46 @@ pub trait PosteriorCovariance<F: Real>: VectorField<F> {
     ) -> Result<(), Error>;
 }
 
+macro_rules! forward_abilities {
+    ($($ty:ty),*) => {$(
+        impl<F: Real, V: JacobianProducts<F> + ?Sized> JacobianProducts<F> for $ty {
+            fn jvp_into(
+                &self,
+                batch: &Batch<'_, F>,
+                v: &ArrayRef2<F>,
+                out: &mut ArrayRef2<F>,
+                scratch: &mut Scratch,
+            ) -> Result<(), Error> {
+                (**self).jvp_into(batch, v, out, scratch)
+            }
+        }
+
+        impl<F: Real, V: Divergence<F> + ?Sized> Divergence<F> for $ty {
+            fn divergence_into(
+                &self,
+                batch: &Batch<'_, F>,
+                out: &mut [f64],
+                scratch: &mut Scratch,
+            ) -> Result<(), Error> {
+                (**self).divergence_into(batch, out, scratch)
+            }
+        }
+
+        impl<F: Real, V: PosteriorCovariance<F> + ?Sized> PosteriorCovariance<F> for $ty {
+            fn mean_covariance_into(
+                &self,
+                batch: &Batch<'_, F>,
+                mean: &mut ArrayRef2<F>,
+                covariance: &mut ArrayRef2<F>,
+                scratch: &mut Scratch,
+            ) -> Result<(), Error> {
+                (**self).mean_covariance_into(batch, mean, covariance, scratch)
+            }
+        }
+    )*};
+}
+forward_abilities!(&V, Box<V>, std::sync::Arc<V>);
+
 /// An unnormalised log-density `log π(x)` on R^d with its gradient.
 pub trait LogDensity: Send + Sync {
     /// Number of coordinates d.

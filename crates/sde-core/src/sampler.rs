@@ -14,8 +14,13 @@ use crate::{Keep, LinearProcess, Start, Statistics, Trajectory};
 /// The noise is N(0, s² I) with the [`start_std`](LinearProcess::start_std) s of the model's process. The grid is in
 /// the time of that process (for [`Ou`](crate::Ou) that is the clock). It may end at the data themselves, where
 /// σ = 0: no method evaluates the model there, and the last step is then a draw, or the mean, of what the method
-/// takes for the posterior of the data. Row i of a sample depends on (noise, i) only, for any range of rows, number
-/// of threads and size of blocks.
+/// takes for the posterior of the data. It may start where there is no signal, σ/α = ∞, at t = 1 of
+/// [`Flow`](crate::Flow) and of [`CosineVp`](crate::CosineVp): the state is then noise of variance σ² that tells nothing
+/// of the data, a denoiser gives their mean, and the step is the limit of those from large σ/α. Methods that freeze or
+/// extrapolate the denoiser have one; the others refuse the step with [`Error::Unsupported`], as does a model that
+/// predicts the noise or the score, which do not determine the denoiser there ([`Error::Domain`]).
+///
+/// Row i of a sample depends on (noise, i) only, for any range of rows, number of threads and size of blocks.
 ///
 /// # Randomness
 /// The start takes d normals per row from the stream "start", step k takes its normals from the stream "path".
@@ -47,9 +52,10 @@ impl<V, S: LinearProcess, K> Sampler<Model<V, S>, K> {
     /// The composition of the three.
     ///
     /// # Errors
-    /// [`Error::Entry`] unless the noise-to-signal ratio σ/α decreases strictly along the grid, from a finite one to
-    /// one of at least 0. It may be 0 at the last node only: no method evaluates the model there, but a model need
-    /// not be smooth near it, for the score of data without a density does not exist at σ = 0.
+    /// [`Error::Entry`] unless the noise-to-signal ratio σ/α decreases strictly along the grid to one of at least 0. It
+    /// may be infinite at the first node only, where σ must be finite, and 0 at the last node only: no method evaluates
+    /// the model there, but a model need not be smooth near it, for the score of data without a density does not exist
+    /// at σ = 0.
     pub fn new(model: Model<V, S>, method: K, grid: TimeGrid) -> Result<Sampler<Model<V, S>, K>, Error> {
         let ratio = |&node: &Time| {
             let level = model.schedule.level(node);
@@ -57,8 +63,12 @@ impl<V, S: LinearProcess, K> Sampler<Model<V, S>, K> {
         };
         let ratios: Vec<f64> = grid.nodes().iter().map(ratio).collect();
         let right = |k: usize| {
-            let above = if k == 0 { f64::INFINITY } else { ratios[k - 1] };
-            ratios[k] < above && (ratios[k] > 0.0 || (ratios[k] == 0.0 && k > 0 && k == grid.steps()))
+            let below = if k == 0 {
+                ratios[0] < f64::INFINITY || model.schedule.level(grid.first()).sigma < f64::INFINITY
+            } else {
+                ratios[k] < ratios[k - 1]
+            };
+            below && (ratios[k] > 0.0 || (ratios[k] == 0.0 && k > 0 && k == grid.steps()))
         };
         match (0..ratios.len()).find(|&k| !right(k)) {
             None => Ok(Sampler { model, method, grid }),
@@ -66,7 +76,7 @@ impl<V, S: LinearProcess, K> Sampler<Model<V, S>, K> {
                 parameter: "grid",
                 index,
                 value: grid.node(index).t,
-                expected: "nodes at which σ/α is finite, decreases strictly and is 0 at the last one at most",
+                expected: "nodes at which σ/α decreases strictly, from ∞ at most to 0 at least",
             }),
         }
     }
@@ -160,8 +170,9 @@ impl<V, S: LinearProcess, K> Sampler<Model<V, S>, K> {
     /// ```
     ///
     /// # Errors
-    /// The model's own; [`Error::NotFinite`] with the row, step and time if a state stops being finite, also of a
-    /// start that never was; [`Error::Shape`] for a start that is not of length d or `(rows.len(), d)`;
+    /// The model's own; [`Error::Unsupported`] for a method that does not start at σ/α = ∞, on a grid that does;
+    /// [`Error::NotFinite`] with the row, step and time if a state stops being finite, also of a start that never was;
+    /// [`Error::Shape`] for a start that is not of length d or `(rows.len(), d)`;
     /// [`Error::Entry`] for nodes to keep that do not increase or are not nodes of the grid; [`Error::Cancelled`]. Of
     /// several failing rows the lowest is reported.
     ///

@@ -1,10 +1,12 @@
 //! Conversions between predictions, adapters of fields, grids and the runner.
 
-use ndarray::{Array2, array};
+use std::sync::Arc;
+
+use ndarray::{Array2, ArrayRef2, array};
 use numeric::{
-    Batch, Batching, Control, Error, Level, Model, Prediction, Schedule, Scratch, Time, TimeGrid, Times,
-    VectorField, combined, fill_rows, from_fn, from_row_fn, ndarray, run_blocks, run_rows, scaled,
-    time_reversed,
+    Batch, Batching, Control, Divergence, Error, JacobianProducts, Level, Model, PosteriorCovariance,
+    Prediction, Schedule, Scratch, Time, TimeGrid, Times, VectorField, combined, fill_rows, from_fn,
+    from_row_fn, ndarray, run_blocks, run_rows, scaled, time_reversed,
 };
 use proptest::prelude::*;
 
@@ -253,4 +255,83 @@ fn rows_are_written_into_their_own_part_of_the_result() {
         let short = fill_rows(0..5, 3, batching, Control::default(), &mut [0.0; 14], |_, _, _| Ok(()));
         assert_eq!(short, Err(Error::Shape { parameter: "out", expected: vec![15], found: vec![14] }));
     }
+}
+
+/// References, boxes and shared pointers can do what the field can.
+#[test]
+fn abilities_go_through_pointers() {
+    /// V(x) = 2x in R², as a denoiser with the identity as posterior covariance.
+    struct Twice;
+    impl VectorField<f64> for Twice {
+        fn dim(&self) -> usize {
+            2
+        }
+        fn eval_into(
+            &self,
+            b: &Batch<'_, f64>,
+            out: &mut ArrayRef2<f64>,
+            _: &mut Scratch,
+        ) -> Result<(), Error> {
+            out.assign(&(2.0 * b.x()));
+            Ok(())
+        }
+    }
+    impl JacobianProducts<f64> for Twice {
+        fn jvp_into(
+            &self,
+            _: &Batch<'_, f64>,
+            v: &ArrayRef2<f64>,
+            out: &mut ArrayRef2<f64>,
+            _: &mut Scratch,
+        ) -> Result<(), Error> {
+            out.assign(&(2.0 * v));
+            Ok(())
+        }
+    }
+    impl Divergence<f64> for Twice {
+        fn divergence_into(&self, _: &Batch<'_, f64>, out: &mut [f64], _: &mut Scratch) -> Result<(), Error> {
+            out.fill(4.0);
+            Ok(())
+        }
+    }
+    impl PosteriorCovariance<f64> for Twice {
+        fn mean_covariance_into(
+            &self,
+            batch: &Batch<'_, f64>,
+            mean: &mut ArrayRef2<f64>,
+            covariance: &mut ArrayRef2<f64>,
+            s: &mut Scratch,
+        ) -> Result<(), Error> {
+            covariance.assign(&array![[1.0, 0.0, 0.0, 1.0]]);
+            self.eval_into(batch, mean, s)
+        }
+    }
+    fn check<V>(field: V)
+    where
+        V: JacobianProducts<f64> + Divergence<f64> + PosteriorCovariance<f64>,
+    {
+        let (x, v) = (array![[1.0, -3.0]], array![[0.5, 2.0]]);
+        let batch = Batch::new(&[7], Times::Same(Time::of(0.3)), &x);
+        let (mut out, mut divergence, mut covariance) = (array![[0.0; 2]], [0.0], array![[0.0; 4]]);
+        let scratch = &mut Scratch::new();
+        field.jvp_into(&batch, &v, &mut out, scratch).unwrap();
+        assert_eq!(out, array![[1.0, 4.0]]);
+        field.divergence_into(&batch, &mut divergence, scratch).unwrap();
+        assert_eq!(divergence, [4.0]);
+        field.mean_covariance_into(&batch, &mut out, &mut covariance, scratch).unwrap();
+        assert_eq!((out, covariance), (array![[2.0, -6.0]], array![[1.0, 0.0, 0.0, 1.0]]));
+    }
+    check(&Twice);
+    check(Box::new(&&Twice));
+    check(Arc::new(Twice));
+    fn dynamic(field: impl Divergence<f64>) {
+        let x = array![[1.0, -3.0]];
+        let mut divergence = [0.0];
+        let batch = Batch::new(&[7], Times::Same(Time::of(0.3)), &x);
+        field.divergence_into(&batch, &mut divergence, &mut Scratch::new()).unwrap();
+        assert_eq!(divergence, [4.0]);
+    }
+    dynamic(&Twice as &dyn Divergence<f64>);
+    dynamic(Box::new(Twice) as Box<dyn Divergence<f64>>);
+    dynamic(Arc::new(Twice) as Arc<dyn Divergence<f64>>);
 }

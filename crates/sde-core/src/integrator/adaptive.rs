@@ -15,7 +15,11 @@ use crate::{Keep, Sde, Start, Statistics, Trajectory};
 /// How many of the equation's blocks of rows are one here, at most.
 const BLOCKS: usize = 8;
 
-/// How exact an adaptive run is to be.
+/// How exact an adaptive run of an [`AdaptiveSolver`] or an [`AdaptiveDpmSolver`](crate::AdaptiveDpmSolver) is to be.
+///
+/// Each says how it measures an error by these two numbers. The methods for ordinary differential equations have a
+/// [`ode::Tolerance`](crate::ode::Tolerance) of their own, since their controller also takes a first step and a most
+/// number of tries, which these two have no place for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Tolerance {
@@ -23,6 +27,15 @@ pub struct Tolerance {
     pub relative: f64,
     /// Error per step that is let pass whatever the size; greater than 0.
     pub absolute: f64,
+}
+
+impl Tolerance {
+    pub(crate) fn check(self) -> Result<(), Error> {
+        let Tolerance { relative, absolute } = self;
+        let ok = relative >= 0.0 && relative.is_finite();
+        Error::domain(ok, "tolerance.relative", relative, "a finite number of at least 0")?;
+        Error::positive("tolerance.absolute", absolute)
+    }
 }
 
 /// Solver whose step sizes are chosen for each row by the error found, on one Brownian path per row.
@@ -92,10 +105,7 @@ impl<F: Real, E: Sde<F>, K: Integrator<F>> AdaptiveSolver<F, E, K> {
     /// order 1, needs Lévy areas, or the grid goes the other way than the equation; [`Error::Domain`] for a tolerance
     /// out of its domain.
     pub fn new(sde: E, integrator: K, grid: TimeGrid, tolerance: Tolerance) -> Result<Self, Error> {
-        let Tolerance { relative, absolute } = tolerance;
-        let ok = relative >= 0.0 && relative.is_finite();
-        Error::domain(ok, "tolerance.relative", relative, "a finite number of at least 0")?;
-        Error::positive("tolerance.absolute", absolute)?;
+        tolerance.check()?;
         check_solves(&sde, &integrator, &grid)?;
         let name = integrator.name();
         let refuse = |reason| Err(Error::Unsupported { method: name, reason });
@@ -123,7 +133,8 @@ impl<F: Real, E: Sde<F>, K: Integrator<F>> AdaptiveSolver<F, E, K> {
     /// # Errors
     /// The equation's own; [`Error::Unsupported`] for [`Start::Prior`]; [`Error::Shape`] for a start of another shape;
     /// [`Error::NotConverged`] if 39 halvings of a cell are not enough for the tolerance; [`Error::NotFinite`] if the
-    /// state is not finite however small the step.
+    /// state is not finite however small the step. Of several failing rows the lowest is reported, except that an error of
+    /// the equation ends its block at once.
     ///
     /// # Panics
     /// Never by itself.
@@ -149,6 +160,7 @@ impl<F: Real, E: Sde<F>, K: Integrator<F>> AdaptiveSolver<F, E, K> {
                 block.walk(cell, scratch)?;
                 seen(cell + 1, block.x)?;
             }
+            block.end()?;
             for (count, of_block) in counts.iter().zip([block.accepted, block.rejected]) {
                 count.fetch_add(of_block, Ordering::Relaxed);
             }

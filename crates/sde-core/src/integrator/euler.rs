@@ -18,6 +18,8 @@ fn euler_orders(noise: NoiseClass) -> Option<Orders> {
 /// ```math
 /// X' = X + f(t, X)\,h + g(t, X)\,W.
 /// ```
+/// This is an [`Integrator`], for an [`Sde`] in a [`Solver`](crate::Solver). The same scheme for the reverse equation of a
+/// [`Model`](numeric::Model) in a [`Sampler`](crate::Sampler) is the method [`crate::EulerMaruyama`].
 ///
 /// ```
 /// use numeric::{Noise, TimeGrid};

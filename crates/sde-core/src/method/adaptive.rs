@@ -4,12 +4,12 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use numeric::ndarray::{Array2, ArrayRef2, Axis};
-use numeric::special::phi_2;
 use numeric::{
     Batch, Control, Error, Model, Noise, Prediction, Real, Scratch, Time, TimeGrid, Times, VectorField,
 };
 
 use super::gap::{Gap, ratio_at};
+use super::single_step::{third_order_end, third_order_stage};
 use crate::run::GridRun;
 use crate::{DpmSolver, Keep, LinearProcess, Sampler, Start, Statistics, Tolerance, Trajectory};
 
@@ -90,7 +90,7 @@ impl<V, S: LinearProcess> AdaptiveDpmSolver<Model<V, S>> {
     /// # Errors
     /// [`Error::Domain`] unless `order` is 2 or 3, for a tolerance of which the relative part is not at least 0 or the
     /// absolute one not above 0, or for a grid that ends at the data themselves, σ = 0, where λ is infinite;
-    /// [`Error::Entry`] as [`Sampler::new`].
+    /// [`Error::Entry`] as [`Sampler::new`]; [`Error::Unsupported`] for a grid that starts at σ/α = ∞.
     pub fn new(
         model: Model<V, S>,
         order: usize,
@@ -98,11 +98,12 @@ impl<V, S: LinearProcess> AdaptiveDpmSolver<Model<V, S>> {
         grid: TimeGrid,
     ) -> Result<AdaptiveDpmSolver<Model<V, S>>, Error> {
         Error::domain((2..=3).contains(&order), "order", order as f64, "2 or 3")?;
-        let Tolerance { relative, absolute } = tolerance;
-        let ok = relative >= 0.0 && relative.is_finite();
-        Error::domain(ok, "tolerance.relative", relative, "a finite number of at least 0")?;
-        Error::positive("tolerance.absolute", absolute)?;
+        tolerance.check()?;
         let sampler = Sampler::new(model, DpmSolver::new(order)?, grid)?;
+        if ratio_at(&sampler.model().schedule, sampler.grid().first()) == f64::INFINITY {
+            let reason = "its steps are lengths of ln(σ/α), of which none starts at σ/α = ∞";
+            return Err(Error::Unsupported { method: "AdaptiveDpmSolver", reason });
+        }
         let last = sampler.grid().last();
         let noisy = ratio_at(&sampler.model().schedule, last) > 0.0;
         Error::domain(noisy, "grid.last", last.t, "a time at which σ > 0")?;
@@ -138,10 +139,13 @@ impl<V, S: LinearProcess> AdaptiveDpmSolver<Model<V, S>> {
         let (times, states) = course.run(control, Some(&prior), |numbers, x, scratch, seen| {
             let mut flights: Vec<Flight> = numbers.iter().map(|_| Flight::new(grid.first())).collect();
             let mut lower = x.to_owned();
+            let mut lowest = None;
             for (cell, (_, to)) in grid.pairs().enumerate() {
-                self.cross(numbers, (cell, to), &mut flights, x, &mut lower, scratch)?;
+                let failed = self.cross(numbers, (cell, to), &mut flights, x, &mut lower, scratch)?;
+                lowest = failed.or(lowest);
                 seen(cell + 1, x)?;
             }
+            lowest.map_or(Ok(()), Err)?;
             for (flight, _) in flights.iter().zip(numbers).filter(|(_, row)| rows.contains(row)) {
                 counts[0].fetch_add(flight.accepted, Ordering::Relaxed);
                 counts[1].fetch_add(flight.tries - flight.accepted, Ordering::Relaxed);
@@ -153,38 +157,45 @@ impl<V, S: LinearProcess> AdaptiveDpmSolver<Model<V, S>> {
         Ok(Trajectory { times, states, statistics: Statistics { calls, accepted, rejected } })
     }
 
-    /// Carries all rows to the next node.
+    /// Carries all rows to the next node. A row that fails ends its flight and those of the rows above it: rows below may
+    /// still fail later, and the lowest is to be reported. Returned is its error.
     fn cross<F: Real>(
         &self,
         numbers: &[u64],
         (cell, to): (usize, Time),
-        flights: &mut [Flight],
+        flights: &mut Vec<Flight>,
         x: &mut ArrayRef2<F>,
         lower: &mut ArrayRef2<F>,
         scratch: &mut Scratch,
-    ) -> Result<(), Error>
+    ) -> Result<Option<Error>, Error>
     where
         V: VectorField<F>,
     {
         let order = self.sampler.method().order() as f64;
-        let mut places: Vec<usize> = (0..numbers.len()).collect();
-        let mut tried = 0;
+        let mut places: Vec<usize> = (0..flights.len()).collect();
+        let (mut tried, mut lowest) = (0, None);
         while !places.is_empty() {
-            let rows: Vec<u64> = places.iter().map(|&i| numbers[i]).collect();
             let mut tries = Vec::with_capacity(places.len());
             for &i in &places {
-                let Flight { time, length, accepted, .. } = flights[i];
-                if !flights[i].finite && length < SHORTEST {
-                    let (row, time) = (numbers[i], time.t);
-                    return Err(Error::NotFinite { what: "the state", row, step: cell as u64, time });
-                }
+                let Flight { time, length, accepted, finite, .. } = flights[i];
                 if tried == MOST || !(length >= SHORTEST) {
+                    let (row, at) = (numbers[i], time.t);
                     let reason = if tried == MOST { "too many steps" } else { "its step is too short" };
-                    let (row, time) = (numbers[i], time.t);
-                    return Err(Error::Stalled { row, time, step: length, steps: accepted, reason });
+                    lowest = Some(if !finite && length < SHORTEST {
+                        Error::NotFinite { what: "the state", row, step: cell as u64, time: at }
+                    } else {
+                        Error::Stalled { row, time: at, step: length, steps: accepted, reason }
+                    });
+                    flights.truncate(i);
+                    break;
                 }
                 tries.push(self.plan(time, to, length)?);
             }
+            places.truncate(tries.len());
+            if places.is_empty() {
+                break;
+            }
+            let rows: Vec<u64> = places.iter().map(|&i| numbers[i]).collect();
             tried += 1;
             let from = x.select(Axis(0), &places);
             let [low, high] = self.attempt(&rows, &tries, &from, scratch)?;
@@ -205,7 +216,7 @@ impl<V, S: LinearProcess> AdaptiveDpmSolver<Model<V, S>> {
             }
             places.retain(|&i| flights[i].time != to);
         }
-        Ok(())
+        Ok(lowest)
     }
 
     /// A step of that length, or to the node if that is nearer.
@@ -255,13 +266,11 @@ impl<V, S: LinearProcess> AdaptiveDpmSolver<Model<V, S>> {
             }
             out
         };
-        // −r (1 − ρ) is r' − r.
-        let change = |gap: &Gap| -gap.from * gap.lost;
         let first = slope(&|plan| plan.from, x)?;
-        let stage = |plan: &Plan| (plan.inner[0].1, [change(&plan.inner[0].1), 0.0, 0.0]);
+        let stage = |plan: &Plan| (plan.inner[0].1, [plan.inner[0].1.change(), 0.0, 0.0]);
         let second = slope(&|plan| plan.inner[0].0, &advance(&stage, &[&first]))?;
         let whole =
-            |weights: fn(f64) -> [f64; 3]| move |plan: &Plan| (plan.whole, weights(change(&plan.whole)));
+            |weights: fn(f64) -> [f64; 3]| move |plan: &Plan| (plan.whole, weights(plan.whole.change()));
         let slopes = [&first, &second];
         if self.sampler.method().order() == 2 {
             let low = advance(&whole(|change| [change, 0.0, 0.0]), &slopes);
@@ -270,14 +279,13 @@ impl<V, S: LinearProcess> AdaptiveDpmSolver<Model<V, S>> {
         let low = advance(&whole(|change| [-0.5 * change, 1.5 * change, 0.0]), &slopes);
         let stage = |plan: &Plan| {
             let gap = plan.inner[1].1;
-            let bend = -2.0 * gap.to * gap.h * phi_2(gap.h);
-            (gap, [change(&gap) - bend, bend, 0.0])
+            let [b, c] = third_order_stage(&gap);
+            (gap, [b, c, 0.0])
         };
         let third = slope(&|plan| plan.inner[1].0, &advance(&stage, &slopes))?;
         let end = |plan: &Plan| {
-            let gap = plan.whole;
-            let bend = -1.5 * gap.to * gap.h * phi_2(gap.h);
-            (gap, [change(&gap) - bend, 0.0, bend])
+            let [b, c] = third_order_end(&plan.whole);
+            (plan.whole, [b, 0.0, c])
         };
         Ok([low, advance(&end, &[&first, &second, &third])])
     }

@@ -28,7 +28,8 @@ pub enum Extrapolation {
 /// P being the polynomial through the last values of ε, in a variable of your choice. Order 1 is DDIM. The weights
 /// are exact for the ratio and the log-SNR; for the time they take a Gauss rule of 8 points per step, in a variable
 /// that is smooth at the data. The first steps use as many values as there are. A step to the data themselves is of
-/// order 1 for [`Extrapolation::LogSnr`], in which they are infinitely far. Where r is large, u and r ε
+/// order 1 for [`Extrapolation::LogSnr`], in which they are infinitely far. At r = ∞ ε is x/σ: the step from there is
+/// that of DDIM, and ε is remembered for [`Extrapolation::Time`] only, in which it is not infinitely far. Where r is large, u and r ε
 /// are large and nearly equal: in `f32` a method with data prediction loses less.
 ///
 /// # Convergence
@@ -83,7 +84,7 @@ impl Deis {
 
     /// `∫ p^k dr` over the step, p being the place.
     fn moments(&self, process: &impl LinearProcess, gap: &Gap, step: Step<'_>) -> [f64; MOST] {
-        let change = -gap.from * gap.lost;
+        let change = gap.change();
         match self.variable {
             Extrapolation::Ratio => [1.0, 0.5, 1.0 / 3.0, 0.25].map(|moment| change * moment),
             // dr = −r e^{−hp} h dp, and e^{−hp} = e^{−h} e^{h(1 − p)}.
@@ -125,6 +126,16 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for De
     ) -> Result<(), Error> {
         let process = &model.schedule;
         let gap = Gap::of(process, step.from, step.to)?;
+        if gap.starts_in_noise() {
+            let m = predict(model, Prediction::Denoised, step.rows, step.from, x, scratch)?;
+            if self.variable == Extrapolation::Time {
+                let sigma = F::of(process.level(step.from).sigma);
+                history.push(step.from, &x.mapv(|x| x / sigma), self.order);
+            }
+            gap.advance(x, gap.rho_of_x(), &[(gap.lost, &*m)]);
+            scratch.put(m);
+            return Ok(());
+        }
         let slope = predict(model, Prediction::Noise, step.rows, step.from, x, scratch)?;
         if let Some(forgotten) = history.push_array(step.from, slope, self.order) {
             scratch.put(forgotten);
@@ -137,13 +148,13 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for De
             *place = self.place(process, &gap, step, remembered(back).0);
         }
         let b = if used == 1 {
-            [-gap.from * gap.lost, 0.0, 0.0, 0.0]
+            [gap.change(), 0.0, 0.0, 0.0]
         } else {
             weights(&places[..used], self.moments(process, &gap, step))
         };
         let terms: [(f64, &ArrayRef2<F>); MOST] =
             std::array::from_fn(|back| (b[back], &**remembered(back.min(used - 1)).1));
-        gap.advance(x, 1.0, &terms[..used]);
+        gap.advance(x, gap.grow, &terms[..used]);
         Ok(())
     }
 }

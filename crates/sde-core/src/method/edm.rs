@@ -15,7 +15,7 @@ use crate::LinearProcess;
 /// ```
 /// with u = x/α, r = σ/α and `γ = min(churn/steps, √2 − 1)` where `s_min ≤ r ≤ s_max`, else 0. Without churn it is
 /// [`ProbabilityFlowHeun`](crate::ProbabilityFlowHeun). The process must have the level r̂: let `s_max` end below the
-/// most noise that it has.
+/// most noise that it has. No step starts at r = ∞ but one to the data themselves.
 ///
 /// # Convergence
 /// Order 2 for smooth denoisers without churn. With a fixed total of churn weak order 1, towards the reverse SDE of
@@ -124,15 +124,17 @@ pub(super) fn heun<F: Real, V: VectorField<F>, S: LinearProcess>(
     let gap = Gap::of(&model.schedule, from, to)?;
     let m = predict(model, Prediction::Denoised, rows, from, x, scratch)?;
     let mut euler = take_array(x, scratch);
-    gap.advance_into(&mut euler, x, gap.rho, &[(gap.lost, &*m)]);
+    gap.advance_into(&mut euler, x, gap.rho_of_x(), &[(gap.lost, &*m)]);
     if gap.ends_at_data() {
         x.assign(&euler);
     } else {
+        let reason = "Heun's step from σ/α = ∞ gives the change of the denoiser an infinite weight";
+        let gap = gap.with_signal("Heun's method", reason)?;
         // Trapezoid: u' = u + ½ (r' − r) [(u − m)/r + (u'_E − m')/r']. With u − m = (u − u'_E)/(1 − ρ):
         // u' = ½ u + (½ − b) u'_E + b m', b = ½ (1 − ρ)/ρ; as u'_E stands at r', its own factor is 1/α' in x.
         let back = 0.5 * gap.lost / gap.rho;
         let end = predict(model, Prediction::Denoised, rows, to, &euler, scratch)?;
-        gap.advance(x, 0.5, &[((0.5 - back) / gap.alpha, &*euler), (back, &*end)]);
+        gap.advance(x, 0.5 * gap.grow, &[((0.5 - back) / gap.alpha, &*euler), (back, &*end)]);
         scratch.put(end);
     }
     scratch.put(euler);

@@ -3,7 +3,7 @@
 use numeric::ndarray::ArrayRef2;
 use numeric::{Batch, Error, Model, Prediction, Real, Schedule, Scratch, Times, VectorField, vectorize};
 
-use super::gap::Gap;
+use super::gap::{Gap, ratio_at};
 use super::{GaussianStep, History, Method, Spread, Step, affine_into, affine_of_raw, take_like};
 use crate::{LinearProcess, VariancePreserving};
 
@@ -106,7 +106,8 @@ frozen! {
     /// The plain method: the only one here whose law depends on the schedule and not just on its clock. Where β
     /// varies, its frozen diffusion coefficient makes its *path* singular to the true one, so that it has no path
     /// divergence; its chain on the nodes, whose steps are Gaussian, has one. For [`Ou`](crate::Ou) β is constant
-    /// and both exist.
+    /// and both exist. This is a [`Method`] of a [`Sampler`](crate::Sampler); for other equations there is the integrator
+    /// [`integrator::EulerMaruyama`](crate::integrator::EulerMaruyama) of a [`Solver`](crate::Solver).
     ///
     /// # Convergence
     /// Weak order 1, strong order 1 (additive noise) for Lipschitz scores.
@@ -124,6 +125,10 @@ frozen! {
         };
         Error::domain(h > 0.0, "step", h, "a step towards the data")?;
         let rh = process.rate(step.from) * h;
+        if rh == f64::INFINITY {
+            let reason = "drift and diffusion are infinite at the start of the step, where the signal ends";
+            return Err(Error::Unsupported { method: "EulerMaruyama", reason });
+        }
         Ok(((1.0 + rh, 2.0 * rh), 2.0 * rh))
     }
 }
@@ -148,6 +153,10 @@ frozen! {
     /// models via stochastic localization*, section 2.
     ExponentialIntegrator: VariancePreserving, "exponential integrator (S)", Score, |process, step| {
         let gap = clock_gap(process, step)?;
+        if ratio_at(process, step.from) == f64::INFINITY {
+            let reason = "from σ/α = ∞ it adds noise of infinite variance";
+            return Err(Error::Unsupported { method: "ExponentialIntegrator", reason });
+        }
         Ok(((gap.exp(), 2.0 * gap.exp_m1()), (2.0 * gap).exp_m1()))
     }
 }
@@ -172,6 +181,7 @@ frozen! {
     /// time discretisation of Song et al. (2021).
     FrozenScore: LinearProcess, "frozen score (V)", Score, |process, step| {
         let gap = Gap::of(process, step.from, step.to)?;
+        let gap = gap.with_signal("FrozenScore", "from σ/α = ∞ it adds noise of infinite variance")?;
         // (α' r)² (1 − ρ²), what is removed of the noise as the new scale sees it.
         let removed = (gap.alpha * gap.from).powi(2) * gap.fresh;
         Ok(((gap.grow, removed / gap.grow), removed))

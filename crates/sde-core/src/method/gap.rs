@@ -10,7 +10,9 @@ use crate::LinearProcess;
 
 /// The step from ratio r to r' < r. With `λ = −ln r`, the half log-SNR, its length is `h = λ' − λ = −ln ρ`.
 ///
-/// Everything is finite at r' = 0 but h, which is +∞.
+/// Everything is finite at r' = 0 but h, which is +∞. At r = ∞, where there is no signal, h and α'/α are +∞: there the
+/// factors of x are those of [`of_x`](Self::of_x), and a method whose step has no limit asks for
+/// [`with_signal`](Self::with_signal).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Gap {
     /// r = σ/α at the start.
@@ -29,19 +31,23 @@ pub(super) struct Gap {
     pub(super) grow: f64,
     /// α'.
     pub(super) alpha: f64,
+    /// σ'/σ = ρ α'/α, the factor that carries x along at constant u/r.
+    shrink: f64,
 }
 
 impl Gap {
     /// # Errors
-    /// [`Error::Domain`] unless r is finite and r' is less.
+    /// [`Error::Domain`] unless σ is finite and r' is less than r.
     pub(super) fn of(process: &impl LinearProcess, from: Time, to: Time) -> Result<Gap, Error> {
         let (s, t) = (process.level(from), process.level(to));
         let (r, r_to) = (s.sigma / s.alpha, t.sigma / t.alpha);
-        Error::domain(r.is_finite(), "step.from", r, "a time with signal, σ/α < ∞")?;
+        Error::domain(s.sigma.is_finite(), "step.from", s.sigma, "a time with noise of finite variance")?;
         Error::domain(r_to >= 0.0 && r_to < r, "step.to", r_to, "less noise per signal than at the start")?;
         let rho = r_to / r;
-        let fresh = process.fresh_share(to, from);
+        let noise = r == f64::INFINITY;
+        let fresh = if noise { 1.0 } else { process.fresh_share(to, from) };
         let h = if fresh < 0.5 { -0.5 * (-fresh).ln_1p() } else { -rho.ln() };
+        let grow = t.alpha / s.alpha;
         Ok(Gap {
             from: r,
             to: r_to,
@@ -49,9 +55,38 @@ impl Gap {
             lost: fresh / (1.0 + rho),
             fresh,
             h,
-            grow: t.alpha / s.alpha,
+            grow,
             alpha: t.alpha,
+            shrink: if noise { t.sigma / s.sigma } else { rho * grow },
         })
+    }
+
+    /// Whether the step starts in noise without signal, r = ∞.
+    pub(super) fn starts_in_noise(&self) -> bool {
+        self.from == f64::INFINITY
+    }
+
+    /// The step, for a method that has no limit as r → ∞.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] with the reason if r = ∞.
+    pub(super) fn with_signal(self, method: &'static str, reason: &'static str) -> Result<Gap, Error> {
+        if self.starts_in_noise() { Err(Error::Unsupported { method, reason }) } else { Ok(self) }
+    }
+
+    /// The factor of x for a factor `kept` of u of which `kept/ρ` tends to `limit` as r → ∞.
+    pub(super) fn of_x(&self, kept: f64, limit: f64) -> f64 {
+        if self.starts_in_noise() { limit * self.shrink } else { kept * self.grow }
+    }
+
+    /// The factor of x for the factor ρ of u.
+    pub(super) fn rho_of_x(&self) -> f64 {
+        self.shrink
+    }
+
+    /// r' − r, the weight of a frozen slope ε.
+    pub(super) fn change(&self) -> f64 {
+        -self.from * self.lost
     }
 
     /// `(ρ^p, 1 − ρ^p)` for p ≥ 0.
@@ -62,7 +97,7 @@ impl Gap {
 
     /// The posterior step's mean as (a, b) of `a x + b E[x_0|x]`: in u, `E[u' | u] = m + ρ² (u − m)`.
     pub(super) fn posterior_mean(&self) -> (f64, f64) {
-        (self.rho * self.rho * self.grow, self.alpha * self.fresh)
+        (self.of_x(self.rho * self.rho, 0.0), self.alpha * self.fresh)
     }
 
     /// Variance of the posterior step of x given `x_0`: `α'² v' (v − v')/v`, `v = r²`.
@@ -70,10 +105,20 @@ impl Gap {
         (self.alpha * self.to).powi(2) * self.fresh
     }
 
-    /// The step to a ratio below that of the same end: where a step that adds noise goes down to first.
-    pub(super) fn down_to(self, ratio: f64) -> Gap {
+    /// The step to that share of r', at most 1, on the way to r': where a step that adds noise goes down to first.
+    pub(super) fn down_to(self, share: f64) -> Gap {
+        let ratio = self.to * share;
         let rho = ratio / self.from;
-        Gap { to: ratio, rho, lost: 1.0 - rho, fresh: (1.0 - rho) * (1.0 + rho), h: -rho.ln(), ..self }
+        let shrink = self.of_x(rho, share);
+        Gap {
+            to: ratio,
+            rho,
+            lost: 1.0 - rho,
+            fresh: (1.0 - rho) * (1.0 + rho),
+            h: -rho.ln(),
+            shrink,
+            ..self
+        }
     }
 
     /// Whether the step ends at the data themselves.
@@ -81,9 +126,9 @@ impl Gap {
         self.to == 0.0
     }
 
-    /// `u' = a u + Σ b p`, written for x; from one term to four.
+    /// `x' = a x + α' Σ b p`: the factor a is that of x, the others are those of u; from one term to four.
     pub(super) fn advance<F: Real>(&self, x: &mut ArrayRef2<F>, a: f64, terms: &[(f64, &ArrayRef2<F>)]) {
-        self.add_terms(x, a * self.grow, terms);
+        self.add_terms(x, a, terms);
     }
 
     /// [`advance`](Self::advance), written over `out`.
@@ -95,7 +140,7 @@ impl Gap {
         terms: &[(f64, &ArrayRef2<F>)],
     ) {
         let (b, p) = terms[0];
-        let (a, b) = (F::of(a * self.grow), F::of(self.alpha * b));
+        let (a, b) = (F::of(a), F::of(self.alpha * b));
         let (x, p) = (x.as_slice().expect(SLICES), p.as_slice().expect(SLICES));
         let values = out.as_slice_mut().expect(SLICES);
         vectorize(

@@ -60,6 +60,14 @@ impl<F: Real> History<F> {
         self.push_array(time, values, keep);
     }
 
+    /// Forgets all but the newest `keep`.
+    ///
+    /// What was predicted in noise without signal, σ/α = ∞, is infinitely far from all other nodes in σ/α and in its
+    /// logarithm: in the limit it has no weight there.
+    pub(super) fn truncate(&mut self, keep: usize) {
+        self.entries.truncate(keep);
+    }
+
     /// [`push`](Self::push) without a copy; returns the array that was forgotten, for the next prediction.
     pub(super) fn push_array(&mut self, time: Time, prediction: Array2<F>, keep: usize) -> Option<Array2<F>> {
         let oldest = if self.entries.len() >= keep { self.entries.pop_back() } else { None };

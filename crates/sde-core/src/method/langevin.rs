@@ -128,7 +128,7 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess, P: Method<F, Model<V, S>>> Me
 ///
 /// `u = x/α` is carried to the next level as it is, and then takes the steps of [`PredictorCorrector`]; their size
 /// `η = 2 (snr r')²` in proportion to the variance of the noise is that of the paper. It samples well only with many
-/// steps on a fine grid; a last step to the data themselves leaves u where it was, with the noise of the last level.
+/// steps on a fine grid, from a finite r; a last step to the data themselves leaves u where it was, with the noise of the last level.
 ///
 /// # Convergence
 /// To the law at the last level as both the levels and the steps at each become many, up to the bias of Langevin
@@ -187,8 +187,10 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for An
         _: &mut History<F>,
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
-        let grow = Gap::of(&model.schedule, step.from, step.to)?.grow;
-        scale(grow, x);
+        let gap = Gap::of(&model.schedule, step.from, step.to)?;
+        let gap =
+            gap.with_signal("AnnealedLangevin", "it carries x/α along, which is infinite at σ/α = ∞")?;
+        scale(gap.grow, x);
         self.langevin.run(model, step, x, scratch)
     }
 }

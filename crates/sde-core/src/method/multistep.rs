@@ -37,7 +37,10 @@ fn multistep<F: Real, V: VectorField<F>, S: LinearProcess>(
     let b = if used == 1 { [lost, 0.0, 0.0, 0.0] } else { rule(&gap, &nodes[..used], lost) };
     let terms: [(f64, &ArrayRef2<F>); MOST] =
         std::array::from_fn(|back| (b[back], remembered(history, back.min(used - 1)).1));
-    gap.advance(x, kept, &terms[..used]);
+    gap.advance(x, gap.of_x(kept, if lambda == 0.0 { 1.0 } else { 0.0 }), &terms[..used]);
+    if gap.starts_in_noise() {
+        history.truncate(0);
+    }
     let std = gap.to * gap.kept(2.0 * lambda * lambda).1.sqrt();
     disturb(step, 1.0, x, gap.alpha * std, scratch);
     Ok(())

@@ -14,7 +14,7 @@ use crate::LinearProcess;
 /// ```
 /// an Euler step to `v'` and its correction by the trapezoidal rule in `√v`. A last step to the data themselves,
 /// `v' = 0`, is the Euler step alone, which ends at m: the slope there is not defined. Deterministic given the start,
-/// with the same marginals as the reverse SDE in the limit. No theorem bounds its KL: its law may be singular.
+/// with the same marginals as the reverse SDE in the limit. No step starts at v = ∞ but one to the data themselves. No theorem bounds its KL: its law may be singular.
 ///
 /// # Convergence
 /// Order 2 for smooth denoisers.

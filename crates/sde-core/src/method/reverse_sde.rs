@@ -67,10 +67,11 @@ impl ReverseSde {
         self.lambda
     }
 
-    /// What is kept of u, what comes from m, and the standard deviation, all in u.
+    /// What is kept of x, and, in u, what comes from m and the standard deviation.
     fn coefficients(&self, gap: &Gap) -> (f64, f64, f64) {
         let square = self.lambda * self.lambda;
         let (kept, lost) = gap.kept(1.0 + square);
+        let kept = gap.of_x(kept, if square == 0.0 { 1.0 } else { 0.0 });
         (kept, lost, gap.to * gap.kept(2.0 * square).1.sqrt())
     }
 }
@@ -137,7 +138,7 @@ impl Ddim {
         let fresh = self.eta * self.eta * gap.kept(2.0).1;
         // ρ √(1 − fresh), and 1 − that as (1 − ρ) + ρ (1 − √(1 − fresh)).
         let down = (1.0 - fresh).sqrt();
-        (gap.rho * down, gap.lost + gap.rho * fresh / (1.0 + down), gap.to * fresh.sqrt())
+        (gap.of_x(gap.rho * down, down), gap.lost + gap.rho * fresh / (1.0 + down), gap.to * fresh.sqrt())
     }
 }
 
@@ -147,7 +148,7 @@ macro_rules! gaussian {
             /// The step as `a x + b m` by (a, b), and its standard deviation.
             fn affine(&self, gap: &Gap) -> ((f64, f64), f64) {
                 let (kept, lost, std) = self.coefficients(gap);
-                ((gap.grow * kept, gap.alpha * lost), gap.alpha * std)
+                ((kept, gap.alpha * lost), gap.alpha * std)
             }
         }
 

@@ -21,8 +21,8 @@ use crate::LinearProcess;
 /// u_2 = u + (r_2 - r)\, \varepsilon_0 - \tfrac43 h r_2 \varphi_2(\tfrac23 h)\, (\varepsilon_1 - \varepsilon_0), \qquad
 /// u' = u + (r' - r)\, \varepsilon_0 - \tfrac32 h r' \varphi_2(h)\, (\varepsilon_2 - \varepsilon_0).
 /// ```
-/// Order 1 is DDIM. A step to the data themselves, r' = 0, is of order 1: it ends in m.
-/// Where r is large, u and r ε are large and nearly equal: in `f32` a method with data prediction loses less.
+/// Order 1 is DDIM. A step to the data themselves, r' = 0, is of order 1: it ends in m. Orders 2 and 3 do not start at
+/// r = ∞. Where r is large, u and r ε are large and nearly equal: in `f32` a method with data prediction loses less.
 ///
 /// # Convergence
 /// Its order, for smooth denoisers.
@@ -76,6 +76,18 @@ impl DpmSolver {
     }
 }
 
+/// Weights of `ε_0` and `ε_1` in the second stage of order 3, by the way there.
+pub(super) fn third_order_stage(gap: &Gap) -> [f64; 2] {
+    let bend = -2.0 * gap.to * gap.h * phi_2(gap.h);
+    [gap.change() - bend, bend]
+}
+
+/// Weights of `ε_0` and `ε_2` at the end of a step of order 3.
+pub(super) fn third_order_end(gap: &Gap) -> [f64; 2] {
+    let bend = -1.5 * gap.to * gap.h * phi_2(gap.h);
+    [gap.change() - bend, bend]
+}
+
 impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for DpmSolver {
     fn name(&self) -> &'static str {
         ["DPM-Solver-1", "DPM-Solver-2", "DPM-Solver-3"][self.order - 1]
@@ -101,12 +113,13 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for Dp
         let gap = Gap::of(process, step.from, step.to)?;
         if self.order == 1 || gap.ends_at_data() {
             let m = predict(model, Prediction::Denoised, step.rows, step.from, x, scratch)?;
-            gap.advance(x, gap.rho, &[(gap.lost, &*m)]);
+            gap.advance(x, gap.rho_of_x(), &[(gap.lost, &*m)]);
             scratch.put(m);
             return Ok(());
         }
-        // u = u_0 + weight of each slope; −r (1 − ρ) is r' − r.
-        let change = |gap: &Gap| -gap.from * gap.lost;
+        // From r = ∞ the stages are there as well, and the limit takes the derivative of the denoiser.
+        let gap = gap.with_signal("DpmSolver", "order 1 starts at σ/α = ∞, orders 2 and 3 do not")?;
+        // u = u_0 + weight of each slope.
         let mut stage = take_array(x, scratch);
         let between = |part: f64| -> Result<(Time, Gap), Error> {
             let time = process.time_at_ratio(gap.from * (-part * gap.h).exp())?;
@@ -114,18 +127,18 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for Dp
         };
         let first = predict(model, Prediction::Noise, step.rows, step.from, x, scratch)?;
         let (time, gap_1) = between(1.0 / self.order as f64)?;
-        gap_1.advance_into(&mut stage, x, 1.0, &[(change(&gap_1), &*first)]);
+        gap_1.advance_into(&mut stage, x, gap_1.grow, &[(gap_1.change(), &*first)]);
         let mut last = predict(model, Prediction::Noise, step.rows, time, &stage, scratch)?;
         if self.order == 2 {
-            gap.advance(x, 1.0, &[(change(&gap), &*last)]);
+            gap.advance(x, gap.grow, &[(gap.change(), &*last)]);
         } else {
             let (time, gap_2) = between(2.0 / 3.0)?;
-            let bend = -2.0 * gap_2.to * gap_2.h * phi_2(gap_2.h);
-            gap_2.advance_into(&mut stage, x, 1.0, &[(change(&gap_2) - bend, &*first), (bend, &*last)]);
+            let [b, c] = third_order_stage(&gap_2);
+            gap_2.advance_into(&mut stage, x, gap_2.grow, &[(b, &*first), (c, &*last)]);
             scratch.put(last);
             last = predict(model, Prediction::Noise, step.rows, time, &stage, scratch)?;
-            let bend = -1.5 * gap.to * gap.h * phi_2(gap.h);
-            gap.advance(x, 1.0, &[(change(&gap) - bend, &*first), (bend, &*last)]);
+            let [b, c] = third_order_end(&gap);
+            gap.advance(x, gap.grow, &[(b, &*first), (c, &*last)]);
         }
         scratch.put(stage);
         scratch.put(first);
@@ -141,14 +154,15 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for Dp
 /// \rho = r_{\text{down}}/r,\ r_{\text{down}}^2 = r'^2 - \nu^2,\ \nu = \eta\, r' \sqrt{1 - r'^2/r^2},
 /// ```
 /// in u = x/α, r = σ/α, with `m(u_1)` taken at the ratio `√(r r_down)`. η = 0 is the ODE solver; with η > 0 each step
-/// goes further down and up again, as in [`Ddim`](crate::Ddim). A step down to 0 ends in m(u).
+/// goes further down and up again, as in [`Ddim`](crate::Ddim). A step down to 0 ends in m(u). From r = ∞ the step is that
+/// of `Ddim`: m(u_1) is there the mean of the data, as m(u) is.
 ///
 /// # Convergence
 /// Order 2 for smooth denoisers for η = 0; weak order 1 else.
 /// # Randomness
 /// d normals per row and step; none for η = 0.
 /// # Complexity
-/// Two model evaluations per step, one in a step to the data themselves.
+/// Two model evaluations per step, one in a step to the data themselves or from r = ∞.
 ///
 /// ```
 /// use numeric::{Noise, ndarray::array};
@@ -191,7 +205,8 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for Dp
     }
 
     fn calls_in(&self, model: &Model<V, S>, step: Step<'_>) -> usize {
-        if ratio_at(&model.schedule, step.to) > 0.0 { 2 } else { 1 }
+        let [from, to] = [step.from, step.to].map(|time| ratio_at(&model.schedule, time));
+        if to > 0.0 && from < f64::INFINITY { 2 } else { 1 }
     }
 
     fn step(
@@ -207,19 +222,20 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for Dp
         let fresh = self.eta * self.eta * gap.kept(2.0).1;
         let up = gap.to * fresh.sqrt();
         if self.eta > 0.0 {
-            gap = gap.down_to(gap.to * (1.0 - fresh).sqrt());
+            gap = gap.down_to((1.0 - fresh).sqrt());
         }
         let mut m = predict(model, Prediction::Denoised, step.rows, step.from, x, scratch)?;
-        if !gap.ends_at_data() {
+        // In noise without signal the middle of the step is there as well, and so is its prediction.
+        if !gap.ends_at_data() && !gap.starts_in_noise() {
             let time = process.time_at_ratio(gap.from * (-0.5 * gap.h).exp())?;
             let half = Gap::of(process, step.from, time)?;
             let mut stage = take_array(x, scratch);
-            half.advance_into(&mut stage, x, half.rho, &[(half.lost, &*m)]);
+            half.advance_into(&mut stage, x, half.rho_of_x(), &[(half.lost, &*m)]);
             scratch.put(m);
             m = predict(model, Prediction::Denoised, step.rows, time, &stage, scratch)?;
             scratch.put(stage);
         }
-        gap.advance(x, gap.rho, &[(gap.lost, &*m)]);
+        gap.advance(x, gap.rho_of_x(), &[(gap.lost, &*m)]);
         scratch.put(m);
         disturb(step, 1.0, x, gap.alpha * up, scratch);
         Ok(())

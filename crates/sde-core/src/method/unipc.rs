@@ -29,7 +29,8 @@ pub enum UniPcVariant {
 /// ```
 /// The published rules give the difference to m, in a predictor of order 2 and a corrector of order 1, the weight
 /// B(h)/2, see [`UniPcVariant`]; elsewhere B cancels. The first steps use as many values as there are. A step to the
-/// data themselves ends in m, uncorrected.
+/// data themselves ends in m, uncorrected. [`Bh2`](UniPcVariant::Bh2) starts at r = ∞; what was predicted there is not
+/// used in later steps.
 ///
 /// # Convergence
 /// Order p + 1 for smooth denoisers, but for the start: the first step, of length h₀, leaves O(h₀³), which is of no
@@ -104,6 +105,9 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for Un
                 scratch.put(forgotten);
             }
         }
+        if self.variant == UniPcVariant::Bh1 && !gap.ends_at_data() {
+            gap.with_signal("UniPc", "B(h) = h is infinite from σ/α = ∞; the variant Bh2 starts there")?;
+        }
         let remembered = |back| history.get(back).expect("as many as were counted");
         let used = if gap.ends_at_data() { 1 } else { history.len() };
         // The end of the step, then the nodes that are known.
@@ -125,7 +129,7 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for Un
         let known: [&ArrayRef2<F>; MOST - 1] =
             [0, 1, 2].map(|back: usize| &**remembered(back.min(used - 1)).1);
         let terms = [0, 1, 2].map(|back| (predictor[back], known[back]));
-        gap.advance_into(&mut predicted, x, gap.rho, &terms[..used]);
+        gap.advance_into(&mut predicted, x, gap.rho_of_x(), &terms[..used]);
         if gap.ends_at_data() {
             x.assign(&predicted);
             scratch.put(predicted);
@@ -142,9 +146,12 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for Un
         let [newest, older, oldest] = known;
         let terms: [(f64, &ArrayRef2<F>); MOST] =
             [(corrector[0], &*end), (corrector[1], newest), (corrector[2], older), (corrector[3], oldest)];
-        gap.advance(x, gap.rho, &terms[..=used]);
+        gap.advance(x, gap.rho_of_x(), &terms[..=used]);
         if let Some(forgotten) = history.push_array(step.to, end, self.order) {
             scratch.put(forgotten);
+        }
+        if gap.starts_in_noise() {
+            history.truncate(1);
         }
         scratch.put(predicted);
         Ok(())

@@ -19,6 +19,9 @@ use crate::Statistics;
 /// estimate), at least 0.2 and at most 10 times, and not longer after a rejection. The first step is the one of
 /// Hairer, Nørsett and Wanner, from the sizes of x, V and the change of V.
 ///
+/// Adaptive steps of stochastic equations and of DPM-Solver have no such controller: they take the two numbers of
+/// [`crate::Tolerance`].
+///
 /// # References
 /// Hairer, Nørsett, Wanner (1993), *Solving ordinary differential equations I*, section II.4; Gustafsson (1991),
 /// *Control theoretic techniques for stepsize selection in explicit Runge–Kutta methods*.
@@ -182,7 +185,9 @@ impl<A, V> Adaptive<'_, A, V> {
                 let (left, past) = (gap(block.times[r], end), &mut block.pasts[r]);
                 past.tries += 1;
                 if past.tries > tolerance.max_steps {
-                    return Err(stalled(block, r, "more steps than max_steps"));
+                    let error = stalled(block, r, "more steps than max_steps");
+                    block.fail(r, error);
+                    break;
                 }
                 // The last step ends at the end, and no sliver is left for another.
                 let whole = 1.01 * past.next >= left.abs();
@@ -190,9 +195,13 @@ impl<A, V> Adaptive<'_, A, V> {
                 block.lengths[r] = h;
                 block.targets[r] = if whole { end } else { advance(block.times[r], h) };
             }
+            if block.rows.is_empty() {
+                break;
+            }
             statistics.calls += method.attempt(field, block, scratch)?;
             tolerance.norms(block, errors);
             keep.clear();
+            let mut failed = None;
             for r in 0..block.rows.len() {
                 let part = r * d..(r + 1) * d;
                 let error = errors[r];
@@ -201,7 +210,8 @@ impl<A, V> Adaptive<'_, A, V> {
                 if !accepted {
                     statistics.rejected += 1;
                     if stuck(block.times[r], block.pasts[r].next) {
-                        return Err(underflow(block, r, error));
+                        failed = Some((r, underflow(block, r, error)));
+                        break;
                     }
                     continue;
                 }
@@ -227,11 +237,15 @@ impl<A, V> Adaptive<'_, A, V> {
                 let (first, others) = block.stages.split_first_mut().expect("a method has stages");
                 first[part.clone()].copy_from_slice(&others.last().expect("at least two")[part]);
             }
+            if let Some((r, error)) = failed {
+                block.fail(r, error);
+                keep.truncate(r);
+            }
             if keep.iter().any(|keep| !keep) {
                 block.compact(keep);
             }
         }
-        Ok(statistics)
+        block.failure.take().map_or(Ok(statistics), Err)
     }
 
     /// The first step of each row; returns the evaluations made.
@@ -242,14 +256,19 @@ impl<A, V> Adaptive<'_, A, V> {
     {
         let Adaptive { method, tolerance, field, grid } = *self;
         let k = method.error_order();
-        let (n, d) = (block.rows.len(), block.d);
+        let d = block.d;
         let span = gap(grid.first(), grid.last());
-        for r in 0..n {
-            let v = &block.stages[0][r * d..][..d];
-            if !v.iter().chain(&block.x[r * d..][..d]).all(|v| v.is_finite()) {
-                let (row, time) = (block.rows[r], block.times[r].t);
-                return Err(Error::NotFinite { what: "the field or the state", row, step: 0, time });
-            }
+        let finite = |r: &usize| {
+            let part = r * d..(r + 1) * d;
+            block.stages[0][part.clone()].iter().chain(&block.x[part]).all(|v| v.is_finite())
+        };
+        if let Some(r) = (0..block.rows.len()).find(|r| !finite(r)) {
+            let (row, time) = (block.rows[r], block.times[r].t);
+            block.fail(r, Error::NotFinite { what: "the field or the state", row, step: 0, time });
+        }
+        let n = block.rows.len();
+        if n == 0 {
+            return Ok(0);
         }
         if let Some(length) = tolerance.first_step {
             block.pasts.iter_mut().for_each(|past| past.next = length);

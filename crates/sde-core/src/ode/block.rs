@@ -27,6 +27,8 @@ pub(super) struct Block<F> {
     /// Argument of a stage.
     pub(super) inner: Vec<F>,
     pub(super) stage_times: Vec<Time>,
+    /// Error of the lowest row that failed so far; it and the rows above it are no longer on their way.
+    pub(super) failure: Option<Error>,
 }
 
 /// What the controller knows of a row.
@@ -46,6 +48,7 @@ impl<F: Real> Block<F> {
     pub(super) fn reset(&mut self, rows: &[u64], x: &[F], d: usize, stages: usize, from: Time) {
         let n = rows.len();
         self.d = d;
+        self.failure = None;
         self.rows.clear();
         self.rows.extend_from_slice(rows);
         self.places.clear();
@@ -88,6 +91,18 @@ impl<F: Real> Block<F> {
             }
             to += 1;
         }
+        self.truncate(to);
+    }
+
+    /// The r-th row has failed: rows below it may still do so, and only they go on.
+    pub(super) fn fail(&mut self, r: usize, error: Error) {
+        self.failure = Some(error);
+        self.truncate(r);
+    }
+
+    /// Keeps the first rows, as many as `to`.
+    fn truncate(&mut self, to: usize) {
+        let d = self.d;
         self.rows.truncate(to);
         self.places.truncate(to);
         self.times.truncate(to);

@@ -127,7 +127,7 @@ impl<V, M> OdeSolver<V, M> {
     /// [`Error::Unsupported`] for [`Start::Prior`]: an ordinary differential equation has none.
     /// [`Error::Shape`] for a start of another shape, [`Error::Entry`] for nodes that the grid does not have.
     /// [`Error::NotFinite`] and [`Error::Stalled`] with row and time; the field's own; [`Error::Cancelled`]. Of
-    /// several failing rows the lowest is reported.
+    /// several failing rows the lowest is reported, except that an error of the field ends its block at once.
     ///
     /// # Panics
     /// Never by itself.

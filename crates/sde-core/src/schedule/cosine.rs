@@ -2,13 +2,14 @@
 
 use numeric::{Error, Level, Schedule, Time};
 
-use super::vp::{checked_clock, level};
+use super::vp::level;
 use super::{VariancePreserving, before_one};
 
 /// The cosine schedule in continuous time (Nichol and Dhariwal 2021):
-/// `α(t) = cos(φ (t + s)) / cos(φ s)`, `φ = π / (2 (1 + s))`, on `0 ≤ t < 1`.
+/// `α(t) = cos(φ (t + s)) / cos(φ s)`, `φ = π / (2 (1 + s))`, on `0 ≤ t ≤ 1`.
 ///
-/// At t = 1 the signal is exactly 0 and the clock infinite: a run starts at [`time_at`] of a finite clock.
+/// At t = 1 the signal is exactly 0 and the clock infinite. Methods with a limit there start at it, see
+/// [`Sampler`](crate::Sampler); the others at [`time_at`] of a finite clock.
 /// Nothing is clipped; next to the end α is computed from `to_end`.
 ///
 /// [`time_at`]: VariancePreserving::time_at
@@ -64,7 +65,7 @@ impl VariancePreserving for CosineVp {
         if time.t < 0.5 { phi * (start + phi * time.t).tan() } else { phi / (phi * before_one(time)).tan() }
     }
     fn time_at(&self, clock: f64) -> Result<Time, Error> {
-        checked_clock(clock)?;
+        Error::domain(clock >= 0.0, "clock", clock, "a number of at least 0")?;
         let (phi, start) = self.angles();
         // With u = tan(x/2): (2 − q) u² + 2 tan(start) u − q = 0, q = 1 − e^{−τ}.
         let (q, slope) = (-(-clock).exp_m1(), start.tan());

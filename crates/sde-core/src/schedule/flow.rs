@@ -2,7 +2,7 @@
 
 use numeric::{Error, Level, Schedule, Time};
 
-use super::{LinearProcess, before_one, checked_ratio};
+use super::{LinearProcess, before_one};
 
 /// The straight line between data and noise: α = 1 − t, σ = t, on `0 ≤ t ≤ 1`.
 ///
@@ -11,7 +11,8 @@ use super::{LinearProcess, before_one, checked_ratio};
 /// [`time_reversed`](numeric::time_reversed) for such a field). The velocity that such models predict is
 /// [`Prediction::Velocity`](numeric::Prediction), `E[ε − x_0 | x]`.
 ///
-/// At t = 1 the signal is 0 and σ/α infinite, so that a [`Sampler`](crate::Sampler) starts just before:
+/// At t = 1 the signal is 0 and σ/α infinite. Methods with a limit there start at it, see [`Sampler`](crate::Sampler);
+/// the others start just before:
 /// [`time_at_ratio`](LinearProcess::time_at_ratio) of a large ratio keeps its distance to the end exactly. A run that
 /// starts at time t starts in N(0, t² I).
 ///
@@ -42,7 +43,10 @@ impl LinearProcess for Flow {
     }
 
     fn time_at_ratio(&self, ratio: f64) -> Result<Time, Error> {
-        checked_ratio(ratio)?;
+        Error::domain(ratio >= 0.0, "ratio", ratio, "a number of at least 0")?;
+        if ratio == f64::INFINITY {
+            return Ok(Time { t: 1.0, to_end: 0.0 });
+        }
         let to_end = 1.0 / (1.0 + ratio);
         Ok(Time { t: ratio * to_end, to_end })
     }

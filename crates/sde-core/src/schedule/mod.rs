@@ -41,7 +41,8 @@ pub trait LinearProcess: Schedule {
     /// The time at which σ/α is `ratio`.
     ///
     /// # Errors
-    /// [`Error::Domain`] if it never is: NaN, negative, or beyond an end of the process.
+    /// [`Error::Domain`] if it never is: NaN, negative, or beyond an end of the process. It is infinite at the end of
+    /// [`Flow`] and of [`CosineVp`] only.
     fn time_at_ratio(&self, ratio: f64) -> Result<Time, Error>;
 
     /// Writes [`time_at_ratio`](Self::time_at_ratio) of many ratios over `out`.

@@ -2,7 +2,7 @@
 
 use numeric::{Error, Level, Schedule, Time, TimeGrid};
 
-use super::{CosineVp, DiscreteVp, DriftDiffusion, LinearProcess, checked_ratio, within_ends};
+use super::{CosineVp, DiscreteVp, DriftDiffusion, LinearProcess, within_ends};
 
 /// A variance-preserving noising process, which is the Ornstein–Uhlenbeck process in its own clock.
 ///
@@ -92,7 +92,9 @@ macro_rules! linear_process {
                 1.0
             }
             fn time_at_ratio(&self, ratio: f64) -> Result<Time, Error> {
-                checked_ratio(ratio)?;
+                // Infinite where the clock is, which few processes get to.
+                let ok = ratio >= 0.0 && (ratio.is_finite() || self.time_at(ratio).is_ok());
+                Error::domain(ok, "ratio", ratio, "a number of at least 0 that the process reaches")?;
                 // ½ ln(1 + r²), without overflow.
                 self.time_at(if ratio < 1e150 { 0.5 * (ratio * ratio).ln_1p() } else { ratio.ln() })
             }

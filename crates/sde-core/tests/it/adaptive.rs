@@ -2,9 +2,10 @@
 //!
 //! Statistical tests: one family of Kolmogorov–Smirnov tests at 10⁻³ in all.
 
-use numeric::ndarray::{Array2, array, s};
+use numeric::ndarray::{Array2, ArrayRef2, array, s};
 use numeric::{
-    Batching, Brownian, Control, Error, Node, Noise, TimeGrid, VectorField, from_row_fn, with_batching,
+    Batch, Batching, Brownian, Control, Error, Node, Noise, TimeGrid, VectorField, from_fn, from_row_fn,
+    with_batching,
 };
 use sde_core::integrator::{EulerMaruyama, LevyMilstein, Milstein, Sra1, Sri1W1};
 use sde_core::{
@@ -223,4 +224,30 @@ fn what_cannot_be_solved_is_refused() {
     let solver = AdaptiveSolver::<f64, _, _>::new(sde, EulerMaruyama, grid(1.0, 1), tolerance(0.1)).unwrap();
     let error = solver.run(Start::Point(&[0.0]), Keep::Last, 5..6, noise, Control::default()).unwrap_err();
     assert!(matches!(error, Error::NotFinite { row: 5, .. }), "{error}");
+}
+
+/// Row i of a drift that breaks down at `walls[i]`: of the rows of a block the lowest is reported, not the first in time.
+#[test]
+fn of_several_failing_rows_the_lowest_is_reported() {
+    // Between nodes that every run meets: a drift is seen at the starts of steps only.
+    let walls = [9.0, 9.0, 0.4, 9.0, 0.2, 0.3];
+    let drift = from_fn(1, move |batch: &Batch<'_, f64>, out: &mut ArrayRef2<f64>| {
+        for (i, (out, &row)) in out.iter_mut().zip(batch.rows()).enumerate() {
+            *out = if batch.times().get(i).t > walls[row as usize] { f64::NAN } else { 1.0 };
+        }
+        Ok(())
+    });
+    let sde = Additive::new(drift, &array![[0.1]]).unwrap();
+    for steps in [1, 4] {
+        let solver =
+            AdaptiveSolver::<f64, _, _>::new(&sde, EulerMaruyama, grid(1.0, steps), tolerance(0.1)).unwrap();
+        let failing = |rows| {
+            let start = Start::Point(&[0.0]);
+            solver.run(start, Keep::Last, rows, Noise::new(1), Control::default()).unwrap_err()
+        };
+        for (rows, lowest) in [(0..6, 2), (3..6, 4), (5..6, 5)] {
+            let error = failing(rows);
+            assert!(matches!(error, Error::NotFinite { row, .. } if row == lowest), "{error}");
+        }
+    }
 }

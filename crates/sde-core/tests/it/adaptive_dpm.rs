@@ -1,7 +1,7 @@
 //! DPM-Solver with adaptive steps, against the exact flow of Gaussian data and against fixed steps.
 
-use numeric::ndarray::{Array2, array, s};
-use numeric::{Batching, Control, Error, Noise, Time, TimeGrid, from_row_fn, with_batching};
+use numeric::ndarray::{Array2, ArrayRef2, array, s};
+use numeric::{Batch, Batching, Control, Error, Noise, Time, TimeGrid, from_fn, from_row_fn, with_batching};
 use numeric::{Model, Prediction, Schedule};
 use sde_core::{
     AdaptiveDpmSolver, Covariance, DpmSolver, Edm, Flow, Keep, LinearProcess, LinearVp, Mixture,
@@ -278,4 +278,26 @@ fn a_model_whose_rows_see_each_other_is_refused() {
     let solver = AdaptiveDpmSolver::new(model, 2, both(1e-3), ratios(&Ou, &[5.0, 0.05])).unwrap();
     let found = solver.run(Start::Prior, Keep::Last, 0..3, Noise::new(1), Control::default());
     assert!(matches!(found, Err(Error::Unsupported { method: "AdaptiveDpmSolver", .. })), "{found:?}");
+}
+
+/// Row i of a model that is not finite below the ratio `walls[i]`: the lowest row is reported, not the first to get there.
+#[test]
+fn of_several_failing_rows_the_lowest_is_reported() {
+    let walls = [0.0, 0.0, 1.0, 0.0, 3.0, 0.4];
+    let eval = move |batch: &Batch<'_, f64>, out: &mut ArrayRef2<f64>| {
+        for (i, (out, &row)) in out.iter_mut().zip(batch.rows()).enumerate() {
+            let time = batch.times().get(i).t;
+            *out = if time < walls[row as usize] { f64::NAN } else { 0.3 * time };
+        }
+        Ok(())
+    };
+    let model = || Model::new(from_fn(1, eval), Prediction::Noise, Edm);
+    for nodes in [vec![10.0, 0.1], vec![10.0, 4.0, 1.0, 0.1]] {
+        let solver = AdaptiveDpmSolver::new(model(), 2, both(1e-3), TimeGrid::from_nodes(nodes).unwrap());
+        let solver = solver.unwrap();
+        for (rows, lowest) in [(0..6, 2), (3..6, 4), (5..6, 5)] {
+            let run = solver.run(Start::Point(&[7.0]), Keep::Last, rows, Noise::new(1), Control::default());
+            assert!(matches!(run, Err(Error::NotFinite { row, .. }) if row == lowest), "{run:?}");
+        }
+    }
 }

@@ -2,10 +2,10 @@
 
 use std::f64::consts::PI;
 
-use numeric::ndarray::{Array2, array, s};
+use numeric::ndarray::{Array2, ArrayRef2, array, s};
 use numeric::{
     Batch, Control, Divergence, Error, FiniteDifference, JacobianProducts, Level, Model, Noise, Prediction,
-    Schedule, Scratch, Time, TimeGrid, Times, VectorField, from_row_fn, with_batching,
+    Schedule, Scratch, Time, TimeGrid, Times, VectorField, from_fn, from_row_fn, with_batching,
 };
 use sde_core::ode::{
     Direction, Dopri5, Event, FixedStep, OdeMethod, OdeSolver, ProbabilityFlow, Rosenbrock, Tolerance, Tsit5,
@@ -754,5 +754,32 @@ fn an_event_that_is_no_number_is_an_error() {
             matches!(found, Err(Error::NotFinite { what: "the event function", row: 7, .. })),
             "{found:?}"
         );
+    }
+}
+
+/// Row i of a field that breaks down at `walls[i]`: the lowest row is reported, not the first to get there; also where
+/// rows run out of steps, and where one is not finite from the start.
+#[test]
+fn of_several_failing_rows_the_lowest_is_reported() {
+    let walls = [9.0, 9.0, 0.7, 9.0, 0.2, 0.9, 0.0];
+    let field = || {
+        from_fn(1, move |batch: &Batch<'_, f64>, out: &mut ArrayRef2<f64>| {
+            for (i, (out, &row)) in out.iter_mut().zip(batch.rows()).enumerate() {
+                *out = if batch.times().get(i).t >= walls[row as usize] { f64::NAN } else { 1.0 };
+            }
+            Ok(())
+        })
+    };
+    let (method, grid) = (Tsit5::new(1e-6, 1e-6).unwrap(), between(0.0, 1.0, 1));
+    let solver = OdeSolver { field: field(), method, grid: grid.clone() };
+    for (rows, lowest) in [(0..7, 2), (3..7, 4), (5..7, 5), (6..7, 6)] {
+        let error = solver.run(Start::Point(&[0.0]), Keep::Last, rows, Control::default()).unwrap_err();
+        assert!(matches!(error, Error::NotFinite { row, .. } if row == lowest), "{error}");
+    }
+    let few = Tsit5::with(Tolerance::new(1e-6, 1e-6).unwrap().max_steps(12).unwrap());
+    let solver = OdeSolver { field: field(), method: few, grid };
+    for (rows, lowest) in [(0..5, 2), (3..6, 4)] {
+        let error = solver.run(Start::Point(&[0.0]), Keep::Last, rows, Control::default()).unwrap_err();
+        assert!(matches!(error, Error::Stalled { row, .. } if row == lowest), "{error}");
     }
 }

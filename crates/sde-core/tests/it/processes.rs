@@ -302,6 +302,11 @@ fn ends_are_exact() {
     }
 }
 
+/// Whether σ/α is infinite at t = 1.
+fn loses_its_signal(process: &(impl LinearProcess + ?Sized)) -> bool {
+    process.level(Time { t: 1.0, to_end: 0.0 }).alpha == 0.0
+}
+
 #[test]
 fn bad_parameters_are_refused() {
     for (a, b) in
@@ -317,14 +322,23 @@ fn bad_parameters_are_refused() {
         assert!(CosineVp::new(shift).is_err());
     }
     for (process, _) in processes() {
-        for ratio in [-1e-3, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        for ratio in [-1e-3, f64::NAN, f64::NEG_INFINITY] {
             assert!(matches!(process.time_at_ratio(ratio), Err(Error::Domain { parameter: "ratio", .. })));
+        }
+        match process.time_at_ratio(f64::INFINITY) {
+            Ok(end) => assert!(loses_its_signal(&*process) && end == Time { t: 1.0, to_end: 0.0 }),
+            Err(error) => {
+                assert!(
+                    !loses_its_signal(&*process) && matches!(error, Error::Domain { parameter: "ratio", .. })
+                );
+            }
         }
     }
     for (process, _) in clocks() {
-        for clock in [-1e-3, f64::NAN, f64::INFINITY] {
+        for clock in [-1e-3, f64::NAN] {
             assert!(process.time_at(clock).is_err());
         }
+        assert_eq!(process.time_at(f64::INFINITY).is_ok(), loses_its_signal(&*process));
     }
     assert!(linear(0.1, 20.0).time_at(5.1).is_err() && discrete().time_at(2.0).is_err());
     for betas in [&[][..], &[0.0], &[1.0], &[0.5, f64::NAN], &[0.5, -0.1], &[0.5, 1e-30]] {
@@ -530,7 +544,8 @@ fn times_of_many_ratios_are_those_of_each() {
         process.times_at_ratios(&ratios[57..60], &mut some).expect("ratios of the process");
         assert_eq!(some, times[57..60]);
         for bad in [-1.0, f64::NAN, f64::INFINITY] {
-            assert!(process.times_at_ratios(&[ratios[5], bad], &mut times).is_err(), "{bad}");
+            let found = process.times_at_ratios(&[ratios[5], bad], &mut times);
+            assert_eq!(found.is_ok(), bad > 0.0 && loses_its_signal(&*process), "{bad}");
         }
     }
 }

@@ -39,6 +39,10 @@ pub(super) struct Block<'a, F, E, K> {
     waiting: Vec<[Array2<F>; 2]>,
     pub(super) accepted: u64,
     pub(super) rejected: u64,
+    /// Rows that are on their way: all, or those below the lowest that failed.
+    live: usize,
+    /// Error of the lowest row that failed so far.
+    failure: Option<Error>,
 }
 
 impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
@@ -60,10 +64,18 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
             waiting: Vec::new(),
             accepted: 0,
             rejected: 0,
+            live: n,
+            failure: None,
         }
     }
 
-    /// Carries all rows through a cell.
+    /// What the walk through all cells found.
+    pub(super) fn end(&mut self) -> Result<(), Error> {
+        self.failure.take().map_or(Ok(()), Err)
+    }
+
+    /// Carries all rows through a cell. A row that fails is left behind with those above it: rows below it may still
+    /// fail later, and the lowest is to be reported.
     pub(super) fn walk(&mut self, cell: usize, scratch: &mut Scratch) -> Result<(), Error> {
         let [w, h] = &mut self.current;
         self.brownian.increments_and_areas_into(self.rows, Node::whole(cell as u64), w, h);
@@ -72,13 +84,15 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
         }
         let mut group = Vec::with_capacity(self.rows.len());
         // Always those who are furthest behind: so rows meet again at the same nodes, and are stepped together.
-        while let Some(tick) = self.places.iter().map(|p| p.tick).min().filter(|&tick| tick < TICKS) {
+        while let Some(tick) =
+            self.places[..self.live].iter().map(|p| p.tick).min().filter(|&tick| tick < TICKS)
+        {
             let key = |p: &Place| (p.level, p.level < p.wanted);
-            let behind = self.places.iter().filter(|p| p.tick == tick);
+            let behind = self.places[..self.live].iter().filter(|p| p.tick == tick);
             let Some((level, split_only)) = behind.map(key).min() else { break };
             group.clear();
             group.extend(
-                (0..self.rows.len())
+                (0..self.live)
                     .filter(|&i| self.places[i].tick == tick && key(&self.places[i]) == (level, split_only)),
             );
             let node = Node { cell: cell as u64, level, index: tick >> (Node::MAX_LEVEL - level) };
@@ -133,13 +147,12 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
                     place.wanted = node.level - u32::from(node.level > 0 && error * self.solver.growth < 0.5);
                 } else if node.level + 2 > Node::MAX_LEVEL {
                     let time = self.solver.time(node).t;
-                    check_finite("the state", &rows[j..=j], node.cell, time, twice.slice(s![j..=j, ..]))?;
-                    let routine = "adaptive steps";
-                    return Err(Error::NotConverged {
-                        routine,
-                        iterations: node.level as usize,
-                        residual: error,
-                    });
+                    let (routine, iterations) = ("adaptive steps", node.level as usize);
+                    let steep = Error::NotConverged { routine, iterations, residual: error };
+                    let end = twice.slice(s![j..=j, ..]);
+                    let infinite = check_finite("the state", &rows[j..=j], node.cell, time, end);
+                    (self.live, self.failure) = (group[j], Some(infinite.err().unwrap_or(steep)));
+                    break;
                 } else {
                     place.wanted = node.level + 1;
                 }
@@ -148,7 +161,8 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
             self.accepted += accepted;
             self.rejected += group.len() as u64 - accepted;
         }
-        for (j, &i) in group.iter().enumerate() {
+        let live = group.partition_point(|&i| i < self.live);
+        for (j, &i) in group[..live].iter().enumerate() {
             if good[j] {
                 copy_row(&twice, j, self.x, i);
                 self.next_node(i);

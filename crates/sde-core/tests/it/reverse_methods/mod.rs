@@ -1,5 +1,6 @@
 //! The reverse-time samplers against a second implementation, against each other, and at the ends.
 
+mod from_noise;
 mod members;
 mod orders;
 mod reference;

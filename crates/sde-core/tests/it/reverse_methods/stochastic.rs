@@ -10,11 +10,11 @@ use super::members::{CLOCK, members};
 use super::reference::{self, Case};
 use super::{GRIDS, grid_of};
 
-const MEAN: f64 = 0.7;
-const VARIANCE: f64 = 0.3;
+pub(super) const MEAN: f64 = 0.7;
+pub(super) const VARIANCE: f64 = 0.3;
 
 /// Intercept, factor of the start, and the variance that the run adds to it.
-fn law(r: &[f64], correctors: usize, of: &dyn Fn(&Case<'_>) -> f64) -> (f64, f64, f64) {
+pub(super) fn law(r: &[f64], correctors: usize, of: &dyn Fn(&Case<'_>) -> f64) -> (f64, f64, f64) {
     let m = |u: f64, r: f64| MEAN + VARIANCE / (VARIANCE + r * r) * (u - MEAN);
     // One for a unit start or for the normal of step k of predictor (0) or corrector j (j + 1).
     let run = |start: f64, unit: Option<(usize, usize)>| {
@@ -24,7 +24,8 @@ fn law(r: &[f64], correctors: usize, of: &dyn Fn(&Case<'_>) -> f64) -> (f64, f64
     let intercept = run(0.0, None);
     let units = (0..r.len() - 1).flat_map(|k| (0..=correctors).map(move |kind| (kind, k)));
     let variance = units.map(|unit| (run(0.0, Some(unit)) - intercept).powi(2)).sum();
-    (intercept, run(1.0, None) - intercept, variance)
+    // From a start of the size of the noise: from a very noisy level one of size 1 would be lost in the intercept.
+    (intercept, (run(r[0], None) - intercept) / r[0], variance)
 }
 
 /// KS, Z and Y of every method on six grids at a family-wise false-alarm rate of 10⁻³.
