@@ -61,8 +61,12 @@ impl Spectral {
         }
         let states = generator.states();
         let rates = generator.to_matrix();
+        // The eigenvector √π of 0 is moved to the other end of the spectrum, however small the gap: then the others
+        // come out orthogonal to it to rounding.
+        let moved = generator.max_exit_rate();
         let symmetric = DMatrix::from_fn(states, states, |i, j| {
-            if i == j { rates[[i, i]] } else { (rates[[i, j]] * rates[[j, i]]).sqrt() }
+            let entry = if i == j { rates[[i, i]] } else { (rates[[i, j]] * rates[[j, i]]).sqrt() };
+            entry + moved * (law[i] * law[j]).sqrt()
         });
         let limit = 100 * states;
         let eigen = SymmetricEigen::try_new(symmetric, f64::EPSILON, limit);
@@ -73,7 +77,6 @@ impl Spectral {
         })?;
         let mut order: Vec<usize> = (0..states).collect();
         order.sort_by(|&a, &b| eigen.eigenvalues[b].total_cmp(&eigen.eigenvalues[a]));
-        // The chain is irreducible: exactly one eigenvalue is 0, whatever rounding has made of it.
         let mut eigenvalues = vec![0.0];
         eigenvalues.extend(order[1..].iter().map(|&k| eigen.eigenvalues[k]));
         let gap = -eigenvalues[1];
@@ -103,8 +106,9 @@ impl Spectral {
 
     /// The transition matrix $`P_t`$.
     ///
-    /// The error of an entry is absolute, a few $`S u \sqrt{\pi_j / \pi_i}`$ with the unit roundoff u, and less at short and
-    /// at long times: over a short time it is relative to $`1 - e^{\lambda_{S-1} t}`$, in the end to $`\pi_j`$. An entry of a smaller size than that which comes out below 0 is 0, which is nearer to the exact
+    /// The error of an entry is absolute, a few
+    /// $`S u \sqrt{\pi_j / \pi_i}\, (1 + \min(|\lambda_{S-1}| t, \lambda_{S-1} / \lambda_1))`$ with the unit roundoff u, and less at
+    /// short and at long times: at first it is relative to $`1 - e^{\lambda_{S-1} t}`$, in the end to $`\pi_j`$. An entry of a smaller size than that which comes out below 0 is 0, which is nearer to the exact
     /// one; then rows are divided by their sum. Where tiny probabilities matter, take [`Kernel::of`].
     ///
     /// # Errors
