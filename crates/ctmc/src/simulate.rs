@@ -10,6 +10,7 @@ use crate::{Generator, TimeChange};
 
 /// How jumps are found. Both are exact; they use the random numbers in different ways.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Method {
     /// The direct method: an exponential waiting time at the exit rate of the state, then a destination.
     ///
@@ -37,6 +38,7 @@ pub enum Start<'a> {
 
 /// A path: the states that a chain has been in, and when it came there.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ChainPath {
     /// The times of the jumps, ascending.
     pub times: Vec<f64>,

@@ -38,9 +38,11 @@ use numeric::Error;
 /// (2024), *Discrete diffusion modeling by estimating the ratios of the data distribution*: log-linear, geometric. Shi, Han,
 /// Wang, Doucet, Titsias (2024), *Simplified and generalized masked diffusion for discrete data*: cosine.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct TimeChange(Schedule);
 
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 enum Schedule {
     Linear { start: f64, slope: f64 },
     Exponential { scale: f64, ln_base: f64 },

@@ -11,6 +11,7 @@ const MOST_JUMPS: f64 = 1e8;
 
 /// A vector that a chain has been applied to for a time, from [`evolve`] or [`expectation`].
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Evolved {
     /// The law at the end, or the expectation by starting state: one entry for each state.
     pub values: Vec<f64>,

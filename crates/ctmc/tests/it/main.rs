@@ -2,7 +2,10 @@
 
 mod evolution;
 mod generators;
+mod golden;
 mod kernels;
+#[cfg(feature = "serde")]
+mod serialized;
 mod simulation;
 mod time_change;
 

@@ -72,6 +72,22 @@ fn the_inverse_is_the_inverse() {
 }
 
 #[test]
+fn faster_for_a_shorter_time_is_the_same() {
+    // (β, T) and (c β(c ·), T/c).
+    let c = 8.0;
+    let pairs = [
+        (TimeChange::constant(0.3), TimeChange::constant(0.3 * c)),
+        (TimeChange::linear(0.5, 2.0), TimeChange::linear(0.5 * c, 2.0 * c * c)),
+        (TimeChange::exponential(0.5, 3.0), TimeChange::exponential(0.5, 3_f64.powf(c))),
+    ];
+    for (slow, fast) in pairs {
+        let (slow, fast) =
+            (slow.unwrap().integral(0.2, 1.0).unwrap(), fast.unwrap().integral(0.2 / c, 1.0 / c).unwrap());
+        assert!((slow / fast - 1.0).abs() < 1e-14, "{slow} {fast}");
+    }
+}
+
+#[test]
 fn schedules_of_the_papers() {
     let music = TimeChange::exponential(0.5, 1e4).unwrap();
     assert_near(music.rate(0.5).unwrap(), 460.517018599, 1e-9);
