@@ -52,6 +52,14 @@ impl Kernel {
     /// [`Error::NotConverged`] if the tolerance cannot be met (times beyond $`10^{280}`$ waiting times of a chain that is
     /// not mixing).
     ///
+    /// ```
+    /// use ctmc::{BirthDeath, Kernel};
+    /// // Ten steps within a millionth of the waiting time: t¹⁰/10!.
+    /// let kernel = Kernel::of(&BirthDeath::constant(11, 1.0)?, 1e-6, 1e-80)?;
+    /// assert!((kernel.matrix()[[0, 10]] * 3_628_800.0 / 1e-60 - 1.0).abs() < 2e-6);
+    /// # Ok::<(), numeric::Error>(())
+    /// ```
+    ///
     /// # Complexity
     /// About $`20 + \log_2 (\lambda t)`$ products of `(S, S)` matrices at a tolerance of $`10^{-15}`$.
     ///
@@ -62,7 +70,7 @@ impl Kernel {
         check_time("time", time)?;
         check_tolerance(tolerance)?;
         let states = generator.states();
-        Error::domain(states <= 4096, "states", states as f64, "at most 4096 states for a whole matrix")?;
+        check_fits(states)?;
         let bound = generator.max_exit_rate();
         if bound == 0.0 || time == 0.0 {
             return Ok(Kernel { matrix: Array2::eye(states), truncation: 0.0 });
@@ -112,6 +120,12 @@ impl Kernel {
     }
 
     /// The matrix: row i is the law from state i.
+    ///
+    /// ```
+    /// let kernel = ctmc::Refresh::two_state(1.0, 3.0)?.kernel(1e3)?;
+    /// assert_eq!(kernel.matrix(), numeric::ndarray::array![[0.75, 0.25], [0.75, 0.25]]);
+    /// # Ok::<(), numeric::Error>(())
+    /// ```
     #[must_use]
     pub fn matrix(&self) -> &Array2<f64> {
         &self.matrix
@@ -124,6 +138,16 @@ impl Kernel {
     }
 
     /// This transition and then a later one: $`P_s P_t`$. The truncations add up.
+    ///
+    /// ```
+    /// use ctmc::Refresh;
+    /// // First masks, then a shuffle of all states.
+    /// let masked = Refresh::absorbing(3, 2, 1.0)?.kernel(1e3)?;
+    /// let shuffled = Refresh::uniform(3, 1.0)?.kernel(0.2)?;
+    /// let both = masked.then(&shuffled)?;
+    /// assert_eq!(both.matrix().row(0), shuffled.matrix().row(2));
+    /// # Ok::<(), numeric::Error>(())
+    /// ```
     ///
     /// # Errors
     /// If the numbers of states differ.
@@ -183,6 +207,11 @@ fn normalise_rows(matrix: &mut Array2<f64>) {
         let sum = row.sum();
         row.mapv_inplace(|p| p / sum);
     }
+}
+
+/// A number of states of which a whole matrix is to be made.
+pub(crate) fn check_fits(states: usize) -> Result<(), Error> {
+    Error::domain(states <= 4096, "states", states as f64, "at most 4096 states for a whole matrix")
 }
 
 /// A time that can be used.

@@ -110,17 +110,16 @@ impl<G: Generator + ?Sized> Simulation<'_, G> {
         self.check_start(start, &rows)?;
         let first = rows.start;
         let blocks = run_blocks(rows, Batching::default(), control, |block, _| {
-            block
-                .map(|row| {
-                    let mut walk = Walk::new(self, start, (row - first) as usize, noise, row);
-                    let mut path = ChainPath { times: vec![], states: vec![walk.state] };
-                    while let Some(time) = walk.jump(end)? {
-                        path.times.push(time);
-                        path.states.push(walk.state);
-                    }
-                    Ok(path)
-                })
-                .collect::<Result<Vec<_>, Error>>()
+            let path = |row| {
+                let mut walk = Walk::new(self, start, (row - first) as usize, noise, row);
+                let mut path = ChainPath { times: vec![], states: vec![walk.state] };
+                while let Some(time) = walk.jump(end) {
+                    path.times.push(time);
+                    path.states.push(walk.state);
+                }
+                path
+            };
+            Ok(block.map(path).collect::<Vec<_>>())
         })?;
         Ok(blocks.into_iter().flatten().collect())
     }
@@ -158,7 +157,7 @@ impl<G: Generator + ?Sized> Simulation<'_, G> {
                 let mut left = times;
                 loop {
                     let before = walk.state;
-                    let jump = walk.jump(last)?;
+                    let jump = walk.jump(last);
                     let passed = jump.map_or(left.len(), |jump| left.partition_point(|&t| t < jump));
                     seen.extend(std::iter::repeat_n(before, passed));
                     left = &left[passed..];
@@ -220,26 +219,23 @@ impl<'a, G: Generator + ?Sized> Walk<'a, G> {
     }
 
     /// Makes the next jump and returns its time, if that is not after `end`.
-    fn jump(&mut self, end: f64) -> Result<Option<f64>, Error> {
+    fn jump(&mut self, end: f64) -> Option<f64> {
         let exit = self.of.generator.exit_rate(self.state);
         if exit == 0.0 {
-            return Ok(None);
+            return None;
         }
         let rate = self.bound.unwrap_or(exit);
         loop {
             self.clock -= self.stream.uniform().ln() / rate;
-            if self.clock > self.of.beta.total() {
-                return Ok(None);
-            }
             // Rounding in the inverse of the clock must not undo the order of jumps.
-            self.time = self.of.beta.time_at(self.clock)?.max(self.time);
+            self.time = self.of.beta.inverse(self.clock).max(self.time);
             if self.time > end {
-                return Ok(None);
+                return None;
             }
             let u = self.stream.uniform() * rate;
             if u < exit {
                 self.state = self.of.generator.destination(self.state, u / exit);
-                return Ok(Some(self.time));
+                return Some(self.time);
             }
         }
     }

@@ -4,7 +4,7 @@ use nalgebra::{DMatrix, SymmetricEigen};
 use numeric::Error;
 use numeric::ndarray::Array2;
 
-use crate::kernel::{Kernel, check_time};
+use crate::kernel::{Kernel, check_fits, check_time};
 use crate::{Generator, detailed_balance_defect};
 
 /// The eigenvalues and eigenvectors of a reversible, irreducible chain: kernels at many times.
@@ -42,13 +42,14 @@ impl Spectral {
     /// The decomposition of a reversible chain.
     ///
     /// # Errors
-    /// Those of [`Generator::stationary`]; [`Error::Unsupported`] if a pair of states is out of detailed balance by more
+    /// Those of [`Generator::stationary`]; [`Error::Domain`] for more than 4096 states; [`Error::Unsupported`] if a pair of states is out of detailed balance by more
     /// than $`10^{-9}`$, or the stationary law varies by more than a factor $`10^6`$ (use [`Kernel::of`] for both);
     /// [`Error::NotConverged`] if the eigenvalues do not converge.
     ///
     /// # Complexity
     /// $`O(S^3)`$, once; each kernel $`O(S^3)`$ in one matrix product.
     pub fn new(generator: &(impl Generator + ?Sized)) -> Result<Spectral, Error> {
+        check_fits(generator.states())?;
         let law = generator.stationary()?;
         let refuse = |reason| Err(Error::Unsupported { method: "spectral decomposition", reason });
         let greatest = law.iter().copied().fold(0.0, f64::max);
@@ -87,6 +88,13 @@ impl Spectral {
     }
 
     /// The eigenvalues of Q, descending from 0.
+    ///
+    /// ```
+    /// let spectrum = ctmc::Spectral::new(&ctmc::Refresh::uniform(3, 0.5)?)?;
+    /// assert_eq!(spectrum.eigenvalues()[0], 0.0);
+    /// assert!(spectrum.eigenvalues()[1..].iter().all(|l| (l + 1.5).abs() < 1e-15));
+    /// # Ok::<(), numeric::Error>(())
+    /// ```
     #[must_use]
     pub fn eigenvalues(&self) -> &[f64] {
         &self.eigenvalues

@@ -169,7 +169,7 @@ impl TimeChange {
     /// $`B(s, t) = \int_s^t \beta`$, the time that passes for the chain.
     ///
     /// # Errors
-    /// If s or t is not a time of the schedule, or t is before s.
+    /// If s or t is not a time of the schedule, or t is before s. An integral that overflows is infinite.
     pub fn integral(&self, s: f64, t: f64) -> Result<f64, Error> {
         self.check("s", s)?;
         self.check("t", t)?;
@@ -207,24 +207,28 @@ impl TimeChange {
     /// # Errors
     /// If the clock is negative or NaN, or stands at more than the schedule reaches.
     pub fn time_at(&self, clock: f64) -> Result<f64, Error> {
-        let ok = clock >= 0.0 && clock <= self.total();
+        let time = if clock >= 0.0 { self.inverse(clock) } else { f64::NAN };
+        let ok = time <= self.end();
         Error::domain(ok, "clock", clock, "at least 0, and no more than the schedule reaches")?;
-        Ok(match self.0 {
+        Ok(time)
+    }
+
+    /// [`TimeChange::time_at`] of a clock that is not negative; infinite beyond the schedule.
+    pub(crate) fn inverse(&self, clock: f64) -> f64 {
+        match self.0 {
             Schedule::Linear { start, slope: 0.0 } => clock / start,
             Schedule::Linear { start, slope } => {
-                // Zero over zero at the start, if the schedule starts at 0.
-                if clock == 0.0 {
-                    0.0
-                } else {
-                    2.0 * clock / (start + start.hypot((2.0 * slope * clock).sqrt()))
-                }
+                let root = start.hypot(SQRT_2 * slope.sqrt() * clock.sqrt());
+                // At the ends zero over zero, if the schedule starts at 0, and infinity over infinity.
+                if clock == 0.0 || clock.is_infinite() { clock } else { clock / (0.5 * start + 0.5 * root) }
             }
             Schedule::Exponential { scale, ln_base } => (clock / scale).ln_1p() / ln_base,
+            Schedule::LogLinear { left } if clock > -left.ln() => f64::INFINITY,
             Schedule::LogLinear { left } => (-(-clock).exp_m1() / (1.0 - left)).min(1.0),
             // Early the half angle is near π/4 and loses the digits of a short time, late it keeps those of 1 - t.
             Schedule::Cosine if clock < 1.0 => (-(-clock).exp_m1()).asin() * 2.0 / PI,
             Schedule::Cosine => 1.0 - ((-0.5 * clock).exp() / SQRT_2).asin() / FRAC_PI_4,
-        })
+        }
     }
 
     /// The last time of the schedule.
@@ -232,14 +236,6 @@ impl TimeChange {
         match self.0 {
             Schedule::LogLinear { .. } | Schedule::Cosine => 1.0,
             _ => f64::MAX,
-        }
-    }
-
-    /// The clock at the end.
-    pub(crate) fn total(&self) -> f64 {
-        match self.0 {
-            Schedule::LogLinear { left } => -left.ln(),
-            _ => f64::INFINITY,
         }
     }
 

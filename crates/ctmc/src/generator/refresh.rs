@@ -4,7 +4,7 @@ use numeric::ndarray::{Array2, ArrayRef2};
 use numeric::{Error, Noise, RowStream};
 
 use super::{A_RATE, Generator, check_lengths, check_states, is_rate};
-use crate::kernel::{Kernel, check_time, sample_rows};
+use crate::kernel::{Kernel, check_fits, check_time, sample_rows};
 use crate::law::{check_law, draw, draw_from, normalise};
 
 /// A chain that at a constant rate forgets its state and draws a new one from a fixed law π.
@@ -183,9 +183,10 @@ impl Refresh {
     /// ```
     ///
     /// # Errors
-    /// If the time is negative or not finite.
+    /// If the time is negative or not finite; for more than 4096 states.
     pub fn kernel(&self, time: f64) -> Result<Kernel, Error> {
         check_time("time", time)?;
+        check_fits(self.states)?;
         let refreshed = -(-self.total * time).exp_m1();
         let mut matrix =
             Array2::from_shape_fn((self.states, self.states), |(_, to)| refreshed * self.weight(to as u32));

@@ -56,6 +56,13 @@ fn reference_values_of_a_chain_that_is_not_reversible() {
     for (found, exact) in law.iter().zip([0.416436258948, 0.382810999687, 0.200752741365]) {
         assert_near(*found, exact, 1e-12);
     }
+    // How far the law is from stationary at the end.
+    let end = Kernel::of(&cyclic(), 1.0, 1e-15).unwrap();
+    let law = array![0.6, 0.3, 0.1].dot(end.matrix());
+    let stationary = cyclic().stationary().unwrap();
+    let pairs = || law.iter().zip(&stationary);
+    assert_near(0.5 * pairs().map(|(p, q)| (p - q).abs()).sum::<f64>(), 0.032214463129, 1e-12);
+    assert_near(pairs().map(|(p, q)| p * (p / q).ln()).sum(), 0.00336373865641, 1e-13);
 }
 
 #[test]
@@ -77,6 +84,10 @@ fn reference_values_of_the_uniform_chain() {
     // Two dimensions of three states at β = 1/2, and the music model of 129 states.
     let small = Refresh::uniform(3, 1.0).unwrap();
     assert_near(small.probability(0.5, 1, 1).unwrap(), 0.482086773432, 1e-12);
+    let data = array![[0.30, 0.05, 0.02], [0.03, 0.20, 0.05], [0.05, 0.10, 0.20]];
+    let kernel = small.kernel(0.5).unwrap();
+    let end = kernel.matrix().t().dot(&data).dot(kernel.matrix());
+    assert_near(0.5 * end.iter().map(|p| (p - 1.0 / 9.0).abs()).sum::<f64>(), 0.0202841372082, 1e-12);
     let music = Refresh::uniform(129, 1.0).unwrap();
     assert_near(music.probability(0.03, 5, 5).unwrap(), 0.0284486146235, 1e-12);
 }
@@ -188,6 +199,13 @@ fn extremes_of_time() {
     // A chain that does not move.
     let still = BirthDeath::new(vec![0.0], vec![0.0]).unwrap();
     assert_eq!(Kernel::of(&still, 7.0, 1e-15).unwrap().matrix(), Array2::<f64>::eye(2));
+    // Larger than a matrix should be.
+    let large = Refresh::uniform(5000, 1.0).unwrap();
+    assert!(
+        large.kernel(1.0).is_err()
+            && Kernel::of(&large, 1.0, 1e-9).is_err()
+            && Spectral::new(&large).is_err()
+    );
     for bad in [-1.0, f64::NAN, f64::INFINITY] {
         assert!(Kernel::of(&chain, bad, 1e-12).is_err());
         assert!(Kernel::of(&chain, 1.0, bad).is_err());

@@ -120,6 +120,18 @@ fn the_ends_of_schedules() {
         assert!(beta.time_at(-1.0).is_err() && beta.time_at(f64::NAN).is_err());
         assert!(beta.integral(0.5, 0.4).is_err());
     }
+    // Beyond the range of numbers on the way.
+    let steep = TimeChange::linear(1.0, 1e300).unwrap();
+    assert_near(steep.time_at(2e300).unwrap(), 2.0, 1e-15);
+    for beta in [TimeChange::linear(0.5, 1.0).unwrap(), TimeChange::exponential(0.5, 3.0).unwrap()] {
+        assert!(beta.time_at(f64::INFINITY).is_err());
+        assert!(beta.time_at(1e307).unwrap().is_finite());
+    }
+    assert_near(
+        TimeChange::linear(0.5, 1.0).unwrap().time_at(1e308).unwrap() / 1.414_213_562_373_095e154,
+        1.0,
+        1e-15,
+    );
     assert!(TimeChange::cosine().rate(1.5).is_err());
     assert!(masks.rate(1.5).is_err());
     for bad in [-1.0, 0.0, f64::NAN, f64::INFINITY] {
