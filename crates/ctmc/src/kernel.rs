@@ -97,7 +97,8 @@ impl Kernel {
             normalise_rows(&mut matrix);
             let contraction = contraction(&matrix);
             if contraction <= 0.25 * tolerance {
-                truncation += contraction;
+                // What all further factors make of the error so far is a geometric series.
+                truncation = truncation / (1.0 - contraction) + contraction;
                 break;
             }
             truncation *= 1.0 + contraction;
