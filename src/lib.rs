@@ -4,6 +4,8 @@
 #[doc(no_inline)]
 pub use bounds;
 #[doc(no_inline)]
+pub use ctmc;
+#[doc(no_inline)]
 pub use numeric;
 #[doc(no_inline)]
 pub use numeric::ndarray;

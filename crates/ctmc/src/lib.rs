@@ -1,0 +1,50 @@
+//! Continuous-time Markov chains on finite states: generators, exact transition laws, exact simulation.
+//!
+//! # Overview
+//! | what | types |
+//! |---|---|
+//! | a *generator* Q of rates | [`Generator`]: [`Dense`], [`Sparse`], [`BirthDeath`], [`Refresh`] (uniform, absorbing, any law, two states), [`DiscretisedGaussian`] |
+//! | a *schedule* β(t) that scales it in time | [`TimeChange`] |
+//! | the *law* after a time, $`e^{tQ}`$, as a matrix | [`Refresh::kernel`] (closed form), [`Spectral`] (reversible), [`Kernel::of`] (any) |
+//! | its product with one law or function, for large chains | [`evolve`], [`expectation`] |
+//! | stationary laws, detailed balance, spectral gaps | [`Generator::stationary`], [`detailed_balance_defect`], [`Spectral::gap`] |
+//! | noised data | [`Refresh::sample_transition`], [`Kernel::sample`] |
+//! | exact paths | [`Simulation`] |
+//!
+//! # Conventions
+//! - States are `u32` from 0. Entry (i, j) of a generator or kernel is the rate or probability of i → j; laws are row
+//!   vectors, functions column vectors. Rates and probabilities are `f64`, in units of the chain's time.
+//! - Kernels have no negative entries, and rows that sum to 1 to rounding. Nothing small is cut off or added to a
+//!   denominator.
+//! - What a truncated series leaves out is returned and at most the tolerance asked for; rounding comes on top.
+//! - Row i of any sample depends on the noise and i only: the same bits for any number of threads or shards.
+//!
+//! # Which law?
+//! - [`Refresh`] wherever the chain has that form: closed forms, no matrices.
+//! - [`Spectral`] for many times of one reversible chain, to a few $`S \cdot 10^{-16}`$ in absolute terms.
+//! - [`Kernel::of`] for any chain, with the digits of tiny probabilities if asked for.
+//! - [`evolve`] where a matrix does not fit into memory: $`10^5`$ to $`10^6`$ states with few destinations each.
+//!
+//! # What this crate is not
+//! It holds no networks and trains none, and it does not run chains backwards: what it has is the forward process and
+//! its exact laws.
+#![doc(test(attr(deny(warnings))))]
+
+mod generator;
+mod kernel;
+mod law;
+mod simulate;
+mod spectral;
+mod stationary;
+mod time_change;
+mod uniformization;
+
+pub use generator::{
+    BirthDeath, Dense, DiscretisedGaussian, Generator, Refresh, Sparse, detailed_balance_defect,
+};
+pub use kernel::Kernel;
+pub use numeric;
+pub use simulate::{ChainPath, Method, Simulation, Start};
+pub use spectral::Spectral;
+pub use time_change::TimeChange;
+pub use uniformization::{Evolved, evolve, expectation};

@@ -1,0 +1,63 @@
+//! Pinned values: a change of one is a "Value-breaking" entry in the changelog.
+
+use ctmc::{BirthDeath, Kernel, Method, Refresh, Simulation, Start, TimeChange};
+use numeric::ndarray::{Array2, array};
+use numeric::{Control, Noise};
+use verify::{assert_golden, assert_golden_exact};
+
+#[test]
+fn noised_data() {
+    let x0 = array![[0, 1, 2, 3, 4, 5], [5, 4, 3, 2, 1, 0]];
+    let of = |chain: Refresh| {
+        let noised = chain.sample_transition(&x0, &[0.5, 2.0], 7..9, Noise::new(5)).unwrap();
+        noised.into_raw_vec_and_offset().0
+    };
+    assert_golden_exact(
+        "uniform",
+        &of(Refresh::uniform(6, 0.25).unwrap()),
+        &[0, 2, 4, 3, 4, 0, 0, 2, 0, 3, 4, 4],
+    );
+    assert_golden_exact(
+        "masks",
+        &of(Refresh::absorbing(6, 5, 1.0).unwrap()),
+        &[0, 5, 2, 3, 5, 5, 5, 5, 3, 2, 5, 0],
+    );
+    let law = Refresh::new(&[0.1, 0.2, 0.3, 0.2, 0.1, 0.1], 1.0).unwrap();
+    assert_golden_exact("law", &of(law), &[0, 2, 2, 3, 4, 5, 1, 2, 3, 2, 3, 0]);
+    let kernel = Kernel::of(&BirthDeath::constant(6, 1.0).unwrap(), 0.75, 1e-15).unwrap();
+    let moved = kernel.sample(&Array2::from_elem((2, 6), 2), 7..9, Noise::new(5)).unwrap();
+    assert_golden_exact("kernel", &moved.into_raw_vec_and_offset().0, &[2, 1, 2, 2, 2, 3, 2, 1, 2, 2, 0, 1]);
+}
+
+#[test]
+fn paths() {
+    let chain = BirthDeath::new(vec![1.0, 2.0, 0.5], vec![0.3, 0.7, 4.0]).unwrap();
+    let beta = TimeChange::linear(0.5, 1.0).unwrap();
+    let of = |method| {
+        let simulation = Simulation { generator: &chain, beta, method };
+        simulation.paths(Start::State(1), 1.5, 3..4, Noise::new(5), Control::default()).unwrap().remove(0)
+    };
+    let direct = of(Method::Direct);
+    assert_golden_exact("direct: states", &direct.states, &[1, 2, 3, 2]);
+    assert_golden(
+        "direct: times",
+        &direct.times,
+        &[0.037551422003776036, 0.8818260621308117, 1.083062989333523],
+        1e-14,
+    );
+    let uniformized = of(Method::Uniformization);
+    assert_golden_exact("uniformization: states", &uniformized.states, &[1, 2, 3, 2, 1, 2, 3]);
+    assert_golden(
+        "uniformization: times",
+        &uniformized.times,
+        &[
+            0.021922293542354813,
+            1.1567432668286304,
+            1.189065438435532,
+            1.3598059126760913,
+            1.3838265783322186,
+            1.424185193006874,
+        ],
+        1e-14,
+    );
+}
