@@ -23,6 +23,9 @@ use super::{mean_and_squares, variance_of_mean};
 /// misses $`f(0)`$ times that mass), and its variance is infinite where $`1/\rho`$ has no second moment under P, as
 /// for Gaussian laws if Q is wider than √2 times P. The balanced form has neither fault: prefer it.
 ///
+/// Intervals are asymptotic, and the summands skewed: between two Gaussian laws in three dimensions, KL about 0.2, intervals at
+/// level 0.95 from 400 rows of each held in 93 to 95 % of 24,000 cases (balanced), from P alone in 90 to 95 %.
+///
 /// The densities must be normalised: a constant that is missing in a ratio is not noticed.
 ///
 /// ```
