@@ -150,8 +150,8 @@ fn coverage_between_gaussians() {
         [0.9371, 0.8951, 0.9503, 0.9172, 0.9273, 0.9076, 0.9416],
         [0.9455, 0.9444, 0.9481, 0.9453, 0.9258, 0.9452, 0.9416],
     ];
-    for (rate, long) in rates.as_flattened().iter().zip(long.as_flattened()) {
-        let spread: f64 = (long * (1.0 - long) * (1.0 / 600.0 + 1.0 / 24_000.0)).sqrt();
+    for (&rate, &long) in rates.as_flattened().iter().zip(long.as_flattened()) {
+        let spread = f64::sqrt(long * (1.0 - long) * (1.0 / 600.0 + 1.0 / 24_000.0));
         assert!((rate - long).abs() < 4.9 * spread, "{rates:?}");
     }
 }
