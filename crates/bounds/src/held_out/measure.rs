@@ -4,8 +4,8 @@ use numeric::estimate::MeanAccumulator;
 use numeric::ndarray::{Array2, ArrayRef1, ArrayRef2, ArrayView1, Axis};
 use numeric::special::x_minus_ln_1p;
 use numeric::{
-    Batch, Control, Error, Level, Model, Prediction, Scratch, TimeGrid, Times, VectorField, check_finite,
-    run_blocks,
+    Batch, Control, Error, Estimate, Level, Model, Prediction, Scratch, TimeGrid, Times, VectorField,
+    check_finite, run_blocks,
 };
 use sde_core::{Step, VariancePreserving};
 
@@ -62,21 +62,32 @@ pub(super) fn measure<V: VectorField<f64>, S: VariancePreserving>(
         let nodes = squares.columns().into_iter().map(|node| {
             MeanAccumulator::from_values(first, &node.iter().copied().take(kept).collect::<Vec<_>>())
         });
-        Ok((MeanAccumulator::from_values(first, &values[..kept])?, nodes.collect::<Result<Vec<_>, _>>()?))
+        Ok((first, values[..kept].to_vec(), nodes.collect::<Result<Vec<_>, _>>()?))
     })?;
     let mut all = MeanAccumulator::new();
     let mut nodes = vec![MeanAccumulator::new(); grid.steps() + 1];
-    for (values, squares) in blocks {
-        all.merge(values)?;
+    let mut rows = Vec::with_capacity(n);
+    for (first, values, squares) in blocks {
+        all.merge(MeanAccumulator::from_values(first, &values)?)?;
+        rows.extend(values);
         nodes.iter_mut().zip(squares).try_for_each(|(node, block)| node.merge(block))?;
     }
     let clocks = grid.nodes().iter().map(|&node| model.schedule.clock(node)).collect();
     let errors = nodes.iter().map(MeanAccumulator::estimate).collect::<Result<Vec<_>, _>>()?;
+    let estimate = all.estimate()?;
     Ok(Measured {
-        mean: RowMean { estimate: all.estimate()?, range },
+        mean: RowMean { estimate, skewness: skewness(&rows, estimate), range },
         curve: MeasuredCurve::new(clocks, errors)?,
         last: model.schedule.level(grid.last()),
     })
+}
+
+/// Third central moment by the cube of the standard deviation; 0 for rows without spread.
+fn skewness(rows: &[f64], estimate: Estimate) -> f64 {
+    let n = rows.len() as f64;
+    let deviation = estimate.std_error * n.sqrt();
+    let cubes: f64 = rows.iter().map(|row| ((row - estimate.mean) / deviation).powi(3)).sum();
+    if deviation == 0.0 { 0.0 } else { cubes / n }
 }
 
 impl<V: VectorField<f64>, S: VariancePreserving> Run<'_, V, S> {
