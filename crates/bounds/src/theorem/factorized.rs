@@ -76,22 +76,11 @@ pub fn factorized_bound(
     values: usize,
     grid: &TimeGrid,
 ) -> Result<FactorizedBound, Error> {
-    dimension(dim)?;
-    Error::domain(values >= 2, "values", values as f64, "at least 2")?;
-    let states = u32::try_from(dim).ok().and_then(|dim| values.checked_pow(dim)).unwrap_or(usize::MAX);
-    Error::domain(states <= MOST_STATES, "states", states as f64, "at most 4096")?;
-    Error::shape("law", &[states], &[law.len()])?;
-    let holds = |p: f64| p >= 0.0 && p.is_finite();
-    Error::entries("law", law.iter().copied(), "a finite number of at least 0", holds)?;
-    let sum: f64 = law.iter().sum();
-    Error::domain((sum - 1.0).abs() <= 1e-9, "law", sum, "probabilities that sum to 1")?;
-    // The rounding error of the sum is divided out.
-    let law: Vec<f64> = law.iter().map(|p| p / sum).collect();
+    let (space, law) = Space::of(law, dim, values)?;
     let clock = Clock::to_data(grid)?;
-    let space = Space { dim, values };
     let at = |tau: f64| space.noised(&law, tau);
     let steps = clock.steps().map(|step| space.total_correlation(&at(step.to), step.length)).collect();
-    let uniform = 1.0 / states as f64;
+    let uniform = 1.0 / law.len() as f64;
     let initial = at(clock.start()).iter().map(|&p| relative_entropy_term(p, uniform)).sum();
     Ok(FactorizedBound { initial, steps })
 }
@@ -108,12 +97,36 @@ fn relative_entropy_term(p: f64, q: f64) -> f64 {
 }
 
 /// The states of `dim` coordinates with `values` values each, as numbers in base `values`.
-struct Space {
+pub(super) struct Space {
     dim: usize,
     values: usize,
 }
 
 impl Space {
+    /// The space, and a law on it with the rounding error of its sum divided out.
+    pub(super) fn of(law: &[f64], dim: usize, values: usize) -> Result<(Space, Vec<f64>), Error> {
+        dimension(dim)?;
+        Error::domain(values >= 2, "values", values as f64, "at least 2")?;
+        let states = u32::try_from(dim).ok().and_then(|dim| values.checked_pow(dim)).unwrap_or(usize::MAX);
+        Error::domain(states <= MOST_STATES, "states", states as f64, "at most 4096")?;
+        Error::shape("law", &[states], &[law.len()])?;
+        let holds = |p: f64| p >= 0.0 && p.is_finite();
+        Error::entries("law", law.iter().copied(), "a finite number of at least 0", holds)?;
+        let sum: f64 = law.iter().sum();
+        Error::domain((sum - 1.0).abs() <= 1e-9, "law", sum, "probabilities that sum to 1")?;
+        Ok((Space { dim, values }, law.iter().map(|p| p / sum).collect()))
+    }
+
+    /// Entropy of the marginal of the coordinates in `set`, a bit for each.
+    pub(super) fn entropy(&self, law: &[f64], set: usize) -> f64 {
+        let mut marginal = vec![0.0; law.len()];
+        for (state, p) in law.iter().enumerate() {
+            let of = |i: usize| if set >> i & 1 == 1 { self.digit(state, i) * self.stride(i) } else { 0 };
+            marginal[(0..self.dim).map(of).sum::<usize>()] += p;
+        }
+        marginal.iter().filter(|&&p| p > 0.0).map(|p| -p * p.ln()).sum()
+    }
+
     /// The distance in the numbers of two states that differ by one in coordinate i.
     fn stride(&self, i: usize) -> usize {
         self.values.pow((self.dim - 1 - i) as u32)

@@ -15,7 +15,7 @@
 //! | [`lipschitz_total_variation_bound`] | S | the same; total variation, initialisation and score error included |
 //! | [`hypercube_bound`], [`refresh_bound`] | discrete | the error of the rates |
 //! | [`uniformization_events`] | discrete | the dimension; not a bound, but the price |
-//! | [`factorized_bound`] | discrete | the law, by enumeration |
+//! | [`factorized_bound`], [`masked_bound`] | discrete | the law, by enumeration |
 //!
 //! All are in nats, from above, and exclude the [initialisation term](crate::initial) unless they say
 //! otherwise. Where the exact term is known, it is smaller than each; among each other they are ordered only
@@ -32,6 +32,7 @@ mod factorized;
 mod frozen_score;
 mod hypercube;
 mod lipschitz;
+mod masked;
 mod paper;
 mod relative;
 mod table;
@@ -46,6 +47,7 @@ pub use hypercube::{
     DiscreteBound, RateError, UniformizationEvents, hypercube_bound, refresh_bound, uniformization_events,
 };
 pub use lipschitz::{LipschitzBound, lipschitz_total_variation_bound};
+pub use masked::{MaskedBound, masked_bound};
 pub use paper::{KappaBound, PaperRouteBound, kappa_bound, paper_kappa_bound, paper_route_bound};
 pub use relative::{ConfortiBound, RelativeScoreBound, conforti_bound, relative_score_bound};
 pub use table::{Comparison, Row};

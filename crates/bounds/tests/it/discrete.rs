@@ -4,7 +4,7 @@
 use crate::grids::{printed, two_phase};
 use bounds::theorem::{
     RateError, factorized_bound, hypercube_bound, lipschitz_bound, lipschitz_total_variation_bound,
-    refresh_bound, uniformization_events,
+    masked_bound, refresh_bound, uniformization_events,
 };
 use numeric::{Error, TimeGrid};
 use proptest::prelude::*;
@@ -383,4 +383,69 @@ fn refused() {
     assert!(matches!(factorized_bound(&[1.0], 40, 40, &grid), Err(Error::Domain { .. })));
     let uniform = TimeGrid::uniform(0.1, 1.0, 3).unwrap();
     assert!(factorized_bound(&[0.5, 0.5], 1, 2, &uniform).is_err());
+}
+
+/// Conditional law of bit i at its value in x, given the bits of `known` at theirs.
+fn conditional(law: &[f64; N], x: usize, i: usize, known: usize) -> f64 {
+    let agree = |set: usize| -> f64 { (0..N).filter(|y| (x ^ y) & set == 0).map(|y| law[y]).sum() };
+    agree(known | 1 << i) / agree(known)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        rng_seed: RngSeed::Fixed(verify::seed(2)),
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(40)
+    })]
+
+    /// By all orders: the KL given the order is the sum of the total correlations, and of the mixture at most that.
+    #[test]
+    fn masks_are_lifted_in_every_order(law in any_law(), kind in 0_usize..4) {
+        let reveal: &[usize] = [&[3][..], &[2, 1], &[1, 2], &[1, 1, 1]][kind];
+        let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+        let (mut sampler, mut given) = ([0.0; N], 0.0);
+        for order in orders {
+            let of = |x: usize| -> f64 {
+                let (mut known, mut start, mut product) = (0, 0, 1.0);
+                for &block in reveal {
+                    let bits = &order[start..start + block];
+                    product *= bits.iter().map(|&i| conditional(&law, x, i, known)).product::<f64>();
+                    known |= bits.iter().map(|&i| 1 << i).sum::<usize>();
+                    start += block;
+                }
+                product
+            };
+            // Where the law is 0 a conditional may be 0/0; the sampler does not come there or it does not count.
+            let path: [f64; N] = std::array::from_fn(|x| if law[x] > 0.0 { of(x) } else { 0.0 });
+            given += kl(&law, &path) / 6.0;
+            for (total, p) in sampler.iter_mut().zip(path) {
+                *total += p / 6.0;
+            }
+        }
+        // The states of the law run with the last coordinate fastest: here bit 0 is the last, which no mean sees.
+        let bound = masked_bound(&law, D, 2, reveal).unwrap().total();
+        prop_assert!((bound - given).abs() < 1e-12, "{} {}", bound, given);
+        prop_assert!(kl(&law, &sampler) <= bound + 1e-12);
+    }
+}
+
+#[test]
+fn masks_of_equal_and_of_independent_tokens() {
+    // d equal tokens at once lose (d − 1) log S; k and then the rest lose (k − 1) log S.
+    let (d, s) = (3, 4);
+    let mut equal = vec![0.0; 64];
+    (0..s).for_each(|v| equal[v * 21] = 0.25);
+    for (reveal, lost) in [(&[3][..], 2.0), (&[2, 1], 1.0), (&[1, 2], 0.0), (&[1, 1, 1], 0.0)] {
+        let bound = masked_bound(&equal, d, s, reveal).unwrap();
+        assert!((bound.total() - lost * 4f64.ln()).abs() < 1e-14 && bound.steps.len() == reveal.len());
+    }
+    let marginal = [0.5, 0.3, 0.2];
+    let product: Vec<f64> = (0..9).map(|x| marginal[x / 3] * marginal[x % 3]).collect();
+    assert!(masked_bound(&product, 2, 3, &[2]).unwrap().total().abs() < 1e-15);
+    for reveal in [&[][..], &[1], &[2, 1], &[0, 2], &[3]] {
+        assert!(masked_bound(&product, 2, 3, reveal).is_err());
+    }
+    assert!(masked_bound(&product, 2, 2, &[2]).is_err() && masked_bound(&[0.5; 4], 2, 2, &[2]).is_err());
+    assert!(masked_bound(&[f64::NAN; 4], 2, 2, &[2]).is_err() && masked_bound(&[], 0, 2, &[]).is_err());
+    assert_eq!(masked_bound(&[0.3, 0.7], 1, 2, &[1]).unwrap().total(), 0.0);
 }
