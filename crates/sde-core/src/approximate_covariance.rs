@@ -32,12 +32,14 @@ const DEPENDENT: f64 = 1e-8;
 /// With k = d the directions are the axes and Σ̂ is the whole symmetrised Jacobian; with k = 0 and no probes it is 0, and
 /// [`LocallyMomentMatched`](crate::LocallyMomentMatched) becomes the frozen denoiser. A step that draws with Σ̂ is
 /// certified with the same Σ̂: it is what [`PosteriorCovariance`] gives to both. The matrix is written out in full, d² numbers
-/// for each row, since that is what a posterior covariance is here; it has no diagonal or low-rank form in memory.
+/// for each row, since that is what a posterior covariance is here. [`DiagonalCovariance`](crate::DiagonalCovariance) takes the
+/// diagonal instead.
 ///
 /// # Randomness
 /// Directions and probes of row i are a function of (`noise`, i), the same at every time. Given them the step is a fixed
 /// Gaussian; as they are drawn before the path and from the same law for data and sampler, a bound of the divergence
 /// given the probes, averaged over them, is one of the divergence itself (data processing).
+///
 /// # Complexity
 /// For each row 3 k + p Jacobian products (k for k = d) and O(d k² + d² k) operations.
 ///
@@ -177,6 +179,13 @@ impl<V, S: Schedule> ApproximateCovariance<V, S> {
     }
 }
 
+/// σ²/α, which makes a covariance of the Jacobian.
+pub(crate) fn covariance_factor(level: Level) -> Result<f64, Error> {
+    let factor = level.sigma * level.sigma / level.alpha;
+    Error::domain(factor.is_finite(), "alpha", level.alpha, "a time with signal")?;
+    Ok(factor)
+}
+
 /// Takes the components along orthonormal vectors out of a vector, twice for the sake of rounding.
 fn remove<'a>(
     x: &mut numeric::ndarray::ArrayViewMut1<'_, f64>,
@@ -247,9 +256,7 @@ impl<F: Real, V: JacobianProducts<F>, S: Schedule> PosteriorCovariance<F> for Ap
         let products = self.products(batch, &directions, scratch)?;
         let rests = self.rest(batch, &directions, scratch)?;
         for (i, mut out) in covariance.rows_mut().into_iter().enumerate() {
-            let Level { alpha, sigma, .. } = self.process.level(batch.times().get(i));
-            let factor = sigma * sigma / alpha;
-            Error::domain(factor.is_finite(), "alpha", alpha, "a time with signal")?;
+            let factor = covariance_factor(self.process.level(batch.times().get(i)))?;
             let along = |a: usize, b: usize| directions[a].row(i).dot(&products[b].row(i));
             let symmetric = DMatrix::from_fn(k, k, |a, b| 0.5 * (along(a, b) + along(b, a)));
             let basis = DMatrix::from_fn(d, k, |j, a| directions[a][(i, j)]);

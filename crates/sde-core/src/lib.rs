@@ -58,6 +58,7 @@
 
 mod approximate_covariance;
 mod bridge;
+mod diagonal_covariance;
 pub mod fit;
 pub mod grid;
 pub mod guidance;
@@ -76,6 +77,7 @@ mod sde;
 
 pub use approximate_covariance::ApproximateCovariance;
 pub use bridge::{BridgeKernel, BrownianMotion, DoobTransform, LinearBridge, ScaledOu};
+pub use diagonal_covariance::DiagonalCovariance;
 pub use integrator::{AdaptiveSolver, Integrator, Needs, Orders, SdeStep, Solver, Tolerance};
 pub use jump::{JumpDiffusion, JumpRun};
 pub use method::{

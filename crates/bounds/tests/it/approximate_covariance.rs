@@ -5,8 +5,8 @@ use bounds::{Paths, chain_kl};
 use numeric::ndarray::{Array2, array};
 use numeric::{Estimate, Model, Noise, PosteriorCovariance, Prediction};
 use sde_core::{
-    ApproximateCovariance, Component, Covariance, FrozenDenoiser, LocallyMomentMatched, Mixture,
-    MixtureField, Ou, grid,
+    ApproximateCovariance, Component, Covariance, DiagonalCovariance, FrozenDenoiser, LocallyMomentMatched,
+    Mixture, MixtureField, Ou, grid,
 };
 use verify::seed;
 
@@ -75,4 +75,31 @@ fn the_chain_lies_between_the_frozen_denoiser_and_the_exact_covariance() {
     let exact =
         cross_entropy_bound(&held_out, &exact_model, &LocallyMomentMatched, &grid, Default::default());
     assert!((all.mean - exact.expect("valid").nats()).abs() < 1e-9);
+}
+
+/// Data that are nearly independent by coordinate: the diagonal alone is far better than the frozen denoiser, and worse
+/// than the whole.
+#[test]
+fn the_diagonal_lies_between_them_too() {
+    let component = |weight, sign: f64| Component {
+        weight,
+        mean: array![sign, 0.5 * sign, 0.0],
+        covariance: Covariance::Full(array![[0.5, 0.05, 0.0], [0.05, 0.8, 0.1], [0.0, 0.1, 0.3]]),
+    };
+    let target = Mixture::new(vec![component(0.5, -0.4), component(0.5, 0.4)]).expect("valid");
+    let grid = grid::geometric_v(2.5, 0.02, 12).expect("valid");
+    let paths = Paths { count: 2000, noise: Noise::new(seed(99)) };
+    let exact = target.denoiser::<f64, _>(Ou);
+    let field = DiagonalCovariance { field: exact.field.clone(), process: Ou };
+    let diagonal = Model::new(field, Prediction::Denoised, Ou);
+    let control = Default::default();
+    let d = chain_kl(&target, &Ou, &exact, &FrozenDenoiser, &grid, paths, control).expect("valid");
+    let of_diagonal = chain_kl(&target, &Ou, &diagonal, &LocallyMomentMatched, &grid, paths, control);
+    let l = chain_kl(&target, &Ou, &exact, &LocallyMomentMatched, &grid, paths, control).expect("valid");
+    let chain = [d, of_diagonal.expect("valid"), l];
+    for pair in chain.windows(2) {
+        let se = pair[0].std_error.hypot(pair[1].std_error);
+        assert!(pair[0].mean > pair[1].mean + THRESHOLD * se, "{} {}", pair[0], pair[1]);
+    }
+    assert!(chain[1].mean < 0.2 * chain[0].mean, "{} {}", chain[0], chain[1]);
 }

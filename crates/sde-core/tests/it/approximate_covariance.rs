@@ -6,8 +6,8 @@ use numeric::{
     Schedule, Scratch, Time, Times, VectorField, from_row_fn,
 };
 use sde_core::{
-    ApproximateCovariance, Component, Covariance, FrozenDenoiser, GaussianStep, LocallyMomentMatched,
-    Mixture, Ou, Sampler, Step, grid,
+    ApproximateCovariance, Component, Covariance, DiagonalCovariance, FrozenDenoiser, GaussianStep,
+    LocallyMomentMatched, Mixture, Ou, Sampler, Step, grid,
 };
 use verify::seed;
 
@@ -238,4 +238,35 @@ fn bad_input_is_refused() {
     let (x, mut mean) = (array![[0.0, 1.0]], array![[0.0, 0.0]]);
     let refused = LocallyMomentMatched.transition(&model, step, &x, &mut mean, &mut Scratch::new());
     assert!(matches!(refused, Err(Error::Unsupported { .. })));
+}
+
+#[test]
+fn the_diagonal_is_that_of_the_exact_covariance() {
+    for d in [1, 3, 6] {
+        let exact = target(d).denoiser::<f64, _>(Ou).field;
+        let diagonal = DiagonalCovariance { field: exact.clone(), process: Ou };
+        let x = Array2::from_shape_fn((4, d), |(i, j)| ((3 * i + j) % 5) as f64 - 2.0);
+        let times = [0.1, 0.4, 1.0, 3.0].map(Time::of);
+        let rows = [0, 1, 2, 3];
+        let (mean, found) = at(&diagonal, &rows, Times::PerRow(&times), &x).expect("finite");
+        let (exact_mean, whole) = at(&exact, &rows, Times::PerRow(&times), &x).expect("finite");
+        assert!((&mean - &exact_mean).iter().all(|gap| gap.abs() < 1e-12));
+        for i in 0..4 {
+            for (j, l) in (0..d).flat_map(|j| (0..d).map(move |l| (j, l))) {
+                let expected = if j == l { whole[(i, j * d + l)] } else { 0.0 };
+                assert!(
+                    (found[(i, j * d + l)] - expected).abs() < 1e-12 * (1.0 + expected),
+                    "{d} {i} {j} {l}"
+                );
+            }
+        }
+    }
+    // A negative slope is dropped; without signal there is no factor.
+    let falling = DiagonalCovariance { field: Linear(array![[-1.0, 5.0], [0.0, 2.0]]), process: Ou };
+    let x = array![[0.5, 0.5]];
+    let (_, found) = at(&falling, &[0], Times::Same(Time::of(0.5)), &x).expect("finite");
+    let factor = (1.0 - (-1.0_f64).exp()) / (-0.5_f64).exp();
+    assert_eq!((found[(0, 0)], found[(0, 1)], found[(0, 2)]), (0.0, 0.0, 0.0));
+    assert!((found[(0, 3)] - 2.0 * factor).abs() < 1e-14);
+    assert!(at(&falling, &[0], Times::Same(Time::of(2000.0)), &x).is_err());
 }
