@@ -23,10 +23,10 @@ use crate::approximate_covariance::covariance_factor;
 /// d Jacobian products for each row.
 ///
 /// ```
-/// use numeric::{Batch, Model, PosteriorCovariance, Scratch, Time, Times, ndarray::{Array2, array}};
+/// use numeric::{Batch, PosteriorCovariance, Scratch, Time, Times, ndarray::{Array2, array}};
 /// use sde_core::{Covariance, DiagonalCovariance, Mixture, Ou};
 /// # fn main() -> Result<(), numeric::Error> {
-/// // Independent coordinates: the diagonal is all there is, c v/(c + v) e^{…} in each.
+/// // Independent coordinates: the diagonal is all there is, c v/(c + v) in each, v = e^{2τ} − 1.
 /// let target = Mixture::gaussian(array![0.0, 1.0], Covariance::Diagonal(array![4.0, 0.25]))?;
 /// let field = DiagonalCovariance { field: target.denoiser::<f64, _>(Ou).field, process: Ou };
 /// let (time, x) = (Time::of(0.5), array![[0.3, -1.0]]);
