@@ -17,7 +17,7 @@ use std::process::ExitCode;
 
 use bounds::divergence::SlicedReference;
 use bounds::held_out::{HeldOut, HeldOutStep, Interval, cross_entropy_bound};
-use bounds::plan::{Start, equidistribute, measured_curve, optimal_grid};
+use bounds::plan::{Start, equidistribute, mixture_curve, optimal_grid};
 use bounds::terms::Scheme;
 use bounds::{Paths, chain_kl, chain_kl_steps};
 use clap::Parser;
@@ -94,7 +94,7 @@ fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     let moment_matched = MomentMatched::new(&target.covariance())?;
     let bar = shared::progress_bar(14 * options.steps.iter().sum::<usize>() as u64)?;
     bar.set_message("error curve of the mixture");
-    let measured = measured_curve(
+    let measured = mixture_curve(
         &target,
         &moment_matched.principal_directions(),
         &grid::geometric_v(HORIZON, EARLY_STOP, MEASURED)?,

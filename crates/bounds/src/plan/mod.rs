@@ -9,7 +9,7 @@
 //! | the same | the best sampler at this budget | [`rank`] |
 //! | dimension and second moment only | horizon, steps and grid with a guarantee | [`plan_for_any_data`] |
 //! | how far the samples may be from the data | where to stop | [`early_stop`] |
-//! | a mixture in many dimensions | its error curve, direction by direction | `measured_curve` (feature `sde`) |
+//! | a mixture in many dimensions | its error curve, direction by direction | `mixture_curve` (feature `sde`) |
 //! | what each step of a grid was measured to cost | a better grid | [`equidistribute`] |
 //!
 //! The [discretisation term](crate::terms) is a sum over the steps of a grid, so that the best grid on the nodes of a
@@ -38,16 +38,16 @@
 
 mod any_data;
 mod density;
-#[cfg(feature = "sde")]
-mod directions;
 mod mesh;
+#[cfg(feature = "sde")]
+mod mixture;
 mod polish;
 mod search;
 
 pub use any_data::{AnyDataPlan, early_stop, plan_for_any_data};
 pub use density::equidistribute;
 #[cfg(feature = "sde")]
-pub use directions::measured_curve;
+pub use mixture::mixture_curve;
 
 use numeric::{Error, TimeGrid};
 
@@ -182,14 +182,17 @@ pub fn fewest_steps(
     let chains = search(scheme, curve, mesh, start, mesh.steps(), |cost| cost + at_start <= nats)?;
     let reached = chains.best.len();
     let found = chains.best[reached - 1].0 + at_start;
-    Error::domain(found <= nats, "nats", nats, "a target that a grid on the mesh reaches")?;
+    Error::domain(found <= nats, "nats", nats, UNREACHED)?;
     // What the search adds up is rounded; the plan's own terms decide.
     let mut plan = finish(scheme, curve, mesh, start, &chains, reached)?;
     if plan.total() > nats {
-        let next = (reached + 1).min(mesh.steps());
-        plan = optimal_grid(scheme, curve, mesh, start, next)?;
-        Error::domain(plan.total() <= nats, "nats", nats, "a target that a grid on the mesh reaches")?;
-        return Ok(plan);
+        for steps in reached + 1..=mesh.steps() {
+            plan = optimal_grid(scheme, curve, mesh, start, steps)?;
+            if plan.total() <= nats {
+                return Ok(plan);
+            }
+        }
+        return Err(Error::Domain { parameter: "nats", value: nats, expected: UNREACHED });
     }
     for steps in (1..reached).rev() {
         match finish(scheme, curve, mesh, start, &chains, steps) {
@@ -299,6 +302,9 @@ pub fn rank(
     plans.sort_by(|a, b| a.1.total().total_cmp(&b.1.total()));
     Ok(plans)
 }
+
+/// What was expected of a target.
+const UNREACHED: &str = "a target that a grid on the mesh reaches";
 
 /// The cheapest chains on the mesh.
 fn search(

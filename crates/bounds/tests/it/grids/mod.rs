@@ -1,5 +1,4 @@
 //! The two grids of the reference tables, and how numbers are compared with them.
-#![allow(dead_code, reason = "each test file uses some of it")]
 
 use bounds::curve::GaussianCurve;
 use numeric::TimeGrid;

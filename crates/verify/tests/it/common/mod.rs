@@ -1,5 +1,4 @@
 //! A small generator of uniforms and normals: the kit must not be tested with the library it is to test.
-#![allow(dead_code)] // each test binary uses a part of it
 
 pub(crate) struct Random(u64);
 

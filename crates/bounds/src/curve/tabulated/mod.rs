@@ -1,8 +1,13 @@
 //! Curves known at the nodes of a grid.
 
+mod cell;
+#[cfg(test)]
+mod tests;
+
 use numeric::special::{r_minus_1_minus_ln, x_minus_ln_1p};
 use numeric::{Error, Estimate, TimeGrid};
 
+use self::cell::{Cell, GAUSS, slopes};
 use super::{Clock, ErrorCurve, Step, noise_per_signal, quadrature};
 
 /// A curve given by the mean square error at the nodes of a grid: measured, or a known one made cheap.
@@ -47,69 +52,6 @@ pub struct TabulatedCurve {
     /// From each node on, the last left out.
     cells: Vec<Cell>,
 }
-
-/// Between two nodes.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-struct Cell {
-    /// 1/mmse as a polynomial in the part t of the way to the second node.
-    inverse: [f64; 4],
-    width: f64,
-    /// 1/width.
-    scale: f64,
-    /// Mutual information at the first node.
-    information: f64,
-}
-
-impl Cell {
-    /// 1/mmse.
-    fn inverse(&self, t: f64) -> f64 {
-        // Not 0 times ∞, where the error vanishes at the second node.
-        if t == 0.0 { self.inverse[0] } else { self.inverse[0] + self.rise(0.0, t) }
-    }
-
-    /// What 1/mmse rises by between t and t + s, without cancellation.
-    fn rise(&self, t: f64, s: f64) -> f64 {
-        let [_, b, c, d] = self.inverse;
-        s * (b + c * (2.0 * t + s) + d * (3.0 * t * (t + s) + s * s))
-    }
-
-    /// Slope of 1/mmse in η.
-    fn slope(&self, t: f64) -> f64 {
-        let [_, b, c, d] = self.inverse;
-        (b + t * (2.0 * c + t * 3.0 * d)) * self.scale
-    }
-
-    /// $`\frac12\int \mathrm{mmse}\,dη`$ between `from` and `to`: in closed form what it would be with 1/mmse linear on
-    /// the way, and the small rest by three points; in halves while 1/mmse rises by more than a quarter.
-    fn gain(&self, from: f64, to: f64) -> f64 {
-        let (start, rise) = (self.inverse(from), self.rise(from, to - from));
-        let growth = rise / start;
-        if to == from || !growth.is_finite() {
-            return 0.0;
-        }
-        let middle = 0.5 * (from + to);
-        if growth > 0.25 && middle > from && middle < to {
-            return self.gain(from, middle) + self.gain(middle, to);
-        }
-        // log(1 + growth)/growth.
-        let mean = if growth.abs() < 1e-8 { 1.0 - 0.5 * growth } else { growth.ln_1p() / growth };
-        let rest: f64 = (GAUSS.iter())
-            .map(|&(share, w)| {
-                let (part, line) = (self.rise(from, share * (to - from)), share * rise);
-                w * (line - part) / ((start + line) * (start + part))
-            })
-            .sum();
-        0.5 * self.width * (to - from) * (mean / start + rest)
-    }
-}
-
-/// Nodes and weights of the Gauss–Legendre rule of three points on [0, 1].
-const GAUSS: [(f64, f64); 3] = [
-    (0.112_701_665_379_258_31, 0.277_777_777_777_777_8),
-    (0.5, 0.444_444_444_444_444_4),
-    (0.887_298_334_620_741_7, 0.277_777_777_777_777_8),
-];
 
 impl TabulatedCurve {
     /// From the mean square errors at the nodes of a grid that decreases in the clock, at $`η = 0`$ the
@@ -289,27 +231,6 @@ impl TabulatedCurve {
     }
 }
 
-/// Slopes of a monotone cubic through the values, by Fritsch and Butland's mean of the neighbouring secants, of what
-/// exceeds the slope `least`; at the ends the secants.
-fn slopes(x: &[f64], y: &[f64], least: f64) -> Vec<f64> {
-    let secant = |i: usize| (y[i + 1] - y[i]) / (x[i + 1] - x[i]) - least;
-    let cells = x.len() - 1;
-    let at = |i: usize| {
-        if i == 0 || i == cells {
-            return secant(i.saturating_sub(usize::from(i == cells)));
-        }
-        let (before, after) = (secant(i - 1), secant(i));
-        if before <= 0.0 || after <= 0.0 {
-            return 0.0;
-        }
-        let (h, k) = (x[i] - x[i - 1], x[i + 1] - x[i]);
-        // The weighted harmonic mean; before where after is infinite.
-        let part = (h + 2.0 * k) / (3.0 * (h + k));
-        (part / after + (1.0 - part) / before).recip()
-    };
-    (0..=cells).map(|i| least + at(i)).collect()
-}
-
 /// The curve at one noise per signal.
 struct Node<'a> {
     v: f64,
@@ -457,184 +378,5 @@ impl ErrorCurve for TabulatedCurve {
                 term
             })
             .collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::curve::{GaussianCurve, ScalarMixtureCurve};
-
-    fn mesh(nodes: usize) -> TimeGrid {
-        let v = |k: usize| 400.0 * (0.02f64 / 400.0).powf(k as f64 / nodes as f64);
-        TimeGrid::from_nodes((0..=nodes).map(|k| 0.5 * v(k).ln_1p()).collect()).expect("a grid")
-    }
-
-    #[test]
-    fn an_isotropic_gaussian_is_its_table() {
-        let exact = GaussianCurve::new(vec![0.7; 4], 2.0).expect("a curve");
-        let table = TabulatedCurve::of(&exact, &mesh(7)).expect("a table");
-        for tau in [3.5, 2.9, 1.3, 0.4, 0.05, 0.0101] {
-            let close = |found: f64, expected: f64, what: &str| {
-                assert!(
-                    (found - expected).abs() < 1e-12 * expected.abs() + 1e-15,
-                    "{what} {tau}: {found} {expected}"
-                );
-            };
-            close(table.mmse(tau), exact.mmse(tau), "mmse");
-            close(table.score_square(tau), exact.score_square(tau), "I");
-            close(table.relative_score_square(tau), exact.relative_score_square(tau), "F");
-            close(table.mutual_information(tau), exact.mutual_information(tau), "MI");
-            close(table.relative_entropy(tau), exact.relative_entropy(tau), "KL");
-            for prior in [0.0, 0.3, 2.0, f64::INFINITY] {
-                close(table.covariance_gap(tau, prior), exact.covariance_gap(tau, prior), "gap");
-                for length in [1e-7, 1e-3, 0.4] {
-                    let (found, expected) = (
-                        table.prior_step(tau + length, tau, prior),
-                        exact.prior_step(tau + length, tau, prior),
-                    );
-                    let rounding = if prior == 0.0 && length < 1e-2 { 0.0 } else { 2e-14 };
-                    assert!(
-                        (found - expected).abs() < 1e-8 * expected + rounding,
-                        "{tau} {length} {prior}: {found:e} {expected:e}"
-                    );
-                }
-            }
-            close(table.prior_step(tau + 0.1, tau, 0.7), 0.0, "its own prior");
-        }
-    }
-
-    #[test]
-    fn a_mixture_is_approached_at_fourth_order() {
-        let exact = ScalarMixtureCurve::new(&[0.3, 0.7], &[-1.5, 1.0], &[0.09, 0.04]).expect("a curve");
-        let errors = [40, 80, 160].map(|nodes| {
-            let table = TabulatedCurve::of(&exact, &mesh(nodes)).expect("a table");
-            (table.mutual_information(0.02) - exact.mutual_information(0.02)).abs()
-        });
-        for pair in errors.windows(2) {
-            assert!((12.0..20.0).contains(&(pair[0] / pair[1])), "{errors:?}");
-        }
-        assert!(errors[2] < 1e-7, "{errors:?}");
-    }
-
-    #[test]
-    fn much_noise_keeps_its_digits() {
-        for mean in [0.0, 2.0] {
-            let exact = GaussianCurve::new(vec![0.7; 4], mean).expect("a curve");
-            let table = TabulatedCurve::of(&exact, &mesh(7)).expect("a table");
-            for tau in [4.0, 10.0, 20.0, 100.0, 150.0] {
-                for (found, expected) in [
-                    (table.relative_entropy(tau), exact.relative_entropy(tau)),
-                    (table.relative_score_square(tau), exact.relative_score_square(tau)),
-                ] {
-                    assert!((found / expected - 1.0).abs() < 1e-11, "{mean} {tau}: {found:e} {expected:e}");
-                }
-            }
-        }
-        // Nodes in as much noise as is allowed.
-        let exact = GaussianCurve::new(vec![2.0], 0.0).expect("a curve");
-        let grid = TimeGrid::from_nodes(vec![300.0, 250.0, 190.0, 100.0, 3.0, 0.1]).expect("a grid");
-        let table = TabulatedCurve::of(&exact, &grid).expect("a table");
-        for tau in [299.0, 260.0, 200.0, 150.0, 50.0, 1.0, 0.2] {
-            assert!((table.mmse(tau) / exact.mmse(tau) - 1.0).abs() < 1e-10, "{tau}");
-            let (found, expected) = (table.mutual_information(tau), exact.mutual_information(tau));
-            assert!((found / expected - 1.0).abs() < 1e-10, "{tau}: {found:e} {expected:e}");
-        }
-    }
-
-    #[test]
-    fn information_is_the_integral_of_what_is_interpolated() {
-        // Two atoms: the error falls like e^{-η/2}, by orders of magnitude within a cell.
-        let coin = ScalarMixtureCurve::new(&[0.5, 0.5], &[-1.0, 1.0], &[0.0, 0.0]).expect("a curve");
-        let clocks = [0.02f64, 0.5, 2.0, 8.0, 12.0, 20.0, 40.0, 200.0].map(|eta| 0.5 * eta.recip().ln_1p());
-        let table = TabulatedCurve::of(&coin, &TimeGrid::from_nodes(clocks.to_vec()).expect("a grid"))
-            .expect("a table");
-        for pair in table.eta.windows(2) {
-            let f = |eta: f64| 0.5 * table.mmse_at(eta);
-            let fine = quadrature::composite(pair[0], pair[1], (pair[1] - pair[0]) / 400.0, f);
-            let [a, b] = [pair[0], pair[1]]
-                .map(|eta| if eta == 0.0 { 0.0 } else { table.node(eta.recip()).information });
-            assert!((b - a - fine).abs() < 1e-7 * fine + 1e-15, "{pair:?}: {} {fine}", b - a);
-        }
-    }
-
-    #[test]
-    fn a_point_and_what_is_no_law() {
-        let grid = mesh(5);
-        let point = TabulatedCurve::new(2, 3.0, 0.0, &grid, &[0.0; 6]).expect("a point");
-        assert_eq!((point.mmse(1.0), point.prior_step(1.0, 0.5, 0.0)), (0.0, 0.0));
-        assert_eq!(point.mutual_information(0.1), 0.0);
-        // d/2 (r − 1 − log r).
-        let r = noise_per_signal(0.5) / noise_per_signal(1.0);
-        assert!((point.prior_step(1.0, 0.5, f64::INFINITY) - (r - 1.0 - r.ln())).abs() < 1e-15);
-
-        let exact = GaussianCurve::new(vec![1.0; 2], 0.0).expect("a curve");
-        let good: Vec<f64> = grid.nodes().iter().map(|node| exact.mmse(node.t)).collect();
-        let new =
-            |dim, moment, variance, mmse: &[f64]| TabulatedCurve::new(dim, moment, variance, &grid, mmse);
-        assert!(new(2, 2.0, 2.0, &good).is_ok());
-        // With half the dimension the same errors fall too slowly.
-        assert!(matches!(new(1, 2.0, 2.0, &good), Err(Error::Entry { .. })));
-        for i in 0..good.len() {
-            for wrong in [f64::NAN, -1.0, f64::INFINITY, 1.01 * good[i]] {
-                let mut bad = good.clone();
-                bad[i] = wrong;
-                assert!(new(2, 2.0, 2.0, &bad).is_err(), "{i} {wrong}");
-            }
-        }
-        assert!(new(0, 2.0, 2.0, &good).is_err() && new(2, 1.0, 2.0, &good).is_err());
-        assert!(new(2, 2.0, f64::NAN, &good).is_err() && new(2, 2.0, 2.0, &good[1..]).is_err());
-        assert!(new(2, 2.0, -1.0, &good).is_err());
-    }
-
-    #[test]
-    fn a_law_is_fitted_to_itself_and_noise_is_not() {
-        let grid = mesh(30);
-        let exact = ScalarMixtureCurve::new(&[0.5, 0.5], &[-1.0, 1.0], &[0.1, 0.1]).expect("a curve");
-        let table = TabulatedCurve::of(&exact, &grid).expect("a table");
-        let measured = |noise: f64| -> Vec<Estimate> {
-            let sign = |i: usize| if i.is_multiple_of(2) { 1.0 } else { -1.0 };
-            (grid.nodes().iter().enumerate())
-                .map(|(i, node)| {
-                    let mean = exact.mmse(node.t) * (1.0 + noise * sign(i));
-                    Estimate { mean, std_error: 0.01 * mean, n: 1000 }
-                })
-                .collect()
-        };
-        let fit = |noise| TabulatedCurve::fitted(1, 1.1, 1.1, &grid, &measured(noise)).expect("a curve");
-        let same = fit(0.0);
-        assert!(
-            same.cells
-                .iter()
-                .zip(&table.cells)
-                .all(|(a, b)| (a.inverse[0] / b.inverse[0] - 1.0).abs() < 1e-12)
-        );
-        let noisy = fit(0.05);
-        for (from, to) in grid.pairs() {
-            for prior in [0.0, 0.1, 1.0, f64::INFINITY] {
-                assert!(noisy.prior_step(from.t, to.t, prior) > -1e-14);
-            }
-            assert!((noisy.mmse(to.t) / exact.mmse(to.t) - 1.0).abs() < 0.06);
-        }
-        // Projections do not move what is already there.
-        let again: Vec<Estimate> = (grid.nodes().iter())
-            .map(|node| Estimate { mean: noisy.mmse(node.t), std_error: 0.0, n: 1 })
-            .collect();
-        let twice = TabulatedCurve::fitted(1, 1.1, 1.1, &grid, &again).expect("a curve");
-        assert!(
-            twice
-                .cells
-                .iter()
-                .zip(&noisy.cells)
-                .all(|(a, b)| (a.inverse[0] / b.inverse[0] - 1.0).abs() < 1e-9)
-        );
-        let with = |e: Estimate| {
-            let mut bad = measured(0.0);
-            bad[3] = e;
-            TabulatedCurve::fitted(1, 1.1, 1.1, &grid, &bad).is_err()
-        };
-        for (mean, std_error) in [(0.0, 0.1), (f64::NAN, 0.1), (0.1, f64::NAN), (0.1, -1.0)] {
-            assert!(with(Estimate { mean, std_error, n: 9 }), "{mean} {std_error}");
-        }
     }
 }

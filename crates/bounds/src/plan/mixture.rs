@@ -36,20 +36,20 @@ use crate::curve::{Clock, Parts, TabulatedCurve};
 /// ```
 /// use bounds::Paths;
 /// use bounds::curve::{ErrorCurve, GaussianCurve};
-/// use bounds::plan::measured_curve;
+/// use bounds::plan::mixture_curve;
 /// use numeric::{Noise, ndarray::array};
 /// use sde_core::{Covariance, Mixture, grid};
 /// # fn main() -> Result<(), numeric::Error> {
 /// let target = Mixture::gaussian(array![0.0, 0.0], Covariance::Diagonal(array![4.0, 1.0]))?;
 /// let mesh = grid::geometric_v(3.0, 0.1, 10)?;
 /// let paths = Paths { count: 10, noise: Noise::new(1) };
-/// let curve = measured_curve(&target, &array![[1.0, 0.0], [0.0, 1.0]], &mesh, paths, Default::default())?;
+/// let curve = mixture_curve(&target, &array![[1.0, 0.0], [0.0, 1.0]], &mesh, paths, Default::default())?;
 /// // For Gaussian data the posterior covariance does not depend on the draw.
 /// let exact = GaussianCurve::new(vec![4.0, 1.0], 0.0)?;
 /// assert!((curve.mmse(0.5) / exact.mmse(0.5) - 1.0).abs() < 1e-9);
 /// # Ok(()) }
 /// ```
-pub fn measured_curve(
+pub fn mixture_curve(
     target: &Mixture,
     directions: &ArrayRef2<f64>,
     grid: &TimeGrid,
