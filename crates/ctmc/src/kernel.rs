@@ -7,6 +7,7 @@ use numeric::{Error, Noise, RowStream};
 use rayon::prelude::*;
 
 use crate::Generator;
+use crate::law::draw;
 use crate::uniformization::{Poisson, check_tolerance};
 
 /// The law of a chain after a time, from every state: the matrix $`P_t = e^{tQ}`$, `(S, S)`.
@@ -136,6 +137,13 @@ impl Kernel {
     #[must_use]
     pub fn truncation(&self) -> f64 {
         self.truncation
+    }
+
+    /// The state after the transition from `from`, given a uniform u on (0, 1).
+    pub(crate) fn draw(&self, from: u32, u: f64) -> u32 {
+        let row = self.matrix.row(from as usize);
+        let row = row.to_slice().expect("standard layout");
+        draw(row, row.iter().sum(), u)
     }
 
     /// This transition and then a later one: $`P_s P_t`$. The truncations add up.

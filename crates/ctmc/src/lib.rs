@@ -10,6 +10,7 @@
 //! | stationary laws, detailed balance, spectral gaps | [`Generator::stationary`], [`detailed_balance_defect`], [`Spectral::gap`] |
 //! | noised data | [`Refresh::sample_transition`], [`Kernel::sample`] |
 //! | exact paths | [`Simulation`] |
+//! | discrete denoising: reverse rates, samplers | [`denoise`] |
 //!
 //! # Conventions
 //! - States are `u32` from 0. Entry (i, j) of a generator or kernel is the rate or probability of i → j; laws are row
@@ -30,6 +31,7 @@
 //! its exact laws.
 #![doc(test(attr(deny(warnings))))]
 
+pub mod denoise;
 mod generator;
 mod kernel;
 mod law;

@@ -18,7 +18,7 @@ pub struct Batch<'a, F> {
     x: &'a ArrayRef2<F>,
 }
 
-impl<'a, F: Real> Batch<'a, F> {
+impl<'a, F> Batch<'a, F> {
     /// A batch of `rows.len()` rows.
     ///
     /// # Panics

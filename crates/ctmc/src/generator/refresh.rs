@@ -127,8 +127,29 @@ impl Refresh {
         Ok(Refresh { states: 2, total, law: Law::General(vec![down / total, up / total], vec![up, down]) })
     }
 
+    /// The state of no return, if new states are always that one.
+    ///
+    /// ```
+    /// use ctmc::Refresh;
+    /// assert_eq!(Refresh::absorbing(5, 4, 1.0)?.mask(), Some(4));
+    /// assert_eq!(Refresh::uniform(5, 1.0)?.mask(), None);
+    /// # Ok::<(), numeric::Error>(())
+    /// ```
+    #[must_use]
+    pub fn mask(&self) -> Option<u32> {
+        match self.law {
+            Law::Point(mask) => Some(mask),
+            _ => None,
+        }
+    }
+
+    /// Rate of refreshing, r.
+    pub(crate) fn total(&self) -> f64 {
+        self.total
+    }
+
     /// The law that new states are drawn from, at one state.
-    fn weight(&self, state: u32) -> f64 {
+    pub(crate) fn weight(&self, state: u32) -> f64 {
         match &self.law {
             Law::Uniform(_) => 1.0 / self.states as f64,
             &Law::Point(mask) => f64::from(u8::from(state == mask)),
@@ -234,7 +255,11 @@ impl Refresh {
     }
 
     fn draw(&self, stream: &mut RowStream) -> u32 {
-        let u = stream.uniform();
+        self.fresh(stream.uniform())
+    }
+
+    /// A new state, given a uniform u on (0, 1).
+    pub(crate) fn fresh(&self, u: f64) -> u32 {
         match &self.law {
             Law::Uniform(_) => below(u, self.states),
             &Law::Point(mask) => mask,

@@ -1,0 +1,15 @@
+//! Discrete denoising: data noised by a chain in every coordinate, and made again by its time reversal.
+//!
+//! | what | types |
+//! |---|---|
+//! | the forward process $`q_{t|0}`$ | [`Noising`] |
+//! | what a network or an exact model knows: clean tokens given noised ones | [`Denoiser`], [`denoiser_from_fn`], [`ratios_from_fn`] |
+//! | rates of the reverse chain from either kind of model | [`Reversal`] |
+
+mod denoiser;
+mod noising;
+mod reversal;
+
+pub use denoiser::{Denoiser, Output, denoiser_from_fn, ratios_from_fn};
+pub use noising::Noising;
+pub use reversal::Reversal;
