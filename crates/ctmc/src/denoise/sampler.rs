@@ -3,11 +3,10 @@
 use std::ops::Range;
 
 use numeric::ndarray::{Array2, ArrayRef2, ArrayView2, ArrayViewMut2, ArrayViewMut3};
-use numeric::{
-    Batch, Batching, Control, Error, Noise, Real, Scratch, Time, TimeGrid, Times, as_rows, run_blocks,
-};
+use numeric::{Batch, Batching, Control, Error, Noise, Real, Scratch, Time, TimeGrid, Times, run_blocks};
 use rayon::prelude::*;
 
+use super::flow::last_step;
 use super::leap::{At, Block, Corrector, Law};
 use super::noising::check_states;
 use super::two_stage::{self, TwoStage};
@@ -109,6 +108,23 @@ pub struct Denoised {
     pub x: Array2<u32>,
     /// Counts over all rows and steps.
     pub counts: LeapCounts,
+}
+
+impl Denoised {
+    /// The rows asked for, of the blocks of the rows `whole`.
+    pub(super) fn gather(
+        blocks: Vec<(Vec<u32>, LeapCounts)>,
+        rows: &Range<u64>,
+        whole: &Range<u64>,
+        dim: usize,
+    ) -> Denoised {
+        let mut counts = LeapCounts::default();
+        blocks.iter().for_each(|(_, block)| counts.add(*block));
+        let count = rows.end.saturating_sub(rows.start) as usize;
+        let before = (rows.start - whole.start) as usize * dim;
+        let tokens = blocks.into_iter().flat_map(|(x, _)| x).skip(before).take(count * dim).collect();
+        Denoised { x: Array2::from_shape_vec((count, dim), tokens).expect("a token for each place"), counts }
+    }
 }
 
 /// Runs the noising backwards along a grid of times: a model of discrete data turned into samples.
@@ -227,7 +243,7 @@ impl<M> ReverseSampler<M> {
     {
         self.check_model()?;
         let (dim, states) = (self.model.dim(), self.model.states());
-        let batching = self.batching();
+        let batching = batching(&self.model);
         let whole = aligned(&rows, batching);
         origin.check(&rows, dim, states)?;
         let mut x = origin.start(&self.noising, &rows, &whole, dim, noise)?;
@@ -259,18 +275,11 @@ impl<M> ReverseSampler<M> {
                 }
                 Ok(run.close())
             })?;
-            let mut place = x.as_mut_slice();
-            for (block, block_counts) in blocks {
-                let (part, rest) = place.split_at_mut(block.len());
-                part.copy_from_slice(&block);
-                place = rest;
-                counts.add(block_counts);
-            }
+            let done = Denoised::gather(blocks, &whole, &whole, dim);
+            x = done.x.into_raw_vec_and_offset().0;
+            counts.add(done.counts);
         }
-        let before = (rows.start - whole.start) as usize * dim;
-        let count = rows.end.saturating_sub(rows.start) as usize;
-        let x = Array2::from_shape_vec((count, dim), x[before..][..count * dim].to_vec());
-        Ok(Denoised { x: x.expect("one token for each place"), counts })
+        Ok(Denoised::gather(vec![(x, counts)], &rows, &whole, dim))
     }
 
     fn check_model<F: Real>(&self) -> Result<(), Error>
@@ -284,21 +293,6 @@ impl<M> ReverseSampler<M> {
             return Err(Error::Unsupported { method: "posterior step or finish", reason });
         }
         Ok(())
-    }
-
-    /// Rows of a block: as the model wants them if it is particular, else few enough to stay in cache, in pairs, since
-    /// two rows share their random bits.
-    fn batching<F: Real>(&self) -> Batching
-    where
-        M: Denoiser<F>,
-    {
-        let batching = self.model.batching();
-        if !batching.rowwise || batching.serial {
-            return batching;
-        }
-        let fit = BLOCK / (self.model.dim() * self.model.states()).max(1);
-        let rows = fit.clamp(2, 1 << 12).next_power_of_two();
-        Batching { rows, ..batching }
     }
 
     /// Bytes of the tables of a step.
@@ -337,8 +331,19 @@ impl<M> ReverseSampler<M> {
     }
 }
 
+/// Rows of a block: as the model wants them if it is particular, else few enough to stay in cache, in pairs, since two
+/// rows share their random bits.
+pub(super) fn batching<F: Real>(model: &(impl Denoiser<F> + ?Sized)) -> Batching {
+    let batching = model.batching();
+    if !batching.rowwise || batching.serial {
+        return batching;
+    }
+    let fit = BLOCK / (model.dim() * model.states()).max(1);
+    Batching { rows: fit.clamp(2, 1 << 12).next_power_of_two(), ..batching }
+}
+
 /// The rows of the blocks that the rows lie in, for a model that must be given whole blocks.
-fn aligned(rows: &Range<u64>, batching: Batching) -> Range<u64> {
+pub(super) fn aligned(rows: &Range<u64>, batching: Batching) -> Range<u64> {
     let size = batching.rows.max(1) as u64;
     if batching.rowwise || rows.is_empty() {
         return rows.start..rows.end.max(rows.start);
@@ -347,7 +352,7 @@ fn aligned(rows: &Range<u64>, batching: Batching) -> Range<u64> {
 }
 
 impl Origin<'_> {
-    fn check(&self, rows: &Range<u64>, dim: usize, states: usize) -> Result<(), Error> {
+    pub(super) fn check(&self, rows: &Range<u64>, dim: usize, states: usize) -> Result<(), Error> {
         let shape = [rows.end.saturating_sub(rows.start) as usize, dim];
         match *self {
             Origin::Stationary => Ok(()),
@@ -365,7 +370,7 @@ impl Origin<'_> {
     }
 
     /// The states of the rows `whole`; what lies outside of `rows` is filled up with the nearest of them.
-    fn start(
+    pub(super) fn start(
         &self,
         noising: &Noising,
         rows: &Range<u64>,
@@ -393,7 +398,7 @@ impl Origin<'_> {
         Ok(start)
     }
 
-    fn held(&self, rows: &Range<u64>, whole: &Range<u64>, dim: usize) -> Option<Vec<bool>> {
+    pub(super) fn held(&self, rows: &Range<u64>, whole: &Range<u64>, dim: usize) -> Option<Vec<bool>> {
         let Origin::Held { held, .. } = *self else { return None };
         let row = |row: u64| {
             let i = (row.clamp(rows.start, rows.end - 1) - rows.start) as usize;
@@ -574,26 +579,25 @@ impl<'a, M: Denoiser<F>, F: Real> Run<'a, M, F> {
         self.evaluate(time)?;
         self.uniforms("finish", 0);
         let states = self.sampler.model.states();
-        let dim = self.sampler.model.dim();
-        let tokens = as_rows(&self.buffers.values, states);
-        for (k, p) in tokens.outer_iter().enumerate() {
-            if !self.held.is_empty() && self.held[k] {
-                continue;
-            }
-            let sum: f64 = p.iter().map(|p| p.as_f64()).sum();
-            if !(sum > 0.0 && sum.is_finite()) {
-                let what = "a posterior probability";
-                let step = self.sampler.grid.steps() as u64;
-                return Err(Error::NotFinite { what, row: self.rows[k / dim], step, time: time.t });
-            }
-            self.x[k] = if finish == Finish::Draw {
-                let all =
-                    |visit: &mut dyn FnMut(u32, f64)| (0..).zip(p).for_each(|(v, p)| visit(v, p.as_f64()));
-                crate::law::draw_from(self.buffers.uniforms[k] * sum, all).expect("positive probabilities")
-            } else {
+        let mut x = self.x.clone();
+        if finish == Finish::Draw {
+            let at = At { step: self.sampler.grid.steps() as u64, time: time.t };
+            last_step(&self.rows, &mut x, &self.buffers.values, &self.buffers.uniforms, at)?;
+        } else {
+            let dim = self.sampler.model.dim();
+            for (k, (x, p)) in x.iter_mut().zip(self.buffers.values.chunks_exact(states)).enumerate() {
+                if p.iter().any(|p| p.is_nan()) {
+                    let (what, step) = ("a posterior probability", self.sampler.grid.steps() as u64);
+                    return Err(Error::NotFinite { what, row: self.rows[k / dim], step, time: time.t });
+                }
                 // The first of equals.
-                (1..states).fold(0, |best, v| if p[v] > p[best] { v } else { best }) as u32
-            };
+                *x = (1..states).fold(0, |best, v| if p[v] > p[best] { v } else { best }) as u32;
+            }
+        }
+        for (k, new) in x.into_iter().enumerate() {
+            if !self.held.get(k).is_some_and(|&held| held) {
+                self.x[k] = new;
+            }
         }
         Ok(())
     }

@@ -1,5 +1,8 @@
 //! Discrete denoising against enumeration.
 
+mod adapters;
+mod exact;
+mod flow;
 mod laws;
 mod leaps;
 mod reversal;
