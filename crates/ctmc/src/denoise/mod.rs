@@ -5,8 +5,10 @@
 //! | the forward process $`q_{t|0}`$ | [`Noising`] |
 //! | what a network or an exact model knows: clean tokens given noised ones | [`Denoiser`], [`denoiser_from_fn`], [`ratios_from_fn`] |
 //! | rates of the reverse chain from either kind of model | [`Reversal`] |
+//! | exact denoisers of data | [`exact`] |
 
 mod denoiser;
+pub mod exact;
 mod noising;
 mod reversal;
 
