@@ -9,9 +9,11 @@
 //! | samplers on a grid of times, correctors, in-painting | [`ReverseSampler`], [`Method`], [`Correction`], [`Origin`] |
 //! | samplers without discretisation | [`first_hitting`] (masks), [`uniformized`] (any) |
 //! | discrete flow matching | [`MixturePath`], [`FlowRates`], [`FlowSampler`] |
+//! | exact denoisers of data | [`exact`] |
 
 mod adapters;
 mod denoiser;
+pub mod exact;
 mod first_hitting;
 mod flow;
 mod leap;

@@ -2,6 +2,7 @@
 
 mod denoise;
 mod evolution;
+mod exact;
 mod generators;
 mod golden;
 mod kernels;

@@ -1,0 +1,451 @@
+//! Exact denoisers against Bayes' rule over all rows, and reference values.
+
+use ctmc::denoise::exact::{
+    EmpiricalDenoiser, FitOptions, ProductDenoiser, ProductMixture, fit_product_mixture,
+};
+use ctmc::denoise::{Denoiser, Noising, Output, Reversal};
+use ctmc::{BirthDeath, DiscretisedGaussian, Refresh, TimeChange};
+use numeric::ndarray::{Array2, Array3, array};
+use numeric::{Batch, Error, Noise, Real, Scratch, Time, Times};
+use verify::{Family, chi_squared, seed};
+
+use crate::{assert_near, cyclic};
+
+/// The posterior at one time of each row, in either form.
+pub(crate) fn posterior<F: Real>(model: &impl Denoiser<F>, t: f64, x: &Array2<u32>) -> Array3<F> {
+    let rows: Vec<u64> = (0..x.nrows() as u64).collect();
+    let batch = Batch::new(&rows, Times::Same(Time::of(t)), x);
+    let mut p = Array3::from_elem((x.nrows(), model.dim(), model.states()), F::nan());
+    model.values_into(&batch, &mut p, &mut Scratch::new()).unwrap();
+    let mut logs = p.clone();
+    model.log_values_into(&batch, &mut logs, &mut Scratch::new()).unwrap();
+    let slack = F::of(8.0) * F::epsilon();
+    for (&p, &log) in p.iter().zip(&logs) {
+        assert!(p == log.exp() || (p - log.exp()).abs() <= slack * (F::one() + log.abs()) * p, "{p} {log}");
+        assert_eq!(p == F::zero(), log == F::neg_infinity());
+    }
+    p
+}
+
+/// All rows of D tokens of S values.
+pub(crate) fn all_rows(dim: usize, states: usize) -> Array2<u32> {
+    Array2::from_shape_fn((states.pow(dim as u32), dim), |(i, d)| {
+        (i / states.pow((dim - 1 - d) as u32) % states) as u32
+    })
+}
+
+/// p(x0^d = v | x) by summing over all clean rows, `(n, D, S)`.
+fn by_enumeration(noising: &Noising, t: f64, rows: &Array2<u32>, p: &[f64], x: &Array2<u32>) -> Array3<f64> {
+    let kernel = noising.kernel(0.0, t).unwrap();
+    let mut out = Array3::zeros((x.nrows(), x.ncols(), noising.states()));
+    for (i, x) in x.outer_iter().enumerate() {
+        let mut total = 0.0;
+        for (row, p) in rows.outer_iter().zip(p) {
+            let likelihood: f64 =
+                row.iter().zip(x).map(|(&v, &x)| kernel.matrix()[[v as usize, x as usize]]).product();
+            total += p * likelihood;
+            row.iter().enumerate().for_each(|(d, &v)| out[[i, d, v as usize]] += p * likelihood);
+        }
+        out.outer_iter_mut().nth(i).unwrap().mapv_inplace(|p| p / total);
+    }
+    out
+}
+
+fn noisings() -> Vec<(&'static str, Noising)> {
+    let beta = TimeChange::exponential(0.5, 3.0).unwrap();
+    let refresh = |chain: Refresh| Noising::refresh(chain, beta);
+    vec![
+        ("uniform", refresh(Refresh::uniform(5, 0.7).unwrap())),
+        ("masks", refresh(Refresh::absorbing(5, 4, 1.0).unwrap())),
+        ("law", refresh(Refresh::new(&[0.1, 0.0, 0.3, 0.4, 0.2], 1.5).unwrap())),
+        ("steps", Noising::new(BirthDeath::constant(5, 1.0).unwrap(), beta).unwrap()),
+        ("gaussian", Noising::new(DiscretisedGaussian::new(5, 2.0, 1.5, 1.0).unwrap(), beta).unwrap()),
+    ]
+}
+
+fn greatest<F: Real>(a: &Array3<F>, b: &Array3<f64>) -> f64 {
+    a.iter().zip(b).fold(0.0, |top, (a, b)| (a.as_f64() - b).abs().max(top))
+}
+
+fn laws() -> Array3<f64> {
+    let mut laws = Array3::from_shape_fn((3, 2, 4), |(k, d, v)| 1.0 + ((k * 7 + d * 3 + v * 5) % 11) as f64);
+    for mut component in laws.outer_iter_mut() {
+        for mut law in component.outer_iter_mut() {
+            let sum = law.sum();
+            law /= sum;
+        }
+    }
+    laws
+}
+
+#[test]
+fn denoisers_are_bayes_rule_over_all_rows() {
+    let data = array![[0, 1], [3, 3], [2, 1], [0, 0], [1, 3], [2, 1]];
+    let weights = [0.3, 0.1, 0.2, 0.0, 0.15, 0.25];
+    let mixture = ProductMixture::new(&[0.5, 0.2, 0.3], &laws()).unwrap();
+    let clean = all_rows(2, 4);
+    let p_mixture: Vec<f64> = mixture.ln_probability(&clean).unwrap().iter().map(|l| l.exp()).collect();
+    assert_near(p_mixture.iter().sum(), 1.0, 1e-15);
+    let single = ProductMixture::new(&[1.0], &laws().slice_move(numeric::ndarray::s![..1, .., ..])).unwrap();
+    let p_single: Vec<f64> = single.ln_probability(&clean).unwrap().iter().map(|l| l.exp()).collect();
+    for (name, noising) in noisings() {
+        for t in [1e-3, 0.4, 1.0] {
+            // States that can be reached from the data: masks where another value was not.
+            let all = all_rows(2, 5);
+            let exact = by_enumeration(&noising, t, &clean, &p_mixture, &all);
+            let reached: Vec<usize> =
+                (0..all.nrows()).filter(|&i| exact.outer_iter().nth(i).unwrap().sum().is_finite()).collect();
+            let x = all.select(numeric::ndarray::Axis(0), &reached);
+            let exact = by_enumeration(&noising, t, &clean, &p_mixture, &x);
+            let model = mixture.denoiser(&noising).unwrap();
+            assert!(greatest(&posterior::<f64>(&model, t, &x), &exact) < 1e-13, "{name} {t}");
+            assert!(greatest(&posterior::<f32>(&model, t, &x), &exact) < 1e-7, "{name} {t}");
+
+            let exact = by_enumeration(&noising, t, &clean, &p_single, &x);
+            let model = single.denoiser(&noising).unwrap();
+            assert!(greatest(&posterior::<f64>(&model, t, &x), &exact) < 1e-13, "{name} {t}");
+            let mut wide = Array2::zeros((2, 5));
+            wide.slice_mut(numeric::ndarray::s![.., ..4]).assign(&single.laws(0));
+            let model = ProductDenoiser::<f64>::new(&noising, &wide).unwrap();
+            assert!(greatest(&posterior(&model, t, &x), &exact) < 1e-13, "{name} {t}");
+            let model = ProductDenoiser::<f32>::new(&noising, &wide).unwrap();
+            assert!(greatest(&posterior(&model, t, &x), &exact) < 5e-7, "{name} {t}");
+
+            let exact = by_enumeration(&noising, t, &data, &weights, &all);
+            let reached: Vec<usize> =
+                (0..all.nrows()).filter(|&i| exact.outer_iter().nth(i).unwrap().sum().is_finite()).collect();
+            let x = all.select(numeric::ndarray::Axis(0), &reached);
+            let exact = by_enumeration(&noising, t, &data, &weights, &x);
+            let model = EmpiricalDenoiser::new(&noising, &data).unwrap().with_weights(&weights).unwrap();
+            assert!(greatest(&posterior::<f64>(&model, t, &x), &exact) < 1e-13, "{name} {t}");
+            assert!(greatest(&posterior::<f32>(&model, t, &x), &exact) < 1e-7, "{name} {t}");
+        }
+    }
+}
+
+#[test]
+fn rows_have_times_of_their_own_and_do_not_see_each_other() {
+    let mixture = ProductMixture::new(&[0.5, 0.2, 0.3], &laws()).unwrap();
+    for (name, noising) in noisings() {
+        let model = mixture.denoiser(&noising).unwrap();
+        let x = array![[0, 3], [2, 2], [1, 0]];
+        let times = [0.2, 0.9, 0.5].map(Time::of);
+        let mut p = Array3::<f64>::zeros((3, 2, 5));
+        let batch = Batch::new(&[4, 5, 9], Times::PerRow(&times), &x);
+        model.values_into(&batch, &mut p, &mut Scratch::new()).unwrap();
+        for (i, time) in times.iter().enumerate() {
+            let row = x.slice(numeric::ndarray::s![i..=i, ..]).to_owned();
+            let alone = posterior::<f64>(&model, time.t, &row);
+            assert_eq!(alone.outer_iter().next().unwrap(), p.outer_iter().nth(i).unwrap(), "{name}");
+        }
+    }
+}
+
+/// The data of the sheet's first chain, as rows of one token with weights.
+pub(crate) fn chain() -> (Noising, EmpiricalDenoiser) {
+    let noising = Noising::new(cyclic(), TimeChange::exponential(0.5, 3.0).unwrap()).unwrap();
+    let model = EmpiricalDenoiser::new(&noising, &array![[0], [1], [2]]).unwrap();
+    (noising, model.with_weights(&[0.6, 0.3, 0.1]).unwrap())
+}
+
+#[test]
+fn posterior_and_rates_of_a_chain_that_is_not_reversible() {
+    let (noising, model) = chain();
+    let p = posterior::<f64>(&model, 0.5, &array![[0], [1], [2]]);
+    let exact = [
+        [0.881169480122, 0.065412060842, 0.0534184590363],
+        [0.38951517679, 0.568493213825, 0.0419916093854],
+        [0.4181182454, 0.274639291193, 0.307242463408],
+    ];
+    let rates = [
+        [0.0, 0.218650746739, 0.458657006672],
+        [1.03499728918, 0.0, 0.249472204502],
+        [0.986806815813, 1.36069024566, 0.0],
+    ];
+    let reversal = Reversal::<f64>::new(&noising, 0.5, Output::Posterior).unwrap();
+    for x in 0..3 {
+        let mut found = [0.0; 3];
+        let p = p.outer_iter().nth(x).unwrap().row(0).to_vec();
+        reversal.rates_into(x as u32, &p, &mut found);
+        for v in 0..3 {
+            assert_near(p[v], exact[x][v], 1e-12);
+            assert_near(found[v], rates[x][v], 1e-11);
+        }
+    }
+}
+
+/// The two tokens of the sheet: its data law as weighted rows.
+pub(crate) fn pair() -> (Noising, EmpiricalDenoiser, [f64; 9]) {
+    let noising = Noising::refresh(Refresh::uniform(3, 1.0).unwrap(), TimeChange::constant(0.5).unwrap());
+    let p = [0.30, 0.05, 0.02, 0.03, 0.20, 0.05, 0.05, 0.10, 0.20];
+    let model = EmpiricalDenoiser::new(&noising, &all_rows(2, 3)).unwrap();
+    (noising, model.with_weights(&p).unwrap(), p)
+}
+
+#[test]
+fn rates_of_two_tokens_and_given_one_of_them() {
+    let (noising, model, p) = pair();
+    let reversal = Reversal::<f64>::new(&noising, 0.5, Output::Posterior).unwrap();
+    let rates = |p: &[f64], x: u32| {
+        let mut found = [0.0; 3];
+        reversal.rates_into(x, p, &mut found);
+        found
+    };
+    let found = posterior::<f64>(&model, 0.5, &array![[0, 1]]);
+    let found = [0, 1].map(|d| found.outer_iter().next().unwrap().row(d).to_vec());
+    for (found, exact) in rates(&found[0], 0).iter().zip([0.0, 0.627531101758, 0.546586603937]) {
+        assert_near(*found, exact, 1e-11);
+    }
+    for (found, exact) in rates(&found[1], 1).iter().zip([0.785924096574, 0.0, 0.434546660146]) {
+        assert_near(*found, exact, 1e-11);
+    }
+    // The first token given the second, clean one; as an empirical law, and as a mixture of points.
+    let exact = [
+        (
+            0,
+            [
+                [0.0, 0.194215002288, 0.216865742859],
+                [1.28723320575, 0.0, 0.558313570796],
+                [1.15278695798, 0.447777043362, 0.0],
+            ],
+        ),
+        (
+            2,
+            [
+                [0.0, 0.624450342769, 1.24670205661],
+                [0.400352090274, 0.0, 0.998239548629],
+                [0.200529066808, 0.250440889007, 0.0],
+            ],
+        ),
+    ];
+    let points = Array3::from_shape_fn((9, 2, 3), |(k, d, v)| {
+        f64::from(u8::from(all_rows(2, 3)[[k, d]] as usize == v))
+    });
+    let mixture = ProductMixture::new(&p, &points).unwrap();
+    for (second, exact) in exact {
+        let empirical = model.given(&[None, Some(second)]).unwrap();
+        let mixture = mixture.given(&[None, Some(second)]).unwrap().denoiser(&noising).unwrap();
+        let x = array![[0], [1], [2]];
+        for p in [posterior::<f64>(&empirical, 0.5, &x), posterior::<f64>(&mixture, 0.5, &x)] {
+            for (x, p) in p.outer_iter().enumerate() {
+                for (found, exact) in rates(&p.row(0).to_vec(), x as u32).iter().zip(exact[x]) {
+                    assert_near(*found, exact, 1e-11);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn rates_from_the_posterior_are_those_from_ratios() {
+    let mixture = ProductMixture::new(&[0.5, 0.2, 0.3], &laws()).unwrap();
+    let clean = all_rows(2, 4);
+    let p: Vec<f64> = mixture.ln_probability(&clean).unwrap().iter().map(|l| l.exp()).collect();
+    for (name, noising) in noisings().into_iter().filter(|(name, _)| *name != "masks" && *name != "law") {
+        let kernel = noising.kernel(0.0, 0.6).unwrap();
+        let density = |x: [u32; 2]| -> f64 {
+            let terms = clean.outer_iter().zip(&p).map(|(v, p)| {
+                p * kernel.matrix()[[v[0] as usize, x[0] as usize]]
+                    * kernel.matrix()[[v[1] as usize, x[1] as usize]]
+            });
+            terms.sum()
+        };
+        let all = all_rows(2, 5);
+        let posteriors = posterior::<f64>(&mixture.denoiser(&noising).unwrap(), 0.6, &all);
+        let [by_posterior, by_ratios] =
+            [Output::Posterior, Output::Ratios].map(|o| Reversal::<f64>::new(&noising, 0.6, o).unwrap());
+        for (x, posterior) in all.outer_iter().zip(posteriors.outer_iter()) {
+            let x = [x[0], x[1]];
+            for d in 0..2 {
+                let ratio = |v: u32| {
+                    let mut y = x;
+                    y[d] = v;
+                    density(y) / density(x)
+                };
+                let (mut a, mut b) = ([0.0; 5], [0.0; 5]);
+                by_posterior.rates_into(x[d], &posterior.row(d).to_vec(), &mut a);
+                by_ratios.rates_into(x[d], &[0, 1, 2, 3, 4].map(ratio), &mut b);
+                for (a, b) in a.iter().zip(b) {
+                    assert!((a - b).abs() <= 1e-13 * (1.0 + b), "{name}: {a} {b}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn extreme_states_have_finite_posteriors_and_impossible_ones_an_error() {
+    // 2000 tokens: likelihoods below all floats.
+    let noising = Noising::refresh(Refresh::uniform(3, 1.0).unwrap(), TimeChange::constant(1.0).unwrap());
+    let dim = 2000;
+    let laws =
+        Array3::from_shape_fn((2, dim, 3), |(k, _, v)| [[0.998, 0.001, 0.001], [0.001, 0.998, 0.001]][k][v]);
+    let mixture = ProductMixture::new(&[0.5, 0.5], &laws).unwrap();
+    let all_two = Array2::from_elem((1, dim), 2);
+    assert_near(mixture.ln_probability(&all_two).unwrap()[0], 2000.0 * 0.001_f64.ln(), 1e-9);
+    let model = mixture.denoiser(&noising).unwrap();
+    for t in [1e-300, 1e-20, 0.5, 50.0] {
+        let p = posterior::<f64>(&model, t, &all_two);
+        assert_near(p[[0, 7, 0]], p[[0, 7, 1]], 1e-15);
+        assert_near(p.sum(), 2000.0, 1e-9);
+    }
+    let data = Array2::from_shape_fn((2, dim), |(i, d)| ((i + d) % 2) as u32);
+    let empirical = EmpiricalDenoiser::new(&noising, &data).unwrap();
+    let mut near = data.slice(numeric::ndarray::s![..1, ..]).to_owned();
+    near[[0, 3]] = 2;
+    let p = posterior::<f64>(&empirical, 1e-3, &near);
+    assert_eq!(p[[0, 3, 1]], 1.0);
+
+    let at = |t: f64, x: &Array2<u32>| {
+        let mut out = Array3::<f64>::zeros((1, dim, 3));
+        empirical.values_into(&Batch::new(&[12], Times::Same(Time::of(t)), x), &mut out, &mut Scratch::new())
+    };
+    assert!(matches!(at(0.0, &near), Err(Error::Model { row: 12, .. })));
+    near[[0, 3]] = 1;
+    at(0.0, &near).unwrap();
+    near[[0, 3]] = 3;
+    assert!(matches!(at(0.1, &near), Err(Error::Entry { parameter: "x", index: 3, .. })));
+    // A token that no mask hides and no row has.
+    let masks = Noising::refresh(Refresh::absorbing(4, 3, 1.0).unwrap(), TimeChange::cosine());
+    let model = EmpiricalDenoiser::new(&masks, &array![[0], [1]]).unwrap();
+    let run = |x: u32| {
+        let (x, mut out) = (array![[x]], Array3::<f32>::zeros((1, 1, 4)));
+        let batch = Batch::new(&[0], Times::Same(Time::of(1.0)), &x);
+        model.values_into(&batch, &mut out, &mut Scratch::new()).map(|()| out)
+    };
+    assert!(matches!(run(2), Err(Error::Model { .. })));
+    // At the end of the schedule all is masked, after an infinite time on the clock.
+    assert_eq!(run(3).unwrap(), array![[[0.5, 0.5, 0.0, 0.0]]]);
+}
+
+#[test]
+fn expectation_maximisation_only_goes_up() {
+    let truth =
+        ProductMixture::new(&[0.6, 0.4], &laws().slice_move(numeric::ndarray::s![1.., .., ..])).unwrap();
+    let data = truth.sample(0..500, Noise::new(seed(40)));
+    for count in [0.0, 0.3] {
+        let options = FitOptions {
+            components: 4,
+            states: 5,
+            count,
+            max_iterations: 2000,
+            tolerance: 1e-8,
+            noise: Noise::new(seed(41)),
+        };
+        let fit = fit_product_mixture(&data, &options).unwrap();
+        assert!(fit.iterations() > 5);
+        for pair in fit.objectives.windows(2) {
+            assert!(pair[1] >= pair[0] - 1e-14, "{pair:?}");
+        }
+        let ln_p = fit.mixture.ln_probability(&data).unwrap();
+        assert_near(ln_p.iter().sum::<f64>() / 500.0, fit.log_likelihoods[fit.iterations()], 1e-14);
+        // A fit knows its data better than the truth does.
+        let ln_truth: f64 = truth.ln_probability(&data).unwrap().iter().sum();
+        assert!(count > 0.0 || ln_p.iter().sum::<f64>() > ln_truth);
+        let single = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        assert_eq!(single.install(|| fit_product_mixture(&data, &options).unwrap()), fit);
+    }
+}
+
+#[test]
+fn one_component_is_the_table_of_frequencies() {
+    let data = array![[0, 2], [0, 1], [1, 2], [0, 2]];
+    let options = FitOptions {
+        components: 1,
+        states: 3,
+        count: 0.5,
+        max_iterations: 10,
+        tolerance: 1e-12,
+        noise: Noise::new(1),
+    };
+    let fit = fit_product_mixture(&data, &options).unwrap();
+    let exact = array![[3.5, 1.5, 0.5], [0.5, 1.5, 3.5]] / 5.5;
+    assert!((&fit.mixture.laws(0) - &exact).iter().all(|d| d.abs() < 1e-15));
+    let ln_prior = 0.5 * exact.mapv(f64::ln).sum() / 4.0;
+    assert_near(fit.objectives[0], fit.log_likelihoods[0] + ln_prior, 1e-14);
+}
+
+#[test]
+fn well_separated_components_are_found() {
+    let laws = Array3::from_shape_fn((3, 20, 3), |(k, _, v)| if k == v { 0.9 } else { 0.05 });
+    let truth = ProductMixture::new(&[0.5, 0.3, 0.2], &laws).unwrap();
+    let data = truth.sample(0..4000, Noise::new(seed(42)));
+    let options = FitOptions {
+        components: 3,
+        states: 3,
+        count: 0.1,
+        max_iterations: 200,
+        tolerance: 1e-9,
+        noise: Noise::new(seed(43)),
+    };
+    let fit = fit_product_mixture(&data, &options).unwrap();
+    let mut weights = fit.mixture.weights().to_vec();
+    weights.sort_by(f64::total_cmp);
+    // Six standard deviations: one run in 10⁸.
+    for (found, exact) in weights.iter().zip([0.2, 0.3, 0.5]) {
+        assert_near(*found, exact, 6.0 * (exact * (1.0 - exact) / 4000.0_f64).sqrt());
+    }
+}
+
+#[test]
+fn draws_have_the_law_of_the_mixture() {
+    // False alarms: one run in ten thousand.
+    let mut family = Family::new(1e-4).unwrap();
+    let mixture = ProductMixture::new(&[0.5, 0.2, 0.3], &laws()).unwrap();
+    let exact: Vec<f64> = mixture.ln_probability(&all_rows(2, 4)).unwrap().iter().map(|l| l.exp()).collect();
+    let x = mixture.sample(0..10_000, Noise::new(seed(44)));
+    let mut counts = [0; 16];
+    x.outer_iter().for_each(|x| counts[(4 * x[0] + x[1]) as usize] += 1);
+    family.push("all rows", chi_squared(&counts, &exact).unwrap().p_value);
+    family.assert();
+    // Any part of the rows alone.
+    let part = mixture.sample(300..305, Noise::new(seed(44)));
+    assert_eq!(part, x.slice(numeric::ndarray::s![300..305, ..]));
+}
+
+#[test]
+fn what_cannot_be_fitted_is_refused() {
+    let options = FitOptions {
+        components: 2,
+        states: 2,
+        count: 0.0,
+        max_iterations: 10,
+        tolerance: 1e-9,
+        noise: Noise::new(1),
+    };
+    let data = array![[0, 1], [0, 1], [0, 1]];
+    let refused = |data: &Array2<u32>, options: &FitOptions| fit_product_mixture(data, options).unwrap_err();
+    // Equal rows leave nothing to a second component, unless there is a prior.
+    assert!(matches!(refused(&data, &options), Error::Entry { parameter: "weights", index: 1, .. }));
+    fit_product_mixture(&data, &FitOptions { count: 0.1, max_iterations: 100, ..options.clone() }).unwrap();
+    let named = |options: FitOptions| match refused(&data, &options) {
+        Error::Domain { parameter, .. } => parameter,
+        other => panic!("{other}"),
+    };
+    assert_eq!(named(FitOptions { components: 0, ..options.clone() }), "components");
+    assert_eq!(named(FitOptions { components: 4, ..options.clone() }), "components");
+    assert_eq!(named(FitOptions { states: 0, ..options.clone() }), "states");
+    assert_eq!(named(FitOptions { count: -1.0, ..options.clone() }), "count");
+    assert_eq!(named(FitOptions { count: f64::NAN, ..options.clone() }), "count");
+    assert_eq!(named(FitOptions { max_iterations: 0, ..options.clone() }), "max_iterations");
+    assert_eq!(named(FitOptions { tolerance: 0.0, ..options.clone() }), "tolerance");
+    assert!(matches!(
+        refused(&array![[0, 2]], &FitOptions { components: 1, ..options.clone() }),
+        Error::Entry { parameter: "data", index: 1, .. }
+    ));
+    assert!(matches!(refused(&Array2::zeros((0, 2)), &options), Error::Shape { .. }));
+    let tight = FitOptions { max_iterations: 1, count: 0.1, ..options };
+    assert!(matches!(refused(&array![[0, 1], [1, 1], [0, 0]], &tight), Error::NotConverged { .. }));
+
+    let noising = Noising::refresh(Refresh::uniform(3, 1.0).unwrap(), TimeChange::constant(1.0).unwrap());
+    let empirical = |data: &Array2<u32>| EmpiricalDenoiser::new(&noising, data);
+    assert!(empirical(&array![[0, 3]]).is_err());
+    assert!(empirical(&Array2::zeros((0, 3))).is_err());
+    assert!(empirical(&array![[0, 1]]).unwrap().with_weights(&[0.0]).is_err());
+    assert!(empirical(&array![[0, 1]]).unwrap().with_weights(&[f64::NAN]).is_err());
+    assert!(empirical(&array![[0, 1]]).unwrap().given(&[Some(0), Some(1)]).is_err());
+    assert!(ProductDenoiser::<f32>::new(&noising, &array![[0.5, 0.5, 0.1]]).is_err());
+    assert!(ProductMixture::new(&[0.5, 0.6], &laws()).is_err());
+    let mixture = ProductMixture::new(&[0.5, 0.2, 0.3], &laws()).unwrap();
+    assert!(mixture.denoiser(&noising).is_err());
+}
