@@ -417,6 +417,51 @@ fn drawn_objectives_have_the_exact_means() {
 }
 
 #[test]
+fn masks_and_steps_are_drawn_by_their_laws() {
+    // False alarms: one run in ten thousand.
+    let mut family = Family::new(1e-4).unwrap();
+    // With this schedule the time is the share m of masked tokens.
+    let noising =
+        Noising::refresh(Refresh::absorbing(3, 2, 1.0).unwrap(), TimeChange::log_linear(0.0).unwrap());
+    let masked = MaskedElbo::new(&noising).unwrap();
+    let batch =
+        masked.batches(&Array2::zeros((9000, 3)), 0..9000, 0, Noise::new(seed(58))).unwrap().remove(0);
+    let Target::Tokens { weights, .. } = &batch.target else { panic!() };
+    let (mut times, mut places) = ([vec![], vec![], vec![]], [[0; 3]; 3]);
+    for (i, x) in batch.noised.outer_iter().enumerate() {
+        let count = x.iter().filter(|&&x| x == 2).count();
+        times[count - 1].push(batch.times[i].t);
+        for d in 0..3 {
+            assert_eq!(weights[[i, d]], if x[d] == 2 { 3.0 / count as f64 } else { 0.0 });
+            places[count - 1][d] += u64::from(x[d] == 2);
+        }
+    }
+    // Given n masks, m is the n-th smallest of three uniforms.
+    let laws: [fn(f64) -> f64; 3] =
+        [|m| 1.0 - (1.0 - m).powi(3), |m| 3.0 * m * m - 2.0 * m.powi(3), |m| m.powi(3)];
+    for (k, (times, law)) in times.iter().zip(laws).enumerate() {
+        assert!((2990..=3010).contains(&times.len()));
+        let m = verify::kolmogorov_smirnov(times, law).unwrap();
+        family.push(format!("share of {} masks", k + 1), m.p_value);
+    }
+    // One mask, or one token that is not masked, is at any place.
+    let third = [1.0 / 3.0; 3];
+    family.push("one mask", verify::chi_squared(&places[0], &third).unwrap().p_value);
+    let clear = places[1].map(|masked| times[1].len() as u64 - masked);
+    family.push("two masks", verify::chi_squared(&clear, &third).unwrap().p_value);
+    family.assert();
+
+    let grid = DiscreteElbo::new(&chain().0, &TimeGrid::uniform(0.0, 1.0, 16).unwrap()).unwrap();
+    let batch = grid.batches(&Array2::zeros((800, 1)), 0..800, 0, Noise::new(7)).unwrap().remove(0);
+    let Target::Steps { earlier, weights, .. } = &batch.target else { panic!() };
+    assert!(weights.iter().all(|&w| w == 16.0));
+    for k in 0..16 {
+        let count = earlier.iter().filter(|&&t| t == f64::from(k) / 16.0).count();
+        assert!((47..=53).contains(&count));
+    }
+}
+
+#[test]
 fn times_are_spread_and_rows_do_not_depend_on_the_batch() {
     let (noising, _) = chain();
     let x0 = Array2::from_shape_fn((1000, 1), |(i, _)| (i % 3) as u32);
