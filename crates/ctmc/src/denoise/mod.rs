@@ -5,16 +5,33 @@
 //! | the forward process $`q_{t|0}`$ | [`Noising`] |
 //! | what a network or an exact model knows: clean tokens given noised ones | [`Denoiser`], [`denoiser_from_fn`], [`ratios_from_fn`] |
 //! | rates of the reverse chain from either kind of model | [`Reversal`] |
+//! | ratios as posteriors and back, guidance with and without a predictor | [`PosteriorOf`], [`RatiosOf`], [`Guided`], [`Tilted`] |
+//! | samplers on a grid of times, correctors, in-painting | [`ReverseSampler`], [`Method`], [`Correction`], [`Origin`] |
+//! | samplers without discretisation | [`first_hitting`] (masks), [`uniformized`] (any) |
+//! | discrete flow matching | [`MixturePath`], [`FlowRates`], [`FlowSampler`] |
 //! | exact denoisers of data | [`exact`] |
 //! | what models are trained with, and bounds of likelihoods | [`objective`] |
 
+mod adapters;
 mod denoiser;
 pub mod exact;
+mod first_hitting;
+mod flow;
+mod leap;
 mod likelihood;
 mod noising;
 pub mod objective;
 mod reversal;
+mod sampler;
+mod two_stage;
+mod uniformized;
 
+pub use adapters::{Guided, PosteriorOf, RatiosOf, Tilted};
 pub use denoiser::{Denoiser, Output, denoiser_from_fn, ratios_from_fn};
+pub use first_hitting::first_hitting;
+pub use flow::{FlowRates, FlowSampler, Kappa, MixturePath};
+pub use leap::{JumpRule, LeapCounts};
 pub use noising::Noising;
 pub use reversal::Reversal;
+pub use sampler::{Correction, Denoised, Finish, Method, Origin, ReverseSampler};
+pub use uniformized::uniformized;

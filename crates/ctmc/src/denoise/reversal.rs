@@ -7,8 +7,8 @@ use numeric::{Error, Real};
 
 use super::Output;
 use super::noising::{Chain, Noising};
-use crate::Generator;
 use crate::law::draw_from;
+use crate::{Generator, Refresh};
 
 /// The time reversal of a [`Noising`] at one time: turns the numbers of a [`Denoiser`](super::Denoiser) for one token
 /// into the rates at which the token moves when time runs backwards.
@@ -50,18 +50,39 @@ use crate::law::draw_from;
 pub struct Reversal<F> {
     states: usize,
     output: Output,
-    /// Multiplies the generator: β(t).
-    beta: f64,
     form: Form<F>,
 }
 
 #[derive(Clone)]
 enum Form<F> {
-    /// Refreshing: the probability of no refresh until now, of one, and β r. `totals[x]` multiply the probabilities of
-    /// another value and of x itself in the total rate.
-    Refresh { keep: f64, fresh: f64, rate: f64, totals: Vec<[f64; 2]>, chain: crate::Refresh },
-    /// `totals[x, k]` multiplies number k of the model in the total rate out of x.
-    Table { totals: Vec<F>, kernel: Array2<f64>, chain: Arc<dyn Generator>, closed: Vec<bool> },
+    /// Refreshing. `totals[x]` multiply the probabilities of another value and of x itself in the total rate. Before the
+    /// jump a value was kept with probability `keep`, and refreshed with probability `fresh`; `rate` is that of a jump.
+    Refresh { keep: f64, fresh: f64, rate: f64, after: [f64; 2], totals: Vec<[f64; 2]>, chain: Refresh },
+    /// `totals[x, k]` multiplies number k of the model in the total rate out of x; `before[v, s]` is the law of the state
+    /// before the jump given the clean value v, `after` the one at the time of x.
+    Table { totals: Vec<F>, before: Array2<f64>, after: Array2<f64>, jumps: Jumps, closed: Vec<bool> },
+}
+
+/// What leads from the state before to x.
+#[derive(Clone)]
+enum Jumps {
+    /// A generator, times β.
+    Rates(Arc<dyn Generator>, f64),
+    /// A transition kernel.
+    Kernel(Array2<f64>),
+}
+
+impl Jumps {
+    fn lead_to(&self, to: u32, states: usize) -> bool {
+        (0..states as u32).any(|from| from != to && self.at(from, to) > 0.0)
+    }
+
+    fn at(&self, from: u32, to: u32) -> f64 {
+        match self {
+            Jumps::Rates(chain, beta) => beta * chain.rate(from, to),
+            Jumps::Kernel(kernel) => kernel[[from as usize, to as usize]],
+        }
+    }
 }
 
 impl<F> std::fmt::Debug for Form<F> {
@@ -83,51 +104,94 @@ impl<F: Real> Reversal<F> {
         let states = noising.states();
         let form = match &noising.chain {
             Chain::Refresh(chain) => {
-                let clock = noising.beta().integral(0.0, t)?;
-                let keep = chain.retention(clock)?;
-                let fresh = -(-chain.total() * clock).exp_m1();
-                Error::domain(fresh > 0.0, "t", t, "a time at which some noise has come")?;
-                let rate = beta * chain.total();
-                let totals =
-                    chain.state_range().map(|x| refresh_totals(keep, fresh, rate, chain, x)).collect();
-                Form::Refresh { keep, fresh, rate, totals, chain: chain.clone() }
+                let kept = kept(chain, noising.beta().integral(0.0, t)?)?;
+                Error::domain(kept[1] > 0.0, "t", t, "a time at which some noise has come")?;
+                Form::refresh(chain, kept, kept, beta * chain.total())
             }
             Chain::Any(chain, _) => {
-                let chain = Arc::clone(chain);
-                let kernel = noising.kernel(0.0, t)?.matrix().clone();
-                let mut totals = vec![F::zero(); states * states];
-                let mut closed = vec![false; states];
+                let after = noising.kernel(0.0, t)?.matrix().clone();
+                let jumps = Jumps::Rates(Arc::clone(chain), beta);
                 match output {
+                    Output::Posterior => {
+                        let mut flow = Array2::zeros((states, states));
+                        for (law, mut flow) in after.outer_iter().zip(flow.outer_iter_mut()) {
+                            let (law, mut into) = (law.to_vec(), vec![0.0; states]);
+                            chain.inflow_into(&law, &mut into);
+                            flow.iter_mut().zip(into).for_each(|(flow, into)| *flow = beta * into);
+                        }
+                        Form::table(flow, after.clone(), after, jumps)
+                    }
                     Output::Ratios => {
+                        let mut totals = vec![F::zero(); states * states];
                         for from in chain.state_range() {
                             chain.for_each_rate(from, &mut |to, rate| {
                                 totals[to as usize * states + from as usize] = F::of(beta * rate);
                             });
                         }
-                    }
-                    Output::Posterior => {
-                        let mut flow = vec![0.0; states];
-                        for (v, law) in kernel.outer_iter().enumerate() {
-                            let law = law.to_vec();
-                            chain.inflow_into(&law, &mut flow);
-                            for x in 0..states {
-                                // A state without a bridge from v has no ratio; one without an inflow needs none.
-                                closed[x] |= law[x] == 0.0 && flow[x] > 0.0;
-                                if law[x] > 0.0 {
-                                    totals[x * states + v] = F::of(beta * flow[x] / law[x]);
-                                }
-                            }
-                        }
+                        let before = Array2::zeros((0, 0));
+                        Form::Table { totals, before, after, jumps, closed: vec![false; states] }
                     }
                 }
-                Form::Table { totals, kernel, chain, closed }
             }
         };
-        Ok(Reversal { states, output, beta, form })
+        Ok(Reversal { states, output, form })
+    }
+
+    /// The same for a whole step from time t back to time s, from the posterior at time t: in place of rates there are
+    /// the probabilities of moving,
+    ///
+    /// ```math
+    /// P(x, y) = q_{t|s}(x \mid y) \sum_v \frac{q_{s|0}(y \mid v)}{q_{t|0}(x \mid v)}\, p(v \mid x), \qquad y \ne x ,
+    /// ```
+    ///
+    /// and what is left is that of staying: always a law, exact for one token.
+    ///
+    /// ```
+    /// use ctmc::denoise::{Noising, Reversal};
+    /// use ctmc::{Refresh, TimeChange};
+    /// // Of the tokens masked at 0.8, a quarter were not yet at 0.6.
+    /// let noising = Noising::refresh(Refresh::absorbing(3, 2, 1.0)?, TimeChange::log_linear(0.0)?);
+    /// let step = Reversal::<f64>::between(&noising, 0.6, 0.8)?;
+    /// let mut moves = [0.0; 3];
+    /// step.rates_into(2, &[0.9, 0.1, 0.0], &mut moves);
+    /// assert!((moves[0] - 0.225).abs() < 1e-15 && (moves[1] - 0.025).abs() < 1e-15);
+    /// # Ok::<(), numeric::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Unless $`0 \le s < t`$ are times of the schedule; those of [`Noising::kernel`].
+    ///
+    /// # References
+    /// Austin et al. (2021), *Structured denoising diffusion models in discrete state-spaces*, equation 3; Lou, Meng, Ermon
+    /// (2024), *Discrete diffusion modeling by estimating the ratios of the data distribution*: "Tweedie τ-leaping".
+    pub fn between(noising: &Noising, s: f64, t: f64) -> Result<Reversal<F>, Error> {
+        Error::domain(s < t, "s", s, "a time before t")?;
+        let states = noising.states();
+        let form = match &noising.chain {
+            Chain::Refresh(chain) => {
+                let beta = noising.beta();
+                let moved = kept(chain, beta.integral(s, t)?)?[1];
+                let (before, after) =
+                    (kept(chain, beta.integral(0.0, s)?)?, kept(chain, beta.integral(0.0, t)?)?);
+                Error::domain(after[1] > 0.0, "t", t, "a time at which some noise has come")?;
+                Form::refresh(chain, before, after, moved)
+            }
+            Chain::Any(..) => {
+                let before = noising.kernel(0.0, s)?.matrix().clone();
+                let mut jumps = noising.kernel(s, t)?.matrix().clone();
+                let after = noising.kernel(0.0, t)?.matrix().clone();
+                jumps.diag_mut().fill(0.0);
+                Form::table(before.dot(&jumps), before, after, Jumps::Kernel(jumps))
+            }
+        };
+        Ok(Reversal { states, output: Output::Posterior, form })
     }
 
     /// Total rate $`\sum_{s \ne x} \hat R_t(x, s)`$ out of x, given the S numbers of the model for this token. NaN if they
     /// have a NaN; infinite for a posterior with mass on a value that cannot have led to x.
+    ///
+    /// A refreshing chain takes $`1 - p(x)`$ for the mass on other values: a relative error of u/t at short times t, with
+    /// the unit roundoff u of F.
     ///
     /// # Panics
     /// If there is no such state, or not S numbers.
@@ -150,19 +214,13 @@ impl<F: Real> Reversal<F> {
                     rate * chain.weight(x) * others
                 }
             },
-            Form::Table { totals, closed, kernel, .. } => {
-                let total = dot(values, &totals[at * self.states..][..self.states]).as_f64();
-                if closed[at] && self.is_impossible(kernel, at, values) {
+            Form::Table { totals, after, closed, .. } => {
+                if closed[at] && is_impossible(after, at, values) {
                     return f64::INFINITY;
                 }
-                total
+                dot(values, &totals[at * self.states..][..self.states]).as_f64()
             }
         }
-    }
-
-    #[cold]
-    fn is_impossible(&self, kernel: &Array2<f64>, x: usize, values: &[F]) -> bool {
-        values.iter().zip(kernel.column(x)).any(|(&p, &q)| q == 0.0 && p != F::zero())
     }
 
     /// Writes the rates $`\hat R_t(x, s)`$ over `out`; 0 at x itself. O(S) for a refreshing chain or for ratios, else
@@ -179,38 +237,38 @@ impl<F: Real> Reversal<F> {
                 let scale = rate * chain.weight(x);
                 out.iter_mut().zip(values).for_each(|(out, r)| *out = scale * r.as_f64());
             }
-            (Form::Refresh { keep, fresh, chain, rate, .. }, Output::Posterior) => {
+            (Form::Refresh { keep, fresh, rate, after, chain, .. }, Output::Posterior) => {
                 let pi = chain.weight(x);
-                let scale = rate * pi;
                 if pi == 0.0 {
                     out.fill(0.0);
                     return;
                 }
-                // Weights p(v)/q(x|v), and what they sum to.
-                let same = values[at].as_f64() / (keep + fresh * pi);
-                let other = 1.0 / (fresh * pi);
-                let sum = (1.0 - values[at].as_f64()) * other + same;
+                // π_x q(x|v)⁻¹ p(v), for v ≠ x and for x, and what all sum to.
+                let same = values[at].as_f64();
+                let others = values[..at].iter().chain(&values[at + 1..]).map(|p| p.as_f64()).sum::<f64>();
+                let other = 1.0 / after[1];
+                let sum = others * other + pi * same / (after[0] + after[1] * pi);
                 for ((out, value), s) in out.iter_mut().zip(values).zip(states) {
-                    *out = scale * (keep * other * value.as_f64() + fresh * chain.weight(s) * sum);
+                    *out = rate * (keep * other * value.as_f64() + fresh * chain.weight(s) * sum);
                 }
             }
-            (Form::Table { chain, .. }, Output::Ratios) => {
+            (Form::Table { jumps, .. }, Output::Ratios) => {
                 for ((out, value), s) in out.iter_mut().zip(values).zip(states) {
-                    *out = if s == x { 0.0 } else { self.beta * chain.rate(s, x) * value.as_f64() };
+                    *out = if s == x { 0.0 } else { jumps.at(s, x) * value.as_f64() };
                 }
             }
-            (Form::Table { chain, kernel, .. }, Output::Posterior) => {
+            (Form::Table { jumps, before, after, .. }, Output::Posterior) => {
                 out.fill(0.0);
-                for (value, law) in values.iter().zip(kernel.outer_iter()) {
+                for ((value, before), after) in values.iter().zip(before.outer_iter()).zip(after.column(at)) {
                     let value = value.as_f64();
-                    if value != 0.0 && law[at] > 0.0 {
-                        let weight = value / law[at];
-                        out.iter_mut().zip(law).for_each(|(out, q)| *out += weight * q);
+                    if value != 0.0 && *after > 0.0 {
+                        let weight = value / after;
+                        out.iter_mut().zip(before).for_each(|(out, q)| *out += weight * q);
                     }
                 }
                 for (out, s) in out.iter_mut().zip(states) {
-                    // A ratio may be beyond all floats where no rate leads back.
-                    let rate = if s == x { 0.0 } else { self.beta * chain.rate(s, x) };
+                    // A ratio may be beyond all floats where nothing leads back.
+                    let rate = if s == x { 0.0 } else { jumps.at(s, x) };
                     *out = if rate > 0.0 { *out * rate } else { 0.0 };
                 }
             }
@@ -229,11 +287,17 @@ impl<F: Real> Reversal<F> {
         let at = x as usize;
         let total = self.total(x, values);
         assert!(total > 0.0 && total.is_finite(), "a state that is not left, or a rate that is no number");
-        if self.output == Output::Ratios {
-            let weight = |s: u32| values[s as usize].as_f64() * self.forward_rate(s, x);
-            return pick(u[0], total, self.states, weight).unwrap_or(x);
-        }
         match &self.form {
+            Form::Refresh { chain, .. } if self.output == Output::Ratios => {
+                let weight =
+                    |s: u32| if s == x { 0.0 } else { values[s as usize].as_f64() * chain.rate(s, x) };
+                let total = (0..self.states as u32).map(weight).sum();
+                pick(u[0], total, self.states, weight).unwrap_or(x)
+            }
+            Form::Table { jumps, .. } if self.output == Output::Ratios => {
+                let weight = |s: u32| if s == x { 0.0 } else { values[s as usize].as_f64() * jumps.at(s, x) };
+                pick(u[0], total, self.states, weight).unwrap_or(x)
+            }
             Form::Refresh { keep, fresh, totals, chain, .. } => {
                 let [moved, stayed] = totals[at];
                 let weight = |v: u32| values[v as usize].as_f64() * if v == x { stayed } else { moved };
@@ -244,38 +308,61 @@ impl<F: Real> Reversal<F> {
                 let target = u[1] * (kept + new);
                 if target < kept { v } else { chain.destination(x, ((target - kept) / new).min(1.0)) }
             }
-            Form::Table { totals, kernel, chain, .. } => {
+            Form::Table { totals, before, jumps, .. } => {
                 let row = &totals[at * self.states..][..self.states];
                 let weight = |v: u32| (values[v as usize] * row[v as usize]).as_f64();
                 let Some(v) = pick(u[0], total, self.states, weight) else { return x };
-                let law = kernel.row(v as usize);
-                let weight = |s: u32| if s == x { 0.0 } else { law[s as usize] * chain.rate(s, x) };
+                let law = before.row(v as usize);
+                let weight = |s: u32| if s == x { 0.0 } else { law[s as usize] * jumps.at(s, x) };
                 let total = (0..self.states as u32).map(weight).sum();
                 pick(u[1], total, self.states, weight).unwrap_or(x)
             }
         }
     }
+}
 
-    /// β(t) Q(from, to) for another state.
-    fn forward_rate(&self, from: u32, to: u32) -> f64 {
-        if from == to {
-            return 0.0;
-        }
-        self.beta
-            * match &self.form {
-                Form::Refresh { chain, .. } => chain.rate(from, to),
-                Form::Table { chain, .. } => chain.rate(from, to),
+impl<F: Real> Form<F> {
+    /// `before` and `after` are the probabilities of having been kept and refreshed.
+    fn refresh(chain: &Refresh, before: [f64; 2], after: [f64; 2], rate: f64) -> Form<F> {
+        let [keep, fresh] = before;
+        let totals = chain.state_range().map(|x| {
+            let (pi, others) = (chain.weight(x), chain.exit_rate(x) / chain.total());
+            if pi == 0.0 {
+                return [0.0; 2];
             }
+            let stayed = pi * fresh * others / (after[0] + after[1] * pi);
+            [rate * (keep + fresh * others) / after[1], rate * stayed]
+        });
+        Form::Refresh { keep, fresh, rate, after, totals: totals.collect(), chain: chain.clone() }
+    }
+
+    /// `flow[v, x]` is what comes into x from other states, given the clean value v.
+    fn table(flow: Array2<f64>, before: Array2<f64>, after: Array2<f64>, jumps: Jumps) -> Form<F> {
+        let states = after.nrows();
+        let (mut totals, mut closed) = (vec![F::zero(); states * states], vec![false; states]);
+        for ((v, x), &flow) in flow.indexed_iter() {
+            let after = after[[v, x]];
+            closed[x] |= after == 0.0;
+            if after > 0.0 {
+                totals[x * states + v] = F::of(flow / after);
+            }
+        }
+        // A state that v has no way to has no ratio; one that nothing leads to needs none.
+        for (closed, x) in closed.iter_mut().zip(0..) {
+            *closed &= jumps.lead_to(x, states);
+        }
+        Form::Table { totals, before, after, jumps, closed }
     }
 }
 
-/// β r π_x Σ_{s ≠ x} q(s|v)/q(x|v) of a refreshing chain, for a value v ≠ x and for v = x.
-fn refresh_totals(keep: f64, fresh: f64, rate: f64, chain: &crate::Refresh, x: u32) -> [f64; 2] {
-    let (pi, others) = (chain.weight(x), chain.exit_rate(x) / chain.total());
-    if pi == 0.0 {
-        return [0.0; 2];
-    }
-    [rate * (keep + fresh * others) / fresh, rate * pi * fresh * others / (keep + fresh * pi)]
+/// The probabilities that a value is kept, and that it is refreshed.
+fn kept(chain: &Refresh, clock: f64) -> Result<[f64; 2], Error> {
+    Ok([chain.retention(clock)?, -(-chain.total() * clock).exp_m1()])
+}
+
+#[cold]
+fn is_impossible<F: Real>(after: &Array2<f64>, x: usize, values: &[F]) -> bool {
+    values.iter().zip(after.column(x)).any(|(&p, &q)| q == 0.0 && p != F::zero())
 }
 
 /// A state of positive weight, if there is one; the weights sum to `total`.

@@ -4,7 +4,7 @@ use numeric::ndarray::{Array2, ArrayRef2};
 use numeric::{Error, Noise, RowStream};
 
 use super::{A_RATE, Generator, check_lengths, check_states, is_rate};
-use crate::kernel::{Kernel, check_fits, check_time, sample_rows};
+use crate::kernel::{Kernel, check_fits, sample_rows};
 use crate::law::{check_law, draw, draw_from, normalise};
 
 /// A chain that at a constant rate forgets its state and draws a new one from a fixed law π.
@@ -194,7 +194,7 @@ impl Refresh {
         Ok(if from == to { keep + refreshed } else { refreshed })
     }
 
-    /// The transition matrix $`P_t`$, exact to rounding.
+    /// The transition matrix $`P_t`$, exact to rounding; the time may be infinite.
     ///
     /// ```
     /// let kernel = ctmc::Refresh::uniform(4, 1.0)?.kernel(0.2)?;
@@ -204,9 +204,9 @@ impl Refresh {
     /// ```
     ///
     /// # Errors
-    /// If the time is negative or not finite; for more than 4096 states.
+    /// If the time is negative or NaN; for more than 4096 states.
     pub fn kernel(&self, time: f64) -> Result<Kernel, Error> {
-        check_time("time", time)?;
+        Error::domain(time >= 0.0, "time", time, "at least 0")?;
         check_fits(self.states)?;
         let refreshed = -(-self.total * time).exp_m1();
         let mut matrix =

@@ -209,9 +209,12 @@ fn extremes_of_time() {
     for bad in [-1.0, f64::NAN, f64::INFINITY] {
         assert!(Kernel::of(&chain, bad, 1e-12).is_err());
         assert!(Kernel::of(&chain, 1.0, bad).is_err());
-        assert!(Refresh::uniform(3, 1.0).unwrap().kernel(bad).is_err());
         assert!(Spectral::new(&BirthDeath::constant(3, 1.0).unwrap()).unwrap().kernel(bad).is_err());
     }
+    // What refreshes has a law after an infinite time.
+    let uniform = Refresh::uniform(4, 1.0).unwrap();
+    assert!(uniform.kernel(-1.0).is_err() && uniform.kernel(f64::NAN).is_err());
+    assert_eq!(uniform.kernel(f64::INFINITY).unwrap().matrix(), Array2::from_elem((4, 4), 0.25));
     assert!(Kernel::of(&chain, 1.0, 0.0).is_err());
     assert!(Kernel::of(&chain, 1.0, 1e-9).unwrap().then(&Kernel::of(&still, 1.0, 1e-9).unwrap()).is_err());
 }

@@ -1,5 +1,6 @@
 //! The tests of this crate, in one binary: linking is most of what each further one costs.
 
+mod denoise;
 mod evolution;
 mod exact;
 mod generators;
