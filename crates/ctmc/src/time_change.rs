@@ -232,7 +232,7 @@ impl TimeChange {
     }
 
     /// The last time of the schedule.
-    fn end(&self) -> f64 {
+    pub(crate) fn end(&self) -> f64 {
         match self.0 {
             Schedule::LogLinear { .. } | Schedule::Cosine => 1.0,
             _ => f64::MAX,

@@ -10,6 +10,7 @@
 //! | samplers without discretisation | [`first_hitting`] (masks), [`uniformized`] (any) |
 //! | discrete flow matching | [`MixturePath`], [`FlowRates`], [`FlowSampler`] |
 //! | exact denoisers of data | [`exact`] |
+//! | what models are trained with, and bounds of likelihoods | [`objective`] |
 
 mod adapters;
 mod denoiser;
@@ -17,7 +18,9 @@ pub mod exact;
 mod first_hitting;
 mod flow;
 mod leap;
+mod likelihood;
 mod noising;
+pub mod objective;
 mod reversal;
 mod sampler;
 mod two_stage;

@@ -6,6 +6,7 @@ mod exact;
 mod generators;
 mod golden;
 mod kernels;
+mod objective;
 #[cfg(feature = "serde")]
 mod serialized;
 mod simulation;

@@ -3,7 +3,8 @@
 use numeric::ndarray::{Array2, ArrayRef2, ArrayRef3};
 use numeric::{Batch, Error, Real, Scratch};
 
-use super::likelihood::{Likelihood, free_tokens, impossible, normalise, write_rows};
+use super::rows::{free_tokens, impossible, normalise, write_rows};
+use crate::denoise::likelihood::Likelihood;
 use crate::denoise::noising::check_states;
 use crate::denoise::{Denoiser, Noising};
 

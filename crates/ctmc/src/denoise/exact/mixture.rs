@@ -7,7 +7,7 @@ use numeric::{Error, Noise, exp_in_place, vectorize};
 use rayon::prelude::*;
 
 use super::MixtureDenoiser;
-use super::likelihood::free_tokens;
+use super::rows::free_tokens;
 use crate::denoise::Noising;
 use crate::denoise::noising::check_states;
 use crate::law::{check_law, draw, normalise};

@@ -4,8 +4,9 @@ use numeric::ndarray::ArrayRef3;
 use numeric::{Batch, Error, Real, Scratch, vectorize};
 
 use super::ProductMixture;
-use super::likelihood::{Likelihood, impossible, normalise, write_rows};
 use super::mixture::posterior;
+use super::rows::{impossible, normalise, write_rows};
+use crate::denoise::likelihood::Likelihood;
 use crate::denoise::reversal::dot;
 use crate::denoise::{Denoiser, Noising};
 

@@ -17,10 +17,10 @@
 
 mod empirical;
 mod fit;
-mod likelihood;
 mod mixture;
 mod mixture_denoiser;
 mod product;
+mod rows;
 
 pub use empirical::EmpiricalDenoiser;
 pub use fit::{FitOptions, MixtureFit, fit_product_mixture};

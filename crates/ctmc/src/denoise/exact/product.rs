@@ -3,7 +3,8 @@
 use numeric::ndarray::{Array2, ArrayRef2, ArrayRef3, Axis};
 use numeric::{Batch, Error, Real, Scratch, Times, vectorize};
 
-use super::likelihood::{Likelihood, check_batch, impossible};
+use super::rows::{check_batch, impossible};
+use crate::denoise::likelihood::Likelihood;
 use crate::denoise::{Denoiser, Noising};
 use crate::law::check_law;
 

@@ -1,44 +1,11 @@
-//! What exact denoisers share: the likelihood of a token given its clean value, and the walk over a batch.
+//! What exact denoisers share: the walk over a batch.
 
-use numeric::ndarray::{Array2, ArrayRef3};
+use numeric::ndarray::ArrayRef3;
 use numeric::{Batch, Error, Real, Scratch, Times};
 
-use crate::Refresh;
 use crate::denoise::Noising;
-
-/// $`q_{t|0}(x \mid v)`$ at one time.
-pub(super) enum Likelihood<'a> {
-    /// Probabilities of no refresh until t, and of one.
-    Refresh { keep: f64, fresh: f64, chain: &'a Refresh },
-    /// Entry (x, v): a row is all that one token asks for.
-    Table(Array2<f64>),
-}
-
-impl<'a> Likelihood<'a> {
-    pub(super) fn new(noising: &'a Noising, t: f64) -> Result<Likelihood<'a>, Error> {
-        if let Some(chain) = noising.as_refresh() {
-            let clock = noising.beta().integral(0.0, t)?;
-            let (keep, fresh) = (chain.retention(clock)?, -(-chain.total() * clock).exp_m1());
-            return Ok(Likelihood::Refresh { keep, fresh, chain });
-        }
-        let kernel = noising.kernel(0.0, t)?;
-        Ok(Likelihood::Table(kernel.matrix().t().as_standard_layout().into_owned()))
-    }
-
-    /// Writes $`q_{t|0}(x \mid v)`$ for all v.
-    pub(super) fn column_into(&self, x: u32, out: &mut [f64]) {
-        match self {
-            Likelihood::Refresh { keep, fresh, chain } => {
-                out.fill(fresh * chain.weight(x));
-                out[x as usize] += keep;
-            }
-            Likelihood::Table(table) => {
-                let row = table.row(x as usize);
-                out.copy_from_slice(row.to_slice().expect("standard layout"));
-            }
-        }
-    }
-}
+use crate::denoise::likelihood::Likelihood;
+use crate::denoise::noising::check_states;
 
 /// Checks a batch, and calls `row` for each of its rows: its number, the likelihoods at its time, its tokens, and the
 /// D·S numbers to be written, in `f64`.
@@ -81,7 +48,7 @@ pub(super) fn check_batch<F>(
 ) -> Result<(), Error> {
     Error::shape("x", &[batch.len(), dim], batch.x().shape())?;
     Error::shape("out", &[batch.len(), dim, states], out.shape())?;
-    crate::denoise::noising::check_states("x", states, batch.x())
+    check_states("x", states, batch.x())
 }
 
 /// Divides by the sum.
