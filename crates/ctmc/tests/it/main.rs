@@ -4,6 +4,7 @@ mod evolution;
 mod generators;
 mod golden;
 mod kernels;
+mod network;
 #[cfg(feature = "serde")]
 mod serialized;
 mod simulation;
