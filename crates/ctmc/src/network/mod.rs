@@ -3,6 +3,7 @@
 //! | what | types |
 //! |---|---|
 //! | species, reactions and their rates, checked | [`Network`]: [`Reaction`], [`Rate`], [`Counting`], [`RateFunction`] |
+//! | exact paths | [`Ssa`]: [`Algorithm`], [`Start`], [`ReactionPath`], [`Stop`], [`Walk`] |
 //!
 //! # Conventions
 //! - A state is a slice of `u32` counts, one for each species in the order they were given. Rates and times are `f64`.
@@ -28,6 +29,8 @@
 mod law;
 mod model;
 mod reaction;
+mod ssa;
 
 pub use model::Network;
 pub use reaction::{Counting, Rate, RateFunction, Reaction};
+pub use ssa::{Algorithm, ReactionPath, Ssa, Start, Stop, Walk};
