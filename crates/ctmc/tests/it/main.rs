@@ -5,6 +5,7 @@ mod generators;
 mod golden;
 mod kernels;
 mod network;
+mod network_paths;
 mod network_suite;
 #[cfg(feature = "serde")]
 mod serialized;
