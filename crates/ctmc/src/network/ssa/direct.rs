@@ -2,29 +2,47 @@
 
 use numeric::{Error, RowStream};
 
+use super::elementary::Elementary;
 use super::engine::{At, Engine, Event, Total, check_total, first_above};
 use crate::network::Network;
 
 /// Gillespie (1977): a waiting time at the total propensity, then a reaction.
 ///
-/// Two numbers of the stream for each event. The sum is made anew for each, so that nothing accumulates.
+/// Two numbers of the stream for each event. The sum is made anew for each, so that nothing accumulates; so are the
+/// propensities of small networks of elementary reactions, as a loop without branches is faster than the search for those
+/// that have changed. They are the same numbers.
 #[derive(Debug)]
 pub(super) struct Direct {
-    propensities: Vec<f64>,
+    form: Form,
     cumulative: Vec<f64>,
+}
+
+#[derive(Debug)]
+enum Form {
+    Elementary { network: Elementary, factors: Vec<f64> },
+    Any { propensities: Vec<f64> },
 }
 
 impl Direct {
     pub(super) fn new(network: &Network) -> Direct {
         let reactions = network.reactions().len();
-        Direct { propensities: vec![0.0; reactions], cumulative: vec![0.0; reactions] }
+        let form = match Elementary::small(network) {
+            Some(network) => Form::Elementary { network, factors: vec![] },
+            None => Form::Any { propensities: vec![0.0; reactions] },
+        };
+        Direct { form, cumulative: vec![0.0; reactions] }
     }
 }
 
 impl Engine for Direct {
     fn start(&mut self, at: &At<'_>, _: &mut RowStream) -> Result<(), Error> {
-        for (propensity, value) in self.propensities.iter_mut().zip(at.propensities()) {
-            *propensity = value?;
+        match &mut self.form {
+            Form::Elementary { network, factors } => *factors = network.factors(at.counts),
+            Form::Any { propensities } => {
+                for (propensity, value) in propensities.iter_mut().zip(at.propensities()) {
+                    *propensity = value?;
+                }
+            }
         }
         Ok(())
     }
@@ -32,14 +50,29 @@ impl Engine for Direct {
     #[inline]
     fn next(&mut self, at: &At<'_>, _: f64, stream: &mut RowStream) -> Result<Option<Event>, Error> {
         let mut total = 0.0;
-        for (cumulative, propensity) in self.cumulative.iter_mut().zip(&self.propensities) {
-            total += propensity;
-            *cumulative = total;
+        match &self.form {
+            Form::Elementary { network, factors } => {
+                let reactions = network.pairs.iter().zip(&network.constants);
+                for (cumulative, (&[i, j], constant)) in self.cumulative.iter_mut().zip(reactions) {
+                    total += factors[i as usize] * factors[j as usize] * constant;
+                    *cumulative = total;
+                }
+            }
+            Form::Any { propensities } => {
+                for (cumulative, propensity) in self.cumulative.iter_mut().zip(propensities) {
+                    total += propensity;
+                    *cumulative = total;
+                }
+            }
         }
         if total == 0.0 {
             return Ok(None);
         }
-        check_total(total)?;
+        if !(total < f64::INFINITY) {
+            // One of them, or only their sum.
+            at.propensities().try_for_each(|propensity| propensity.map(drop))?;
+            check_total(total)?;
+        }
         let time = at.time + stream.exponential() / total;
         Ok(Some((time, first_above(&self.cumulative, stream.uniform() * total))))
     }
@@ -53,9 +86,21 @@ impl Engine for Direct {
         _: &mut RowStream,
     ) -> Result<(), Error> {
         network.fire(reaction, counts)?;
-        for &reaction in network.affected(reaction) {
-            let value = network.value(reaction as usize, time, counts);
-            self.propensities[reaction as usize] = network.check_rate(reaction as usize, value)?;
+        match &mut self.form {
+            Form::Elementary { network, factors } => {
+                for &(species, _) in &network.changes[reaction] {
+                    factors[species as usize] = f64::from(counts[species as usize]);
+                }
+                for &(factor, of) in &network.less {
+                    factors[factor as usize] = f64::from(counts[of as usize].saturating_sub(1));
+                }
+            }
+            Form::Any { propensities } => {
+                for &reaction in network.affected(reaction) {
+                    let value = network.value(reaction as usize, time, counts);
+                    propensities[reaction as usize] = network.check_rate(reaction as usize, value)?;
+                }
+            }
         }
         Ok(())
     }

@@ -63,7 +63,12 @@ pub(super) fn check_total(total: f64) -> Result<(), Error> {
 /// predecessor.
 #[inline]
 pub(super) fn first_above(cumulative: &[f64], target: f64) -> usize {
-    let found = cumulative.partition_point(|&sum| sum <= target);
+    let found = if cumulative.len() <= 64 {
+        // Without branches, which could not be foreseen.
+        cumulative.iter().map(|&sum| usize::from(sum <= target)).sum()
+    } else {
+        cumulative.partition_point(|&sum| sum <= target)
+    };
     if found < cumulative.len() {
         found
     } else {

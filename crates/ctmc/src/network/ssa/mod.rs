@@ -2,7 +2,9 @@
 
 mod composition;
 mod direct;
+mod elementary;
 mod engine;
+mod lanes;
 mod next_reaction;
 mod queue;
 mod rejection;
@@ -18,7 +20,14 @@ use numeric::{Batching, Control, Error, Noise, run_blocks};
 
 pub use walk::Walk;
 
+use self::elementary::Elementary;
 use super::Network;
+
+/// The label of the row streams.
+const STREAM: &str = "ssa";
+
+/// With fewer rows it is faster to follow them one by one.
+const FEWEST_LANES: usize = 16;
 
 /// How the next event of a path is found. All are exact; they use the random numbers in different ways, so that their paths
 /// are not the same.
@@ -349,15 +358,76 @@ impl<'a> Ssa<'a> {
         control: Control<'_>,
     ) -> Result<Vec<Vec<u32>>, Error> {
         check_times("times", times)?;
+        let small = if self.algorithm == Algorithm::Direct { Elementary::small(self.network) } else { None };
+        if let Some(network) = small.filter(|_| count(&rows) >= FEWEST_LANES && !times.is_empty()) {
+            return self.look_in_lanes(&network, start, times, rows, noise, control);
+        }
         self.blocks(start, rows, noise, control, |walk, seen: &mut Vec<u32>, watch| {
-            for &time in times {
-                while walk.next_event(time)?.is_some() {
-                    watch(walk.events())?;
-                }
-                seen.extend_from_slice(walk.counts());
-            }
-            Ok(())
+            look_at(walk, times, |counts| seen.extend_from_slice(counts), watch)
         })
+    }
+
+    /// As [`look`](Ssa::look), with many rows side by side.
+    fn look_in_lanes(
+        &self,
+        network: &Elementary,
+        start: Start<'_>,
+        times: &[f64],
+        rows: Range<u64>,
+        noise: Noise,
+        control: Control<'_>,
+    ) -> Result<Vec<Vec<u32>>, Error> {
+        self.check_start(start, &rows)?;
+        let first = rows.start;
+        let share = count(&rows).div_ceil(rayon::current_num_threads());
+        let batching = Batching { rows: share.next_multiple_of(64).min(512), ..Batching::default() };
+        let width = times.len() * network.species;
+        run_blocks(rows, batching, control, |block, _| {
+            let before = (block.start - first) as usize;
+            let task = lanes::Task {
+                network,
+                times,
+                first_row: block.start,
+                rows: count(&block),
+                noise: noise.fork(STREAM),
+                max_events: self.max_events,
+                cancel: control.cancel,
+            };
+            let (mut seen, left) = match start {
+                Start::State(state) => lanes::look(&task, |_| state.to_vec())?,
+                Start::States(states) => lanes::look(&task, |place| states.row(before + place).to_vec())?,
+            };
+            if !left.is_empty() {
+                let mut walk = Walk::new(self, noise)?;
+                for place in left {
+                    match start {
+                        Start::State(state) => {
+                            walk.restart(block.start + place as u64, state.iter().copied())?
+                        }
+                        Start::States(states) => {
+                            let state = states.row(before + place);
+                            walk.restart(block.start + place as u64, state.iter().copied())?;
+                        }
+                    }
+                    let mut out = seen[place * width..][..width].chunks_exact_mut(network.species);
+                    let keep = |counts: &[u32]| {
+                        if let Some(out) = out.next() {
+                            out.copy_from_slice(counts);
+                        }
+                    };
+                    look_at(&mut walk, times, keep, &|events| watch(events, control.cancel))?;
+                }
+            }
+            Ok(seen)
+        })
+    }
+
+    fn check_start(&self, start: Start<'_>, rows: &Range<u64>) -> Result<(), Error> {
+        let species = self.network.species().len();
+        match start {
+            Start::State(state) => Error::shape("start", &[species], &[state.len()]),
+            Start::States(states) => Error::shape("start", &[count(rows), species], states.shape()),
+        }
     }
 
     /// Calls `each` with the walk of each row at its start, what the block has gathered, and a watch that is to be told the
@@ -370,11 +440,7 @@ impl<'a> Ssa<'a> {
         control: Control<'_>,
         each: impl Fn(&mut Walk<'_>, &mut T, &dyn Fn(u64) -> Result<(), Error>) -> Result<(), Error> + Sync,
     ) -> Result<Vec<T>, Error> {
-        let species = self.network.species().len();
-        match start {
-            Start::State(state) => Error::shape("start", &[species], &[state.len()])?,
-            Start::States(states) => Error::shape("start", &[count(&rows), species], states.shape())?,
-        }
+        self.check_start(start, &rows)?;
         let first = rows.start;
         run_blocks(rows, Batching::default(), control, |block, _| {
             let mut walk = Walk::new(self, noise)?;
@@ -391,6 +457,22 @@ impl<'a> Ssa<'a> {
             Ok(gathered)
         })
     }
+}
+
+/// Lets a path come to each of the times, and calls `keep` with the counts there.
+fn look_at(
+    walk: &mut Walk<'_>,
+    times: &[f64],
+    mut keep: impl FnMut(&[u32]),
+    watch: &dyn Fn(u64) -> Result<(), Error>,
+) -> Result<(), Error> {
+    for &time in times {
+        while walk.next_event(time)?.is_some() {
+            watch(walk.events())?;
+        }
+        keep(walk.counts());
+    }
+    Ok(())
 }
 
 /// A path can be long: a run is cancelled within it as well.

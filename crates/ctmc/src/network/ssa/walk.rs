@@ -10,7 +10,7 @@ use super::engine::{At, Engine, Event};
 use super::next_reaction::NextReaction;
 use super::rejection::Rejection;
 use super::thinning::Thinning;
-use super::{Algorithm, Ssa};
+use super::{Algorithm, STREAM, Ssa};
 use crate::network::Network;
 
 /// One path of a network, event by event, from [`Ssa::walk`].
@@ -68,7 +68,7 @@ impl<'a> Walk<'a> {
             Algorithm::Rejection => Box::new(Rejection::new(network)),
             Algorithm::Thinning => Box::new(Thinning::new(network)?),
         };
-        let noise = noise.fork("ssa");
+        let noise = noise.fork(STREAM);
         Ok(Walk {
             network,
             engine,
