@@ -28,6 +28,7 @@
 
 mod law;
 mod model;
+mod part;
 mod reaction;
 mod ssa;
 
