@@ -8,6 +8,9 @@
 //! | the *law* after a time, $`e^{tQ}`$, as a matrix | [`Refresh::kernel`] (closed form), [`Spectral`] (reversible), [`Kernel::of`] (any) |
 //! | its product with one law or function, for large chains | [`evolve`], [`expectation`] |
 //! | stationary laws, detailed balance, spectral gaps | [`Generator::stationary`], [`detailed_balance_defect`], [`Spectral::gap`] |
+//! | mixing times | [`mixing_time`], [`Spectral::mixing_bounds`] |
+//! | when and where a set is first hit, chains that stop there | [`hitting`] |
+//! | independent coordinates, the hypercube | [`ProductChain`] |
 //! | noised data | [`Refresh::sample_transition`], [`Kernel::sample`] |
 //! | exact paths | [`Simulation`] |
 //!
@@ -30,9 +33,13 @@
 //! its exact laws.
 #![doc(test(attr(deny(warnings))))]
 
+mod elimination;
 mod generator;
+pub mod hitting;
 mod kernel;
 mod law;
+mod mixing;
+mod product;
 mod simulate;
 mod spectral;
 mod stationary;
@@ -43,7 +50,9 @@ pub use generator::{
     BirthDeath, Dense, DiscretisedGaussian, Generator, Refresh, Sparse, detailed_balance_defect,
 };
 pub use kernel::Kernel;
+pub use mixing::{MixingTime, mixing_distance, mixing_time, product_mixing_time};
 pub use numeric;
+pub use product::ProductChain;
 pub use simulate::{ChainPath, Method, Simulation, Start};
 pub use spectral::Spectral;
 pub use time_change::TimeChange;

@@ -3,7 +3,9 @@
 mod evolution;
 mod generators;
 mod golden;
+mod hitting;
 mod kernels;
+mod mixing;
 #[cfg(feature = "serde")]
 mod serialized;
 mod simulation;
