@@ -6,7 +6,7 @@
 //! | a *generator* Q of rates | [`Generator`]: [`Dense`], [`Sparse`], [`BirthDeath`], [`Refresh`] (uniform, absorbing, any law, two states), [`DiscretisedGaussian`] |
 //! | a *schedule* β(t) that scales it in time | [`TimeChange`] |
 //! | the *law* after a time, $`e^{tQ}`$, as a matrix | [`Refresh::kernel`] (closed form), [`Spectral`] (reversible), [`Kernel::of`] (any) |
-//! | its product with one law or function, for large chains | [`evolve`], [`expectation`] |
+//! | its product with one law or function, for large chains | [`evolve`], [`expectation`], [`occupation`] |
 //! | stationary laws, detailed balance, spectral gaps | [`Generator::stationary`], [`detailed_balance_defect`], [`Spectral::gap`] |
 //! | mixing times | [`mixing_time`], [`Spectral::mixing_bounds`] |
 //! | when and where a set is first hit, chains that stop there | [`hitting`] |
@@ -56,4 +56,4 @@ pub use product::ProductChain;
 pub use simulate::{ChainPath, Method, Simulation, Start};
 pub use spectral::Spectral;
 pub use time_change::TimeChange;
-pub use uniformization::{Evolved, evolve, expectation};
+pub use uniformization::{Evolved, evolve, expectation, occupation};
