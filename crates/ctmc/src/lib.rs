@@ -13,6 +13,7 @@
 //! | independent coordinates, the hypercube | [`ProductChain`] |
 //! | noised data | [`Refresh::sample_transition`], [`Kernel::sample`] |
 //! | exact paths | [`Simulation`] |
+//! | reaction networks: chains on counts of species | [`network::Network`] |
 //!
 //! # Conventions
 //! - States are `u32` from 0. Entry (i, j) of a generator or kernel is the rate or probability of i → j; laws are row
@@ -29,7 +30,7 @@
 //! - [`evolve`] where a matrix does not fit into memory: $`10^5`$ to $`10^6`$ states with few destinations each.
 //!
 //! # What this crate is not
-//! It holds no networks and trains none, and it does not run chains backwards: what it has is the forward process and
+//! It holds no neural networks and trains none, and it does not run chains backwards: what it has is the forward process and
 //! its exact laws.
 #![doc(test(attr(deny(warnings))))]
 
@@ -39,6 +40,7 @@ pub mod hitting;
 mod kernel;
 mod law;
 mod mixing;
+pub mod network;
 mod product;
 mod simulate;
 mod spectral;

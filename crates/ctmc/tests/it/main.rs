@@ -6,6 +6,7 @@ mod golden;
 mod hitting;
 mod kernels;
 mod mixing;
+mod network;
 #[cfg(feature = "serde")]
 mod serialized;
 mod simulation;
