@@ -7,6 +7,7 @@ mod hitting;
 mod kernels;
 mod mixing;
 mod network;
+mod projection;
 #[cfg(feature = "serde")]
 mod serialized;
 mod simulation;
