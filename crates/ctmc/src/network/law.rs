@@ -101,6 +101,68 @@ impl Law {
         self.sets.count(counts) * self.factor.value(time, counts)
     }
 
+    /// A bound of the propensity over the times, if there is one; NaN as for the value.
+    pub(super) fn bound(&self, from: f64, to: f64, counts: &[u32]) -> Option<f64> {
+        let Factor::Function { reads, function } = &self.factor else {
+            return Some(self.value(from, counts));
+        };
+        match &function.bound {
+            Some((_, bound)) => {
+                let bound = with_counts(reads, counts, |read| checked(bound(from, to, read)));
+                Some(self.sets.count(counts) * bound)
+            }
+            None if function.integral.is_some() => None,
+            None => Some(self.value(from, counts)),
+        }
+    }
+
+    /// The integral of the propensity over the times, if it is known; NaN as for the value.
+    pub(super) fn integral(&self, from: f64, to: f64, counts: &[u32]) -> Option<f64> {
+        match &self.factor {
+            Factor::Function { reads, function } if self.is_time_dependent() => {
+                let integral = function.integral.as_ref()?;
+                let integral = with_counts(reads, counts, |read| checked(integral(from, to, read)));
+                Some(self.sets.count(counts) * integral)
+            }
+            _ => Some((to - from) * self.value(from, counts)),
+        }
+    }
+
+    /// The least and the greatest propensity while the counts are between `low` and `high`, for laws that do not depend on
+    /// time. Species that a function reads have `low` = `high`.
+    pub(super) fn range(&self, low: &[u32], high: &[u32]) -> (f64, f64) {
+        if let Factor::Hill { exponent, .. } = &self.factor
+            && *exponent < 0.0
+        {
+            // Decreasing in one species, which may be a catalyst as well.
+            let at = |sets: &[u32], counts: &[u32]| self.sets.count(sets) * self.factor.value(0.0, counts);
+            return (at(low, high), at(high, low));
+        }
+        (self.value(0.0, low), self.value(0.0, high))
+    }
+
+    /// How long a bound holds: for ever, if the law does not depend on time; `None` if no bound is known.
+    pub(super) fn span(&self) -> Option<f64> {
+        match &self.factor {
+            Factor::Function { function, .. } if self.is_time_dependent() => {
+                function.bound.as_ref().map(|&(span, _)| span)
+            }
+            _ => Some(f64::INFINITY),
+        }
+    }
+
+    /// Whether its integral over time is known.
+    pub(super) fn has_integral(&self) -> bool {
+        match &self.factor {
+            Factor::Function { function, .. } => !self.is_time_dependent() || function.integral.is_some(),
+            _ => true,
+        }
+    }
+
+    pub(super) fn is_function(&self) -> bool {
+        matches!(self.factor, Factor::Function { .. })
+    }
+
     pub(super) fn is_time_dependent(&self) -> bool {
         matches!(&self.factor, Factor::Function { function, .. } if function.bound.is_some() || function.integral.is_some())
     }

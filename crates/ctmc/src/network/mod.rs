@@ -3,6 +3,7 @@
 //! | what | types |
 //! |---|---|
 //! | species, reactions and their rates, checked | [`Network`]: [`Reaction`], [`Rate`], [`Counting`], [`RateFunction`] |
+//! | exact paths | [`Ssa`]: [`Algorithm`], [`Start`], [`ReactionPath`], [`Stop`], [`Walk`] |
 //! | the master equation on the states that matter, with a certified error | [`Projection`], [`CountLaw`] |
 //!
 //! # Conventions
@@ -30,7 +31,9 @@ mod law;
 mod model;
 mod projection;
 mod reaction;
+mod ssa;
 
 pub use model::Network;
 pub use projection::{CountLaw, Projection};
 pub use reaction::{Counting, Rate, RateFunction, Reaction};
+pub use ssa::{Algorithm, ReactionPath, Ssa, Start, Stop, Walk};

@@ -236,21 +236,29 @@ impl Network {
         self.parts[reaction].law.value(time, counts)
     }
 
+    pub(super) fn law(&self, reaction: usize) -> &Law {
+        &self.parts[reaction].law
+    }
+
     /// A propensity that can be used.
     #[inline]
     pub(crate) fn check_rate(&self, reaction: usize, value: f64) -> Result<f64, Error> {
-        if value < f64::INFINITY { Ok(value) } else { Err(self.refuse_rate(reaction, value)) }
+        if value < f64::INFINITY {
+            return Ok(value);
+        }
+        Err(self.refuse(reaction, "propensity", value, "a finite number of at least 0"))
     }
 
     #[cold]
-    fn refuse_rate(&self, reaction: usize, value: f64) -> Error {
-        Error::Reaction {
-            reaction: self.reactions[reaction].name.clone(),
-            species: None,
-            parameter: "propensity",
-            value,
-            expected: "a finite number of at least 0",
-        }
+    pub(super) fn refuse(
+        &self,
+        reaction: usize,
+        parameter: &'static str,
+        value: f64,
+        expected: &'static str,
+    ) -> Error {
+        let reaction = self.reactions[reaction].name.clone();
+        Error::Reaction { reaction, species: None, parameter, value, expected }
     }
 
     /// The error of a reaction that would make a count what it cannot be.

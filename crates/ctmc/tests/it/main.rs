@@ -8,6 +8,8 @@ mod kernels;
 mod mixing;
 mod network;
 mod projection;
+mod network_paths;
+mod network_suite;
 #[cfg(feature = "serde")]
 mod serialized;
 mod simulation;
