@@ -1,4 +1,5 @@
-//! Continuous-time Markov chains on finite states: generators, exact transition laws, exact simulation.
+//! Continuous-time Markov chains: generators, exact laws, exact and leaping simulation, reaction networks, and discrete
+//! denoising.
 //!
 //! # Overview
 //! | what | types |
@@ -31,8 +32,8 @@
 //! - [`evolve`] where a matrix does not fit into memory: $`10^5`$ to $`10^6`$ states with few destinations each.
 //!
 //! # What this crate is not
-//! It holds no neural networks and trains none, and it does not run chains backwards: what it has is the forward process and
-//! its exact laws.
+//! It holds no neural networks and trains none: a network is a closure that writes logits, and the training batches of
+//! [`denoise::objective`] are plain arrays.
 #![doc(test(attr(deny(warnings))))]
 
 pub mod denoise;
