@@ -5,8 +5,10 @@ mod composition;
 mod direct;
 mod elementary;
 mod engine;
+mod flat;
 mod lanes;
 mod next_reaction;
+mod pairs;
 mod path;
 mod queue;
 mod rejection;
@@ -348,9 +350,7 @@ fn look_at(
     watch: &dyn Fn(u64) -> Result<(), Error>,
 ) -> Result<(), Error> {
     for &time in times {
-        while walk.next_event(time)?.is_some() {
-            watch(walk.events())?;
-        }
+        walk.advance_watched(time, watch)?;
         keep(walk.counts());
     }
     Ok(())
@@ -359,7 +359,7 @@ fn look_at(
 /// A path can be long: a run is cancelled within it as well.
 #[inline]
 fn watch(events: u64, cancel: Option<&AtomicBool>) -> Result<(), Error> {
-    if events.is_multiple_of(1 << 12) && cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
+    if events.is_multiple_of(engine::WATCH) && cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
         return Err(Error::Cancelled);
     }
     Ok(())
