@@ -4,6 +4,7 @@
 //! |---|---|
 //! | species, reactions and their rates, checked | [`Network`]: [`Reaction`], [`Rate`], [`Counting`], [`RateFunction`] |
 //! | exact paths | [`Ssa`]: [`Algorithm`], [`Start`], [`ReactionPath`], [`Stop`], [`Walk`] |
+//! | paths by leaps over many events | [`TauLeaping`]: [`LeapMethod`], [`LeapStep`], [`LeapWalk`] |
 //! | the master equation on the states that matter, with a certified error | [`Projection`], [`CountLaw`] |
 //!
 //! # Conventions
@@ -28,11 +29,13 @@
 //! ```
 
 mod law;
+mod leap;
 mod model;
 mod projection;
 mod reaction;
 mod ssa;
 
+pub use leap::{LeapMethod, LeapStep, LeapWalk, TauLeaping};
 pub use model::Network;
 pub use projection::{CountLaw, Projection};
 pub use reaction::{Counting, Rate, RateFunction, Reaction};

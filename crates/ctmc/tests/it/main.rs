@@ -5,11 +5,12 @@ mod generators;
 mod golden;
 mod hitting;
 mod kernels;
+mod leaping;
 mod mixing;
 mod network;
-mod projection;
 mod network_paths;
 mod network_suite;
+mod projection;
 #[cfg(feature = "serde")]
 mod serialized;
 mod simulation;

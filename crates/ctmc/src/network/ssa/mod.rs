@@ -279,22 +279,9 @@ impl<'a> Ssa<'a> {
         noise: Noise,
         control: Control<'_>,
     ) -> Result<Array2<MeanAccumulator>, Error> {
-        let width = times.len() * self.network.species().len();
-        let mut sums = Array2::default((times.len(), self.network.species().len()));
-        let mut first = rows.start;
-        for block in self.look(start, times, rows, noise, control)? {
-            let Some(length) = block.len().checked_div(width) else { continue };
-            let mut values = vec![0.0; length];
-            for (column, sum) in sums.iter_mut().enumerate() {
-                for (value, row) in values.iter_mut().zip(block.chunks_exact(width)) {
-                    *value = f64::from(row[column]);
-                }
-                let sum: &mut MeanAccumulator = sum;
-                sum.push_values(first, &values)?;
-            }
-            first += length as u64;
-        }
-        Ok(sums)
+        let shape = (times.len(), self.network.species().len());
+        let first = rows.start;
+        moments(shape, first, self.look(start, times, rows, noise, control)?)
     }
 
     /// Each of the given rows until a condition on its counts holds, or else until `end`.
@@ -395,19 +382,19 @@ impl<'a> Ssa<'a> {
 
 /// A path can be long: a run is cancelled within it as well.
 #[inline]
-fn watch(events: u64, cancel: Option<&AtomicBool>) -> Result<(), Error> {
+pub(super) fn watch(events: u64, cancel: Option<&AtomicBool>) -> Result<(), Error> {
     if events.is_multiple_of(1 << 12) && cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
         return Err(Error::Cancelled);
     }
     Ok(())
 }
 
-fn count(rows: &Range<u64>) -> usize {
+pub(super) fn count(rows: &Range<u64>) -> usize {
     rows.end.saturating_sub(rows.start) as usize
 }
 
 /// Finite times of at least 0 that ascend.
-fn check_times(parameter: &'static str, times: &[f64]) -> Result<(), Error> {
+pub(super) fn check_times(parameter: &'static str, times: &[f64]) -> Result<(), Error> {
     for (index, &value) in times.iter().enumerate() {
         let ok = value.is_finite() && value >= if index == 0 { 0.0 } else { times[index - 1] };
         if !ok {
@@ -416,4 +403,27 @@ fn check_times(parameter: &'static str, times: &[f64]) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Moments of counts by time and species, from blocks of rows of them.
+pub(super) fn moments(
+    shape: (usize, usize),
+    mut first: u64,
+    blocks: Vec<Vec<u32>>,
+) -> Result<Array2<MeanAccumulator>, Error> {
+    let width = shape.0 * shape.1;
+    let mut sums = Array2::default(shape);
+    for block in blocks {
+        let Some(length) = block.len().checked_div(width) else { continue };
+        let mut values = vec![0.0; length];
+        for (column, sum) in sums.iter_mut().enumerate() {
+            for (value, row) in values.iter_mut().zip(block.chunks_exact(width)) {
+                *value = f64::from(row[column]);
+            }
+            let sum: &mut MeanAccumulator = sum;
+            sum.push_values(first, &values)?;
+        }
+        first += length as u64;
+    }
+    Ok(sums)
 }
