@@ -3,6 +3,7 @@
 //! | what | types |
 //! |---|---|
 //! | species, reactions and their rates, checked | [`Network`]: [`Reaction`], [`Rate`], [`Counting`], [`RateFunction`] |
+//! | networks read from text and written to it | [`NetworkText`] |
 //! | exact paths | [`Ssa`]: [`Algorithm`], [`Start`], [`ReactionPath`], [`Stop`], [`Walk`] |
 //! | paths by leaps over many events | [`TauLeaping`]: [`LeapMethod`], [`LeapStep`], [`LeapWalk`] |
 //! | the master equation on the states that matter, with a certified error | [`Projection`], [`CountLaw`] |
@@ -34,9 +35,11 @@ mod model;
 mod projection;
 mod reaction;
 mod ssa;
+mod text;
 
 pub use leap::{LeapMethod, LeapStep, LeapWalk, TauLeaping};
 pub use model::Network;
 pub use projection::{CountLaw, Projection};
 pub use reaction::{Counting, Rate, RateFunction, Reaction};
 pub use ssa::{Algorithm, ReactionPath, Ssa, Start, Stop, Walk};
+pub use text::NetworkText;

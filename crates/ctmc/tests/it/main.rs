@@ -10,6 +10,7 @@ mod mixing;
 mod network;
 mod network_paths;
 mod network_suite;
+mod network_text;
 mod projection;
 #[cfg(feature = "serde")]
 mod serialized;
