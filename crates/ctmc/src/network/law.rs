@@ -159,6 +159,11 @@ impl Law {
         }
     }
 
+    /// The constant of mass action.
+    pub(super) fn constant(&self) -> Option<f64> {
+        if let Factor::Constant(constant) = self.factor { Some(constant) } else { None }
+    }
+
     pub(super) fn is_function(&self) -> bool {
         matches!(self.factor, Factor::Function { .. })
     }

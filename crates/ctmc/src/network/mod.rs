@@ -32,6 +32,7 @@
 mod law;
 mod leap;
 mod model;
+mod part;
 mod projection;
 mod reaction;
 mod ssa;

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use ctmc::network::Counting::{Combinations, Ordered};
 use ctmc::network::{Algorithm, Network, Rate, RateFunction, Reaction, Ssa, Start};
-use ctmc::{Dense, Kernel, Refresh, Sparse, evolve};
+use ctmc::{BirthDeath, Dense, Kernel, Refresh, Sparse, evolve};
 use numeric::estimate::MeanAccumulator;
 use numeric::ndarray::{Array2, array, s};
 use numeric::{Control, Error, Noise};
@@ -84,6 +84,37 @@ fn all_algorithms_have_the_law_of_the_generator() {
         paths.iter().for_each(|path| counts[path.reactions[0] as usize] += 1);
         let law = rates.map(|rate| rate / total);
         family.push(format!("{algorithm:?} reaction"), chi_squared(&counts, &law).unwrap().p_value);
+    }
+    family.assert();
+}
+
+/// A species that represses its own making, from few to many: bounds that fall where counts rise.
+#[test]
+fn feedback_has_the_law_of_its_birth_and_death_chain() {
+    // False alarms: one run in a thousand for the whole test.
+    let mut family = Family::new(1e-3).unwrap();
+    let network = Network::new(
+        ["X"],
+        vec![
+            Reaction::new("make", [], [("X", 1)], Rate::hill_repression(60.0, 12.0, 3.0, "X")),
+            Reaction::new("lose", [("X", 1)], [], Rate::michaelis_menten(40.0, 20.0, "X")),
+        ],
+    )
+    .unwrap();
+    let n = |x: u32| f64::from(x);
+    let up = (0..100).map(|x| 60.0 / (1.0 + (n(x) / 12.0).powi(3))).collect();
+    let down = (1..=100).map(|x| 40.0 * n(x) / (20.0 + n(x))).collect();
+    let chain = BirthDeath::new(up, down).unwrap();
+    let mut start = vec![0.0; 101];
+    start[0] = 1.0;
+    let law = evolve(&chain, &start, 0.5, 1e-13).unwrap().values;
+    for algorithm in Algorithm::ALL {
+        let ssa = Ssa::new(&network, algorithm);
+        let noise = Noise::new(seed(205)).fork(&format!("{algorithm:?}"));
+        let seen = ssa.counts_at(Start::State(&[0]), &[0.5], 0..30_000, noise, Control::default()).unwrap();
+        let mut counts = vec![0; 101];
+        seen.iter().for_each(|&x| counts[x as usize] += 1);
+        family.push(format!("{algorithm:?}"), chi_squared(&counts, &law).unwrap().p_value);
     }
     family.assert();
 }
@@ -324,6 +355,80 @@ fn events_and_grid_agree_and_rows_do_not_depend_on_each_other() {
             assert_eq!(stop.time.is_some(), stop.counts.iter().sum::<u32>() >= 9);
         }
     }
+}
+
+/// Mass action of at most two molecules, whose rows are simulated side by side where they are many: births, deaths,
+/// pairs of one and of two kinds, catalysts, a reaction that changes nothing.
+fn elementary() -> Network {
+    let action = |c| Rate::mass_action(c, Combinations);
+    Network::new(
+        ["A", "B", "C"],
+        vec![
+            Reaction::new("in", [], [("A", 3)], action(4.0)),
+            Reaction::new("pair", [("A", 2)], [("B", 1)], action(0.5)),
+            Reaction::new("idle", [("B", 1)], [("B", 1)], action(3.0)),
+            Reaction::new("join", [("A", 1), ("B", 1)], [("C", 1)], action(0.3)),
+            Reaction::new("copy", [], [("C", 1)], action(0.1)).with_catalysts([("C", 2)]),
+            Reaction::new("crowd", [("C", 1)], [], action(0.2)).with_catalysts([("C", 1)]),
+            Reaction::new("out", [("B", 1)], [], action(1.0)),
+        ],
+    )
+    .unwrap()
+}
+
+#[test]
+fn rows_side_by_side_are_the_rows_alone() {
+    let (network, noise, none) = (elementary(), Noise::new(12), Control::default());
+    let ssa = Ssa::new(&network, Algorithm::Direct);
+    let times = [0.0, 0.2, 0.2, 1.0, 3.5];
+    let start = Array2::from_shape_fn((777, 3), |(i, j)| if i % 5 == 0 { 0 } else { (i % (7 + j)) as u32 });
+    let paths = ssa.paths(Start::States(&start), 3.5, 40..817, noise, none).unwrap();
+    let seen = ssa.counts_at(Start::States(&start), &times, 40..817, noise, none).unwrap();
+    for (path, seen) in paths.iter().zip(seen.outer_iter()) {
+        for (&time, seen) in times.iter().zip(seen.rows()) {
+            assert_eq!(path.counts_at(&network, time).unwrap(), seen.to_vec());
+        }
+    }
+    // Few rows are simulated one by one.
+    let part = start.slice(s![300..310, ..]).to_owned();
+    let few = ssa.counts_at(Start::States(&part), &times, 340..350, noise, none).unwrap();
+    assert_eq!(few, seen.slice(s![300..310, .., ..]));
+    // Times at which the first and the last path have an event.
+    let events = [paths[0].times[0], *paths[0].times.last().unwrap()];
+    let at = ssa.counts_at(Start::States(&start), &events, 40..817, noise, none).unwrap();
+    for (path, seen) in paths.iter().zip(at.outer_iter()) {
+        for (&time, seen) in events.iter().zip(seen.rows()) {
+            assert_eq!(path.counts_at(&network, time).unwrap(), seen.to_vec());
+        }
+    }
+    // As many events as are allowed, in the row that has most.
+    let most = paths.iter().map(|path| path.times.len() as u64).max().unwrap();
+    let limited =
+        |max_events| Ssa { max_events, ..ssa }.counts_at(Start::States(&start), &times, 40..817, noise, none);
+    assert_eq!(limited(most).unwrap(), seen);
+    let first = paths.iter().position(|path| path.times.len() as u64 == most).unwrap() as u64;
+    assert!(matches!(limited(most - 1), Err(Error::Stalled { row, .. }) if row == 40 + first));
+}
+
+#[test]
+fn counts_end_where_they_cannot_be_kept() {
+    // Up to the greatest count, and not beyond; side by side as alone.
+    let birth = Reaction::new("birth", [], [("X", 1)], Rate::mass_action(1.0, Ordered));
+    let death = Reaction::new("death", [("X", 1)], [], Rate::mass_action(5e-11, Ordered));
+    let network = Network::new(["X"], vec![birth, death]).unwrap();
+    let (noise, none) = (Noise::new(3), Control::default());
+    let ssa = Ssa::new(&network, Algorithm::Direct);
+    let run =
+        |room: u32, rows| ssa.counts_at(Start::State(&[u32::MAX - room]), &[1.0, 30.0], rows, noise, none);
+    let seen = run(1000, 0..100).unwrap();
+    for row in [0, 57, 99] {
+        assert_eq!(run(1000, row..row + 1).unwrap(), seen.slice(s![row as usize..row as usize + 1, .., ..]));
+    }
+    let alone: Vec<u64> = (0..100).filter(|&row| run(28, row..row + 1).is_err()).collect();
+    assert!((5..95).contains(&alone.len()));
+    let error = run(28, 0..100).unwrap_err();
+    assert!(matches!(&error, Error::Reaction { species: Some(x), .. } if x == "X"), "{error}");
+    assert!(run(28, 0..alone[0]).is_ok());
 }
 
 #[test]

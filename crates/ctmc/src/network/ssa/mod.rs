@@ -1,9 +1,15 @@
 //! Exact paths of networks.
 
+mod algorithm;
 mod composition;
 mod direct;
+mod elementary;
 mod engine;
+mod flat;
+mod lanes;
 mod next_reaction;
+mod pairs;
+mod path;
 mod queue;
 mod rejection;
 mod thinning;
@@ -13,135 +19,21 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use numeric::estimate::MeanAccumulator;
-use numeric::ndarray::{Array2, Array3, ArrayRef2};
+use numeric::ndarray::{Array2, Array3};
 use numeric::{Batching, Control, Error, Noise, run_blocks};
 
+pub use algorithm::Algorithm;
+pub use path::{ReactionPath, Start, Stop};
 pub use walk::Walk;
 
+use self::elementary::Elementary;
 use super::Network;
 
-/// How the next event of a path is found. All are exact; they use the random numbers in different ways, so that their paths
-/// are not the same.
-///
-/// With few reactions [`Direct`](Algorithm::Direct) is the fastest; with hundreds
-/// [`CompositionRejection`](Algorithm::CompositionRejection) or [`NextReaction`](Algorithm::NextReaction). Rates that depend on
-/// time are for [`NextReaction`](Algorithm::NextReaction) and [`Thinning`](Algorithm::Thinning) alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub enum Algorithm {
-    /// The direct method: a waiting time at the sum of the propensities, then a reaction. Work in proportion to the number
-    /// of reactions.
-    ///
-    /// # References
-    /// Gillespie (1977), *Exact stochastic simulation of coupled chemical reactions*, J. Phys. Chem. 81.
-    Direct,
-    /// The direct method with a search in which reactions that happen often come first: for networks in which a few do.
-    ///
-    /// # References
-    /// McCollum, Peterson, Cox, Simpson, Samatova (2006), *The sorting direct method for stochastic simulation of biochemical
-    /// systems with varying reaction execution behavior*, Comput. Biol. Chem. 30.
-    SortingDirect,
-    /// The next reaction method: each reaction has a time, the earliest is on top of a queue, and times are reused. One random
-    /// number for each event, and work in proportion to the logarithm of the number of reactions and to how many propensities
-    /// an event changes. Rates that depend on time need their integrals.
-    ///
-    /// # References
-    /// Gibson, Bruck (2000), *Efficient exact stochastic simulation of chemical systems with many species and many channels*,
-    /// J. Phys. Chem. A 104. Anderson (2007), *A modified next reaction method for simulating chemical systems with time
-    /// dependent propensities and delays*, J. Chem. Phys. 127.
-    NextReaction,
-    /// Composition and rejection: reactions in groups of propensities within a factor of 2. Work that does not grow with the
-    /// number of reactions, apart from the propensities that an event changes.
-    ///
-    /// # References
-    /// Slepoy, Thompson, Plimpton (2008), *A constant-time kinetic Monte Carlo algorithm for simulation of large biochemical
-    /// reaction networks*, J. Chem. Phys. 128.
-    CompositionRejection,
-    /// Rejection with bounds that hold while counts stay within intervals: for propensities that are dear, or change often and
-    /// by little.
-    ///
-    /// # References
-    /// Thanh, Priami, Zunino (2014), *Efficient rejection-based simulation of biochemical reactions with stochastic noise and
-    /// delays*, J. Chem. Phys. 141.
-    Rejection,
-    /// Thinning: candidates at bounds of the rates, for rates that depend on time and have bounds.
-    ///
-    /// # References
-    /// Lewis, Shedler (1979), *Simulation of nonhomogeneous Poisson processes by thinning*, Nav. Res. Logist. Q. 26.
-    Thinning,
-}
+/// The label of the row streams.
+const STREAM: &str = "ssa";
 
-impl Algorithm {
-    /// All of them.
-    pub const ALL: [Algorithm; 6] = [
-        Algorithm::Direct,
-        Algorithm::SortingDirect,
-        Algorithm::NextReaction,
-        Algorithm::CompositionRejection,
-        Algorithm::Rejection,
-        Algorithm::Thinning,
-    ];
-
-    fn name(self) -> &'static str {
-        match self {
-            Algorithm::Direct => "direct method",
-            Algorithm::SortingDirect => "sorting direct method",
-            Algorithm::NextReaction => "next reaction method",
-            Algorithm::CompositionRejection => "composition and rejection",
-            Algorithm::Rejection => "rejection-based method",
-            Algorithm::Thinning => "thinning",
-        }
-    }
-}
-
-/// Where the paths of a network start.
-#[derive(Clone, Copy, Debug)]
-pub enum Start<'a> {
-    /// All in this state.
-    State(&'a [u32]),
-    /// One state for each of the rows, `(n, species)`.
-    States(&'a ArrayRef2<u32>),
-}
-
-/// A path of a network: the reactions that have happened, and when.
-#[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct ReactionPath {
-    /// The counts at time 0.
-    pub start: Vec<u32>,
-    /// The times of the events, ascending.
-    pub times: Vec<f64>,
-    /// The number of the reaction, for each event.
-    pub reactions: Vec<u32>,
-}
-
-impl ReactionPath {
-    /// The counts at a time, after the events at that time.
-    ///
-    /// # Errors
-    /// If the path is not one of the network: for a reaction that cannot happen where it is said to have happened.
-    ///
-    /// # Panics
-    /// If the network has not the path's species and reactions.
-    pub fn counts_at(&self, network: &Network, time: f64) -> Result<Vec<u32>, Error> {
-        let mut counts = self.start.clone();
-        let passed = self.times.partition_point(|&t| t <= time);
-        for &reaction in &self.reactions[..passed] {
-            network.fire(reaction as usize, &mut counts)?;
-        }
-        Ok(counts)
-    }
-}
-
-/// Where a path was stopped, from [`Ssa::until`].
-#[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Stop {
-    /// The time of the event after which the condition held; `None` if it did not until the end.
-    pub time: Option<f64>,
-    /// The counts then, or at the end.
-    pub counts: Vec<u32>,
-}
+/// With fewer rows it is faster to follow them one by one.
+const FEWEST_LANES: usize = 16;
 
 /// The stochastic simulation algorithm: exact paths of a network.
 ///
@@ -336,15 +228,76 @@ impl<'a> Ssa<'a> {
         control: Control<'_>,
     ) -> Result<Vec<Vec<u32>>, Error> {
         check_times("times", times)?;
+        let small = if self.algorithm == Algorithm::Direct { Elementary::small(self.network) } else { None };
+        if let Some(network) = small.filter(|_| count(&rows) >= FEWEST_LANES && !times.is_empty()) {
+            return self.look_in_lanes(&network, start, times, rows, noise, control);
+        }
         self.blocks(start, rows, noise, control, |walk, seen: &mut Vec<u32>, watch| {
-            for &time in times {
-                while walk.next_event(time)?.is_some() {
-                    watch(walk.events())?;
-                }
-                seen.extend_from_slice(walk.counts());
-            }
-            Ok(())
+            look_at(walk, times, |counts| seen.extend_from_slice(counts), watch)
         })
+    }
+
+    /// As [`look`](Ssa::look), with many rows side by side.
+    fn look_in_lanes(
+        &self,
+        network: &Elementary,
+        start: Start<'_>,
+        times: &[f64],
+        rows: Range<u64>,
+        noise: Noise,
+        control: Control<'_>,
+    ) -> Result<Vec<Vec<u32>>, Error> {
+        self.check_start(start, &rows)?;
+        let first = rows.start;
+        let share = count(&rows).div_ceil(rayon::current_num_threads());
+        let batching = Batching { rows: share.next_multiple_of(64).min(512), ..Batching::default() };
+        let width = times.len() * network.species;
+        run_blocks(rows, batching, control, |block, _| {
+            let before = (block.start - first) as usize;
+            let task = lanes::Task {
+                network,
+                times,
+                first_row: block.start,
+                rows: count(&block),
+                noise: noise.fork(STREAM),
+                max_events: self.max_events,
+                cancel: control.cancel,
+            };
+            let (mut seen, left) = match start {
+                Start::State(state) => lanes::look(&task, |_| state.to_vec())?,
+                Start::States(states) => lanes::look(&task, |place| states.row(before + place).to_vec())?,
+            };
+            if !left.is_empty() {
+                let mut walk = Walk::new(self, noise)?;
+                for place in left {
+                    match start {
+                        Start::State(state) => {
+                            walk.restart(block.start + place as u64, state.iter().copied())?
+                        }
+                        Start::States(states) => {
+                            let state = states.row(before + place);
+                            walk.restart(block.start + place as u64, state.iter().copied())?;
+                        }
+                    }
+                    let mut out = seen[place * width..][..width].chunks_exact_mut(network.species);
+                    let keep = |counts: &[u32]| {
+                        if let Some(out) = out.next() {
+                            out.copy_from_slice(counts);
+                        }
+                    };
+                    look_at(&mut walk, times, keep, &|events| watch(events, control.cancel))?;
+                }
+            }
+            Ok(seen)
+        })
+    }
+
+    fn check_start(&self, start: Start<'_>, rows: &Range<u64>) -> Result<(), Error> {
+        let species = self.network.species().len();
+        match start {
+            Start::State(state) => Error::shape("start", &[species], &[state.len()]),
+            Start::States(states) => Error::shape("start", &[count(rows), species], states.shape()),
+        }
     }
 
     /// Calls `each` with the walk of each row at its start, what the block has gathered, and a watch that is to be told the
@@ -357,11 +310,7 @@ impl<'a> Ssa<'a> {
         control: Control<'_>,
         each: impl Fn(&mut Walk<'_>, &mut T, &dyn Fn(u64) -> Result<(), Error>) -> Result<(), Error> + Sync,
     ) -> Result<Vec<T>, Error> {
-        let species = self.network.species().len();
-        match start {
-            Start::State(state) => Error::shape("start", &[species], &[state.len()])?,
-            Start::States(states) => Error::shape("start", &[count(&rows), species], states.shape())?,
-        }
+        self.check_start(start, &rows)?;
         let first = rows.start;
         run_blocks(rows, Batching::default(), control, |block, _| {
             let mut walk = Walk::new(self, noise)?;
@@ -380,10 +329,24 @@ impl<'a> Ssa<'a> {
     }
 }
 
+/// Lets a path come to each of the times, and calls `keep` with the counts there.
+fn look_at(
+    walk: &mut Walk<'_>,
+    times: &[f64],
+    mut keep: impl FnMut(&[u32]),
+    watch: &dyn Fn(u64) -> Result<(), Error>,
+) -> Result<(), Error> {
+    for &time in times {
+        walk.advance_watched(time, watch)?;
+        keep(walk.counts());
+    }
+    Ok(())
+}
+
 /// A path can be long: a run is cancelled within it as well.
 #[inline]
 pub(super) fn watch(events: u64, cancel: Option<&AtomicBool>) -> Result<(), Error> {
-    if events.is_multiple_of(1 << 12) && cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
+    if events.is_multiple_of(engine::WATCH) && cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
         return Err(Error::Cancelled);
     }
     Ok(())
