@@ -6,6 +6,7 @@
 //! | networks read from text and written to it | [`NetworkText`] |
 //! | exact paths | [`Ssa`]: [`Algorithm`], [`Start`], [`ReactionPath`], [`Stop`], [`Walk`] |
 //! | paths by leaps over many events | [`TauLeaping`]: [`LeapMethod`], [`LeapStep`], [`LeapWalk`] |
+//! | expectations without bias at the cost of leaps | [`Multilevel`] |
 //! | the master equation on the states that matter, with a certified error | [`Projection`], [`CountLaw`] |
 //!
 //! # Conventions
@@ -32,6 +33,7 @@
 mod law;
 mod leap;
 mod model;
+mod multilevel;
 mod part;
 mod projection;
 mod reaction;
@@ -40,6 +42,7 @@ mod text;
 
 pub use leap::{LeapMethod, LeapStep, LeapWalk, TauLeaping};
 pub use model::Network;
+pub use multilevel::{Level, Multilevel, MultilevelEstimate};
 pub use projection::{CountLaw, Projection};
 pub use reaction::{Counting, Rate, RateFunction, Reaction};
 pub use ssa::{Algorithm, ReactionPath, Ssa, Start, Stop, Walk};

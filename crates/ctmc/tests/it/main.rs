@@ -7,6 +7,7 @@ mod hitting;
 mod kernels;
 mod leaping;
 mod mixing;
+mod multilevel;
 mod network;
 mod network_paths;
 mod network_suite;
