@@ -202,7 +202,7 @@ impl<'a> LeapWalk<'a> {
             }
         }
         let mut length = longest.min(until_event).min(end - self.now);
-        while length * total >= FEW || length == end - self.now {
+        loop {
             let event = first.filter(|_| length == until_event);
             if self.try_leap(length, event)? {
                 self.leaps += 1;
@@ -211,8 +211,11 @@ impl<'a> LeapWalk<'a> {
             }
             self.refused += 1;
             length *= 0.5;
+            // Not up to the end of the leap alone: that may be now, to rounding.
+            if length * total < FEW {
+                return self.one_by_one(end, ONE_BY_ONE);
+            }
         }
-        self.one_by_one((self.now + length).min(end), ONE_BY_ONE)
     }
 
     /// Makes events happen one by one, exactly: the next reaction method on clocks of which some may be known.
