@@ -7,6 +7,7 @@
 //! | exact paths | [`Ssa`]: [`Algorithm`], [`Start`], [`ReactionPath`], [`Stop`], [`Walk`] |
 //! | paths by leaps over many events | [`TauLeaping`]: [`LeapMethod`], [`LeapStep`], [`LeapWalk`] |
 //! | expectations without bias at the cost of leaps | [`Multilevel`] |
+//! | jumps coupled to a differential equation | [`PiecewiseDeterministic`]: [`FlowJump`], [`FlowWalk`] |
 //! | the master equation on the states that matter, with a certified error | [`Projection`], [`CountLaw`] |
 //!
 //! # Conventions
@@ -30,6 +31,7 @@
 //! # Ok::<(), numeric::Error>(())
 //! ```
 
+mod flow;
 mod law;
 mod leap;
 mod model;
@@ -40,6 +42,7 @@ mod reaction;
 mod ssa;
 mod text;
 
+pub use flow::{FlowJump, FlowWalk, PiecewiseDeterministic};
 pub use leap::{LeapMethod, LeapStep, LeapWalk, TauLeaping};
 pub use model::Network;
 pub use multilevel::{Level, Multilevel, MultilevelEstimate};

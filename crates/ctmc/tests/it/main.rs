@@ -1,6 +1,7 @@
 //! The tests of this crate, in one binary: linking is most of what each further one costs.
 
 mod evolution;
+mod flow;
 mod generators;
 mod golden;
 mod hitting;
