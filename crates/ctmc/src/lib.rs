@@ -13,7 +13,7 @@
 //! | independent coordinates, the hypercube | [`ProductChain`] |
 //! | noised data | [`Refresh::sample_transition`], [`Kernel::sample`] |
 //! | exact paths | [`Simulation`] |
-//! | reaction networks: chains on counts of species | [`network::Network`] |
+//! | reaction networks: chains on counts of species, their paths, leaps and master equations | [`network`] |
 //!
 //! # Conventions
 //! - States are `u32` from 0. Entry (i, j) of a generator or kernel is the rate or probability of i → j; laws are row

@@ -31,6 +31,7 @@
 //! # Ok::<(), numeric::Error>(())
 //! ```
 
+mod ensemble;
 mod flow;
 mod law;
 mod leap;

@@ -323,6 +323,11 @@ fn ends_and_bad_input() {
     assert!(late(&[1.0, 0.5]).is_err() && late(&[-1.0]).is_err());
     assert_eq!(late(&[]).unwrap().len(), 0);
 
+    let stop = std::sync::atomic::AtomicBool::new(true);
+    let control = Control { cancel: Some(&stop), ..Control::default() };
+    let cancelled = leaping.moments_at(Start::State(&[7]), &[1.0], 0..3, Noise::new(1), control);
+    assert!(matches!(cancelled, Err(Error::Cancelled)));
+
     // A count beyond u32 is an error, not a wrap.
     let flood = Network::new(["X"], vec![Reaction::new("flood", [], [("X", 1)], mass(1e12))]).unwrap();
     for method in METHODS {

@@ -12,7 +12,7 @@ use numeric::{Batching, Control, Error, Noise, run_blocks};
 
 pub use walk::FlowWalk;
 
-use super::ssa::{check_times, count};
+use super::ensemble::{check_times, count};
 
 /// A rate, given the time, the counts and the continuous state.
 type FlowRate = Arc<dyn Fn(f64, &[u32], &[f64]) -> f64 + Send + Sync>;

@@ -15,7 +15,8 @@ use numeric::{Batching, Control, Error, Noise, run_blocks};
 pub use walk::LeapWalk;
 
 use super::Network;
-use super::ssa::{Start, check_times, count, moments, watch};
+use super::ensemble::{check_start, check_times, count, moments, watch};
+use super::ssa::Start;
 
 /// How often each reaction happens in a leap of length τ from a state x with the propensities $`a_r`$.
 ///
@@ -219,11 +220,8 @@ impl<'a> TauLeaping<'a> {
         control: Control<'_>,
     ) -> Result<Vec<Vec<u32>>, Error> {
         check_times("times", times)?;
+        check_start(start, &rows, self.network)?;
         let species = self.network.species().len();
-        match start {
-            Start::State(state) => Error::shape("start", &[species], &[state.len()])?,
-            Start::States(states) => Error::shape("start", &[count(&rows), species], states.shape())?,
-        }
         let first = rows.start;
         run_blocks(rows, Batching::default(), control, |block, _| {
             let mut walk = LeapWalk::new(*self, noise);
@@ -236,9 +234,8 @@ impl<'a> TauLeaping<'a> {
                     }
                 }
                 for &time in times {
-                    walk.advance(time)?;
+                    walk.advance_watched(time, &|steps| watch(steps, control.cancel))?;
                     seen.extend_from_slice(walk.counts());
-                    watch(0, control.cancel)?;
                 }
             }
             Ok(seen)

@@ -150,9 +150,22 @@ impl<'a> LeapWalk<'a> {
     /// reaction that cannot happen; [`Error::Domain`] if the sum of the propensities overflows; [`Error::Stalled`] at the
     /// greatest number of leaps and single events.
     pub fn advance(&mut self, time: f64) -> Result<(), Error> {
+        self.advance_watched(time, &|_| Ok(()))
+    }
+
+    /// As [`advance`](LeapWalk::advance), with a watch that is told how many steps this has taken, before each.
+    pub(super) fn advance_watched(
+        &mut self,
+        time: f64,
+        watch: &dyn Fn(u64) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let ok = time >= self.now && time.is_finite();
         Error::domain(ok, "time", time, "a finite time, not before that of the walk")?;
-        while self.now < time {
+        for round in 0.. {
+            if self.now >= time {
+                break;
+            }
+            watch(round)?;
             let steps = self.leaps + self.single_events;
             if steps >= self.of.max_steps {
                 let reason = "the greatest number of leaps and events";
