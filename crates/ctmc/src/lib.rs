@@ -15,7 +15,7 @@
 //! | noised data | [`Refresh::sample_transition`], [`Kernel::sample`] |
 //! | exact paths | [`Simulation`] |
 //! | discrete denoising: reverse rates, samplers | [`denoise`] |
-//! | reaction networks: chains on counts of species | [`network::Network`] |
+//! | reaction networks: chains on counts of species, their paths, leaps and master equations | [`network`] |
 //!
 //! # Conventions
 //! - States are `u32` from 0. Entry (i, j) of a generator or kernel is the rate or probability of i → j; laws are row

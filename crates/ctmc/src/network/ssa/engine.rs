@@ -3,6 +3,7 @@
 use numeric::{Error, Noise, RowStream};
 
 use crate::network::Network;
+use crate::network::ensemble::WATCH;
 
 /// The next event of a path: when, and which reaction.
 pub(super) type Event = (f64, usize);
@@ -73,9 +74,6 @@ pub(super) trait Engine: Send {
         Ok(())
     }
 }
-
-/// Events between two looks at whether a run is cancelled.
-pub(super) const WATCH: u64 = 1 << 12;
 
 /// A path on its way.
 #[derive(Debug)]
