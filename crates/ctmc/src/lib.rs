@@ -11,6 +11,7 @@
 //! | noised data | [`Refresh::sample_transition`], [`Kernel::sample`] |
 //! | exact paths | [`Simulation`] |
 //! | discrete denoising: reverse rates, samplers | [`denoise`] |
+//! | reaction networks: chains on counts of species | [`network::Network`] |
 //!
 //! # Conventions
 //! - States are `u32` from 0. Entry (i, j) of a generator or kernel is the rate or probability of i → j; laws are row
@@ -27,7 +28,7 @@
 //! - [`evolve`] where a matrix does not fit into memory: $`10^5`$ to $`10^6`$ states with few destinations each.
 //!
 //! # What this crate is not
-//! It holds no networks and trains none, and it does not run chains backwards: what it has is the forward process and
+//! It holds no neural networks and trains none, and it does not run chains backwards: what it has is the forward process and
 //! its exact laws.
 #![doc(test(attr(deny(warnings))))]
 
@@ -35,6 +36,7 @@ pub mod denoise;
 mod generator;
 mod kernel;
 mod law;
+pub mod network;
 mod simulate;
 mod spectral;
 mod stationary;

@@ -1,6 +1,7 @@
 //! Laws and expectations of large chains by uniformization.
 
-use numeric::Error;
+use numeric::{Error, vectorize};
+use rayon::prelude::*;
 
 use crate::Generator;
 use crate::kernel::check_time;
@@ -68,13 +69,8 @@ pub fn evolve(
     check_law("law", generator.states(), law)?;
     let mut start = law.to_vec();
     normalise(&mut start);
-    let step = |p: &[f64], next: &mut [f64], bound| {
-        generator.inflow_into(p, next);
-        stay(generator, p, next, bound);
-    };
-    let total_variation =
-        |a: &[f64], b: &[f64]| 0.5 * a.iter().zip(b).map(|(a, b)| (a - b).abs()).sum::<f64>();
-    let mut evolved = series(generator, start, time, tolerance, 1.0, step, total_variation)?;
+    let flow = |p: &[f64], next: &mut [f64]| generator.inflow_into(p, next);
+    let mut evolved = series(generator, start, time, tolerance, 1.0, Norm::TotalVariation, flow)?;
     normalise(&mut evolved.values);
     Ok(evolved)
 }
@@ -104,19 +100,15 @@ pub fn expectation(
     let least = f.iter().copied().fold(f64::INFINITY, f64::min);
     let range = f.iter().copied().fold(f64::NEG_INFINITY, f64::max) - least;
     Error::domain(range.is_finite(), "f", range, "a finite range")?;
-    let step = |f: &[f64], next: &mut [f64], bound| {
-        generator.outflow_into(f, next);
-        stay(generator, f, next, bound);
-    };
-    let greatest = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-    series(generator, f.to_vec(), time, tolerance, range, step, greatest)
+    let flow = |f: &[f64], next: &mut [f64]| generator.outflow_into(f, next);
+    series(generator, f.to_vec(), time, tolerance, range, Norm::Greatest, flow)
 }
 
-/// From the flow between states to a step of the uniformized chain.
-fn stay(generator: &(impl Generator + ?Sized), before: &[f64], next: &mut [f64], bound: f64) {
-    for ((state, next), before) in (0..).zip(next).zip(before) {
-        *next = *next / bound + before * (1.0 - generator.exit_rate(state) / bound);
-    }
+/// How far two vectors are apart.
+#[derive(Clone, Copy, PartialEq)]
+enum Norm {
+    TotalVariation,
+    Greatest,
 }
 
 fn series(
@@ -125,8 +117,8 @@ fn series(
     time: f64,
     tolerance: f64,
     range: f64,
-    step: impl Fn(&[f64], &mut [f64], f64),
-    distance: impl Fn(&[f64], &[f64]) -> f64,
+    norm: Norm,
+    flow: impl Fn(&[f64], &mut [f64]),
 ) -> Result<Evolved, Error> {
     check_time("time", time)?;
     check_tolerance(tolerance)?;
@@ -140,29 +132,75 @@ fn series(
     let Poisson { first, weights, tail } = Poisson::new(jumps, 0.5 * tolerance);
     let (mut truncation, mut products) = (tail * range, 0);
     let (mut values, mut next) = (vec![0.0; vector.len()], vec![0.0; vector.len()]);
-    let mut add = |vector: &[f64], weight: f64| {
-        values.iter_mut().zip(vector).for_each(|(sum, v)| *sum += weight * v);
-    };
+    let stay: Vec<f64> = generator.state_range().map(|s| 1.0 - generator.exit_rate(s) / bound).collect();
     let end = first + weights.len();
     for jump in 0..end {
-        if jump >= first {
-            add(&vector, weights[jump - first]);
-        }
+        let weight = if jump >= first { weights[jump - first] } else { 0.0 };
         if jump + 1 == end {
+            values.iter_mut().zip(&vector).for_each(|(sum, v)| *sum += weight * v);
             break;
         }
-        step(&vector, &mut next, bound);
+        flow(&vector, &mut next);
         products += 1;
-        let change = distance(&vector, &next) * (end - jump) as f64;
+        let change = step(&vector, &mut next, &stay, bound, &mut values, weight, norm) * (end - jump) as f64;
         std::mem::swap(&mut vector, &mut next);
         if change <= 0.5 * tolerance * range {
-            let left = &weights[(jump + 1).saturating_sub(first)..];
-            add(&vector, left.iter().sum());
+            let left: f64 = weights[(jump + 1).saturating_sub(first)..].iter().sum();
+            values.iter_mut().zip(&vector).for_each(|(sum, v)| *sum += left * v);
             truncation += change;
             break;
         }
     }
     Ok(Evolved { values, truncation, products })
+}
+
+/// States that one worker passes at a time.
+const PART: usize = 4096;
+
+/// Adds the vector to the sum with its weight, turns the flow between states into a step of the uniformized chain, and
+/// returns how far the step led: all in one pass, since the vectors may be larger than the cache.
+fn step(
+    before: &[f64],
+    next: &mut [f64],
+    stay: &[f64],
+    bound: f64,
+    values: &mut [f64],
+    weight: f64,
+    norm: Norm,
+) -> f64 {
+    let inverse = 1.0 / bound;
+    let parts = next.par_chunks_mut(PART).zip(before.par_chunks(PART)).zip(stay.par_chunks(PART));
+    let parts = parts.zip(values.par_chunks_mut(PART)).with_min_len(4);
+    let changes = parts.map(|(((next, before), stay), values)| {
+        let (mut apart, mut greatest) = ([0.0; 8], [0.0; 8]);
+        vectorize(
+            #[inline(always)]
+            || {
+                let all = next.iter_mut().zip(before).zip(stay).zip(values.iter_mut());
+                for (((next, &before), &stay), value) in all {
+                    *value += weight * before;
+                    *next = *next * inverse + before * stay;
+                }
+                for (next, before) in next.chunks(8).zip(before.chunks(8)) {
+                    for (k, (next, before)) in next.iter().zip(before).enumerate() {
+                        let change = (next - before).abs();
+                        apart[k] += change;
+                        greatest[k] = if change > greatest[k] { change } else { greatest[k] };
+                    }
+                }
+            },
+        );
+        match norm {
+            Norm::TotalVariation => 0.5 * apart.iter().sum::<f64>(),
+            Norm::Greatest => greatest.into_iter().fold(0.0, f64::max),
+        }
+    });
+    // Added up in order, whoever was first.
+    let changes: Vec<f64> = changes.collect();
+    match norm {
+        Norm::TotalVariation => changes.iter().sum(),
+        Norm::Greatest => changes.into_iter().fold(0.0, f64::max),
+    }
 }
 
 /// A tolerance of a series; below rounding it is a statement about small probabilities.

@@ -95,6 +95,19 @@ pub enum Error {
         /// What the limit was, as a phrase.
         reason: &'static str,
     },
+    /// A reaction of a network that is not well defined, or cannot happen where its rate says that it does.
+    Reaction {
+        /// The reaction's name.
+        reaction: String,
+        /// The species concerned, if it is one.
+        species: Option<String>,
+        /// The parameter's name.
+        parameter: &'static str,
+        /// The value found.
+        value: f64,
+        /// What was expected, as a phrase.
+        expected: &'static str,
+    },
     /// A method that was asked for what it cannot do: the wrong reading of an equation, a class of noise, a start.
     Unsupported {
         /// The method's name.
@@ -207,6 +220,10 @@ impl fmt::Display for Error {
                     f,
                     "row {row} stalled at time {time} after {steps} steps, the next {step} long: {reason}"
                 )
+            }
+            Error::Reaction { reaction, species, parameter, value, expected } => {
+                let of = species.as_ref().map_or(String::new(), |species| format!(" of species `{species}`"));
+                write!(f, "reaction `{reaction}`: `{parameter}`{of} is {value}; expected {expected}")
             }
             Error::Unsupported { method, reason } => write!(f, "{method}: {reason}"),
             Error::Cancelled => write!(f, "cancelled"),

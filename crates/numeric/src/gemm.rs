@@ -207,6 +207,10 @@ macro_rules! products {
             fn exp_in_place(x: &mut [$float]) {
                 crate::exp::$exp(x);
             }
+
+            fn dots(dots: &mut crate::dots::Dots<'_, $float>) {
+                Arch::new().dispatch(dots);
+            }
         }
 
         impl WithSimd for &mut Product<'_, $float> {

@@ -26,6 +26,7 @@
 pub use ndarray;
 
 mod abilities;
+mod dots;
 mod elementary;
 mod error;
 pub mod estimate;
@@ -43,6 +44,7 @@ mod time;
 mod vectorize;
 
 pub use abilities::{Divergence, FiniteDifference, JacobianProducts, LogDensity, PosteriorCovariance};
+pub use dots::indexed_dots;
 pub use elementary::{ln_1p_in_place, tan_in_place};
 pub use error::Error;
 pub use estimate::Estimate;

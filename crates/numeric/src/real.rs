@@ -11,6 +11,7 @@ pub(crate) mod private {
         fn product(product: &mut crate::gemm::Product<'_, Self>);
         fn softmax_columns(logits: &mut [Self], tops: &mut [Self], sums: &mut [Self]);
         fn exp_in_place(x: &mut [Self]);
+        fn dots(dots: &mut crate::dots::Dots<'_, Self>);
     }
 }
 

@@ -203,18 +203,20 @@ impl<'a> FlowAt<'a> {
 }
 
 impl<F: Real> Rates<F> for FlowAt<'_> {
-    #[inline(always)]
-    fn total(&self, x: u32, posterior: &[F]) -> f64 {
-        let at = x as usize;
-        if let FlowRates::Mixture { correction } = self.rates {
-            let p = posterior[at].as_f64();
-            let others = if p > 1.0 { 0.0 } else { 1.0 - p };
-            let forth = (1.0 + correction * self.kappa) * self.speed / self.left;
-            return forth * others + correction * self.speed * (1.0 - self.path.source[at]);
+    fn totals_into(&self, x: &[u32], posterior: &[F], out: &mut [f64]) {
+        let states = self.path.source.len();
+        let mut rates = vec![0.0; states];
+        for ((out, &x), posterior) in out.iter_mut().zip(x).zip(posterior.chunks_exact(states)) {
+            *out = if let FlowRates::Mixture { correction } = self.rates {
+                let (p, pi) = (posterior[x as usize].as_f64(), self.path.source[x as usize]);
+                let others = if p > 1.0 { 0.0 } else { 1.0 - p };
+                let forth = (1.0 + correction * self.kappa) * self.speed / self.left;
+                forth * others + correction * self.speed * (1.0 - pi)
+            } else {
+                self.rates_into(x, posterior, &mut rates);
+                rates.iter().sum()
+            };
         }
-        let mut rates = vec![0.0; posterior.len()];
-        self.rates_into(x, posterior, &mut rates);
-        rates.iter().sum()
     }
 
     fn destination(&self, x: u32, posterior: &[F], stream: &mut RowStream) -> u32 {

@@ -1,6 +1,6 @@
 //! One leap of a block of rows.
 
-use numeric::{Error, Real, RowStream, vectorize};
+use numeric::{Error, Real, RowStream};
 
 use super::Reversal;
 use crate::Generator;
@@ -47,14 +47,14 @@ impl LeapCounts {
 
 /// Rates of one token, given the numbers of a model for it.
 pub(super) trait Rates<F> {
-    fn total(&self, x: u32, values: &[F]) -> f64;
+    /// Of many tokens.
+    fn totals_into(&self, x: &[u32], values: &[F], out: &mut [f64]);
     fn destination(&self, x: u32, values: &[F], stream: &mut RowStream) -> u32;
 }
 
 impl<F: Real> Rates<F> for Reversal<F> {
-    #[inline(always)]
-    fn total(&self, x: u32, values: &[F]) -> f64 {
-        Reversal::total(self, x, values)
+    fn totals_into(&self, x: &[u32], values: &[F], out: &mut [f64]) {
+        Reversal::totals_into(self, x, values, out);
     }
 
     fn destination(&self, x: u32, values: &[F], stream: &mut RowStream) -> u32 {
@@ -70,9 +70,11 @@ pub(super) struct Corrector<'a, F> {
 }
 
 impl<F: Real> Rates<F> for Corrector<'_, F> {
-    #[inline(always)]
-    fn total(&self, x: u32, values: &[F]) -> f64 {
-        self.reversal.total(x, values) + self.beta * self.generator.exit_rate(x)
+    fn totals_into(&self, x: &[u32], values: &[F], out: &mut [f64]) {
+        self.reversal.totals_into(x, values, out);
+        for (out, &x) in out.iter_mut().zip(x) {
+            *out += self.beta * self.generator.exit_rate(x);
+        }
     }
 
     fn destination(&self, x: u32, values: &[F], stream: &mut RowStream) -> u32 {
@@ -101,6 +103,9 @@ pub(super) struct At {
     pub time: f64,
 }
 
+/// Tokens whose total rates are computed at a time.
+const PART: usize = 512;
+
 /// The tokens of a block on their way.
 pub(super) struct Block<'a> {
     pub rows: &'a [u64],
@@ -127,39 +132,39 @@ impl Block<'_> {
     ) -> Result<(), Error> {
         let (tau, states) = (law.time(), self.states);
         let dim = self.x.len() / self.rows.len().max(1);
-        let mut next = 0;
         let mut open: Option<(usize, RowStream)> = None;
-        while next < self.x.len() {
-            // Most tokens stay. The loop over them is compiled for the CPU; no rule moves a token with a probability
-            // above the total rate times the length of the leap.
-            let (x, mut k) = (&*self.x, next);
-            let found = vectorize(
-                #[inline(always)]
-                || {
-                    while k < x.len() {
-                        let total = rates.total(x[k], &values[k * states..][..states]);
-                        // In this form a NaN stops the loop.
-                        if !(total * tau <= uniforms[k]) {
-                            return Some((k, total));
-                        }
-                        k += 1;
+        let mut totals = [0.0; PART];
+        for start in (0..self.x.len()).step_by(PART) {
+            let part = start..self.x.len().min(start + PART);
+            let (values, uniforms) =
+                (&values[part.start * states..part.end * states], &uniforms[part.clone()]);
+            let totals = &mut totals[..part.len()];
+            rates.totals_into(&self.x[part], values, totals);
+            // Most tokens stay: no rule moves one with a probability above the total rate times the length of the leap.
+            for (word, (totals, uniforms)) in totals.chunks(64).zip(uniforms.chunks(64)).enumerate() {
+                let mut marks = 0_u64;
+                for (k, (total, u)) in totals.iter().zip(uniforms).enumerate() {
+                    // In this form a NaN is marked.
+                    let stays = total * tau <= *u;
+                    marks |= u64::from(!stays) << k;
+                }
+                while marks != 0 {
+                    let place = marks.trailing_zeros() as usize;
+                    marks &= marks - 1;
+                    let (total, u) = (totals[place], uniforms[place]);
+                    let k = start + 64 * word + place;
+                    if self.held.get(k).is_some_and(|&held| held) {
+                        continue;
                     }
-                    None
-                },
-            );
-            let Some((k, total)) = found else { break };
-            next = k + 1;
-            if !self.held.is_empty() && self.held[k] {
-                continue;
+                    let (row, token) = (k / dim, &values[(k - start) * states..][..states]);
+                    self.check(total, row, self.x[k], at)?;
+                    if open.as_ref().is_none_or(|&(of, _)| of != row) {
+                        open = Some((row, stream(self.rows[row])));
+                    }
+                    let stream = &mut open.as_mut().expect("just opened").1;
+                    self.move_token(k, total, law, rates, token, u, stream, at)?;
+                }
             }
-            let row = k / dim;
-            self.check(total, row, self.x[k], at)?;
-            if open.as_ref().is_none_or(|&(of, _)| of != row) {
-                open = Some((row, stream(self.rows[row])));
-            }
-            let stream = &mut open.as_mut().expect("just opened").1;
-            let token = &values[k * states..][..states];
-            self.move_token(k, total, law, rates, token, uniforms[k], stream, at)?;
         }
         Ok(())
     }

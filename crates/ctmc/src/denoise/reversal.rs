@@ -1,13 +1,10 @@
 //! Rates of the time-reversed chain.
 
-use std::sync::Arc;
-
 use numeric::ndarray::Array2;
-use numeric::{Error, Real};
+use numeric::{Error, Real, indexed_dots, vectorize};
 
 use super::Output;
 use super::noising::{Chain, Noising};
-use crate::law::draw_from;
 use crate::{Generator, Refresh};
 
 /// The time reversal of a [`Noising`] at one time: turns the numbers of a [`Denoiser`](super::Denoiser) for one token
@@ -59,30 +56,8 @@ enum Form<F> {
     /// jump a value was kept with probability `keep`, and refreshed with probability `fresh`; `rate` is that of a jump.
     Refresh { keep: f64, fresh: f64, rate: f64, after: [f64; 2], totals: Vec<[f64; 2]>, chain: Refresh },
     /// `totals[x, k]` multiplies number k of the model in the total rate out of x; `before[v, s]` is the law of the state
-    /// before the jump given the clean value v, `after` the one at the time of x.
-    Table { totals: Vec<F>, before: Array2<f64>, after: Array2<f64>, jumps: Jumps, closed: Vec<bool> },
-}
-
-/// What leads from the state before to x.
-#[derive(Clone)]
-enum Jumps {
-    /// A generator, times β.
-    Rates(Arc<dyn Generator>, f64),
-    /// A transition kernel.
-    Kernel(Array2<f64>),
-}
-
-impl Jumps {
-    fn lead_to(&self, to: u32, states: usize) -> bool {
-        (0..states as u32).any(|from| from != to && self.at(from, to) > 0.0)
-    }
-
-    fn at(&self, from: u32, to: u32) -> f64 {
-        match self {
-            Jumps::Rates(chain, beta) => beta * chain.rate(from, to),
-            Jumps::Kernel(kernel) => kernel[[from as usize, to as usize]],
-        }
-    }
+    /// before the jump given the clean value v, `after` the one at the time of x, and `jumps[x, s]` leads from s to x.
+    Table { totals: Vec<F>, before: Array2<f64>, after: Array2<f64>, jumps: Array2<f64>, closed: Vec<bool> },
 }
 
 impl<F> std::fmt::Debug for Form<F> {
@@ -110,7 +85,12 @@ impl<F: Real> Reversal<F> {
             }
             Chain::Any(chain, _) => {
                 let after = noising.kernel(0.0, t)?.matrix().clone();
-                let jumps = Jumps::Rates(Arc::clone(chain), beta);
+                let mut jumps = Array2::zeros((states, states));
+                for from in chain.state_range() {
+                    chain.for_each_rate(from, &mut |to, rate| {
+                        jumps[[to as usize, from as usize]] = beta * rate;
+                    });
+                }
                 match output {
                     Output::Posterior => {
                         let mut flow = Array2::zeros((states, states));
@@ -122,12 +102,7 @@ impl<F: Real> Reversal<F> {
                         Form::table(flow, after.clone(), after, jumps)
                     }
                     Output::Ratios => {
-                        let mut totals = vec![F::zero(); states * states];
-                        for from in chain.state_range() {
-                            chain.for_each_rate(from, &mut |to, rate| {
-                                totals[to as usize * states + from as usize] = F::of(beta * rate);
-                            });
-                        }
+                        let totals = jumps.iter().map(|&rate| F::of(rate)).collect();
                         let before = Array2::zeros((0, 0));
                         Form::Table { totals, before, after, jumps, closed: vec![false; states] }
                     }
@@ -178,10 +153,11 @@ impl<F: Real> Reversal<F> {
             }
             Chain::Any(..) => {
                 let before = noising.kernel(0.0, s)?.matrix().clone();
-                let mut jumps = noising.kernel(s, t)?.matrix().clone();
                 let after = noising.kernel(0.0, t)?.matrix().clone();
+                let mut jumps = noising.kernel(s, t)?.matrix().clone();
                 jumps.diag_mut().fill(0.0);
-                Form::table(before.dot(&jumps), before, after, Jumps::Kernel(jumps))
+                let flow = before.dot(&jumps);
+                Form::table(flow, before, after, jumps.t().as_standard_layout().into_owned())
             }
         };
         Ok(Reversal { states, output: Output::Posterior, form })
@@ -195,7 +171,6 @@ impl<F: Real> Reversal<F> {
     ///
     /// # Panics
     /// If there is no such state, or not S numbers.
-    #[inline(always)]
     #[must_use]
     pub fn total(&self, x: u32, values: &[F]) -> f64 {
         assert_eq!(values.len(), self.states, "one number for each state");
@@ -210,7 +185,8 @@ impl<F: Real> Reversal<F> {
                     moved * other + stayed * same
                 }
                 Output::Ratios => {
-                    let others = sum(&values[..at]).as_f64() + sum(&values[at + 1..]).as_f64();
+                    let others =
+                        values[..at].iter().chain(&values[at + 1..]).map(|r| r.as_f64()).sum::<f64>();
                     rate * chain.weight(x) * others
                 }
             },
@@ -218,7 +194,42 @@ impl<F: Real> Reversal<F> {
                 if closed[at] && is_impossible(after, at, values) {
                     return f64::INFINITY;
                 }
-                dot(values, &totals[at * self.states..][..self.states]).as_f64()
+                let mut sum = [F::zero()];
+                indexed_dots(values, &[x], totals, self.states, &mut sum);
+                sum[0].as_f64()
+            }
+        }
+    }
+
+    /// The totals of many tokens: `x` has their states and `values` the S numbers of each.
+    #[inline]
+    pub(super) fn totals_into(&self, x: &[u32], values: &[F], out: &mut [f64]) {
+        match &self.form {
+            Form::Refresh { totals, .. } if self.output == Output::Posterior => {
+                let states = self.states;
+                vectorize(
+                    #[inline(always)]
+                    || {
+                        for ((out, &x), values) in out.iter_mut().zip(x).zip(values.chunks_exact(states)) {
+                            let (same, [moved, stayed]) = (values[x as usize].as_f64(), totals[x as usize]);
+                            let other = if same > 1.0 { 0.0 } else { 1.0 - same };
+                            *out = moved * other + stayed * same;
+                        }
+                    },
+                );
+            }
+            Form::Table { totals, closed, .. } if !closed.contains(&true) => {
+                let mut sums = [F::zero(); 256];
+                let tokens = x.chunks(256).zip(values.chunks(256 * self.states)).zip(out.chunks_mut(256));
+                for ((x, values), out) in tokens {
+                    indexed_dots(values, x, totals, self.states, &mut sums[..x.len()]);
+                    out.iter_mut().zip(&sums).for_each(|(out, sum)| *out = sum.as_f64());
+                }
+            }
+            _ => {
+                for ((out, &x), values) in out.iter_mut().zip(x).zip(values.chunks_exact(self.states)) {
+                    *out = self.total(x, values);
+                }
             }
         }
     }
@@ -253,8 +264,8 @@ impl<F: Real> Reversal<F> {
                 }
             }
             (Form::Table { jumps, .. }, Output::Ratios) => {
-                for ((out, value), s) in out.iter_mut().zip(values).zip(states) {
-                    *out = if s == x { 0.0 } else { jumps.at(s, x) * value.as_f64() };
+                for ((out, value), jump) in out.iter_mut().zip(values).zip(jumps.row(at)) {
+                    *out = jump * value.as_f64();
                 }
             }
             (Form::Table { jumps, before, after, .. }, Output::Posterior) => {
@@ -266,10 +277,9 @@ impl<F: Real> Reversal<F> {
                         out.iter_mut().zip(before).for_each(|(out, q)| *out += weight * q);
                     }
                 }
-                for (out, s) in out.iter_mut().zip(states) {
+                for (out, &jump) in out.iter_mut().zip(jumps.row(at)) {
                     // A ratio may be beyond all floats where nothing leads back.
-                    let rate = if s == x { 0.0 } else { jumps.at(s, x) };
-                    *out = if rate > 0.0 { *out * rate } else { 0.0 };
+                    *out = if jump > 0.0 { *out * jump } else { 0.0 };
                 }
             }
         }
@@ -278,30 +288,32 @@ impl<F: Real> Reversal<F> {
 
     /// Where a reverse jump from x goes: s with probability $`\hat R_t(x, s) / \sum_{s'} \hat R_t(x, s')`$, given two
     /// uniforms on (0, 1). O(S): a clean value is drawn first, then the state before the jump on its bridge. It is x itself
-    /// where rounding leaves no other.
+    /// where nothing leads away.
     ///
     /// # Panics
-    /// If x cannot be left, or as [`total`](Reversal::total).
+    /// If there is no such state, or not S numbers.
     #[must_use]
     pub fn destination(&self, x: u32, values: &[F], u: [f64; 2]) -> u32 {
         let at = x as usize;
-        let total = self.total(x, values);
-        assert!(total > 0.0 && total.is_finite(), "a state that is not left, or a rate that is no number");
         match &self.form {
-            Form::Refresh { chain, .. } if self.output == Output::Ratios => {
-                let weight =
-                    |s: u32| if s == x { 0.0 } else { values[s as usize].as_f64() * chain.rate(s, x) };
-                let total = (0..self.states as u32).map(weight).sum();
-                pick(u[0], total, self.states, weight).unwrap_or(x)
+            Form::Refresh { .. } if self.output == Output::Ratios => {
+                // The rate to x is the same from all states.
+                pick_other(u[0], values, at).unwrap_or(x)
             }
-            Form::Table { jumps, .. } if self.output == Output::Ratios => {
-                let weight = |s: u32| if s == x { 0.0 } else { values[s as usize].as_f64() * jumps.at(s, x) };
-                pick(u[0], total, self.states, weight).unwrap_or(x)
+            Form::Table { totals, .. } if self.output == Output::Ratios => {
+                pick(u[0], values, &totals[at * self.states..][..self.states]).unwrap_or(x)
             }
             Form::Refresh { keep, fresh, totals, chain, .. } => {
                 let [moved, stayed] = totals[at];
-                let weight = |v: u32| values[v as usize].as_f64() * if v == x { stayed } else { moved };
-                let Some(v) = pick(u[0], total, self.states, weight) else { return x };
+                let same = stayed * values[at].as_f64();
+                let others = moved * (1.0 - values[at].as_f64());
+                let target = u[0] * (same + others);
+                let v = if target < same {
+                    Some(x)
+                } else {
+                    pick_other(((target - same) / others).min(1.0), values, at)
+                };
+                let Some(v) = v else { return x };
                 // Given v, the state is v if it was kept, or else a new one; not x.
                 let kept = if v == x { 0.0 } else { *keep };
                 let new = fresh * chain.exit_rate(x) / chain.total();
@@ -310,12 +322,10 @@ impl<F: Real> Reversal<F> {
             }
             Form::Table { totals, before, jumps, .. } => {
                 let row = &totals[at * self.states..][..self.states];
-                let weight = |v: u32| (values[v as usize] * row[v as usize]).as_f64();
-                let Some(v) = pick(u[0], total, self.states, weight) else { return x };
-                let law = before.row(v as usize);
-                let weight = |s: u32| if s == x { 0.0 } else { law[s as usize] * jumps.at(s, x) };
-                let total = (0..self.states as u32).map(weight).sum();
-                pick(u[1], total, self.states, weight).unwrap_or(x)
+                let Some(v) = pick(u[0], values, row) else { return x };
+                let (law, jumps) = (before.row(v as usize), jumps.row(at));
+                let law = law.to_slice().expect("standard layout");
+                pick(u[1], law, jumps.to_slice().expect("standard layout")).unwrap_or(x)
             }
         }
     }
@@ -337,7 +347,7 @@ impl<F: Real> Form<F> {
     }
 
     /// `flow[v, x]` is what comes into x from other states, given the clean value v.
-    fn table(flow: Array2<f64>, before: Array2<f64>, after: Array2<f64>, jumps: Jumps) -> Form<F> {
+    fn table(flow: Array2<f64>, before: Array2<f64>, after: Array2<f64>, jumps: Array2<f64>) -> Form<F> {
         let states = after.nrows();
         let (mut totals, mut closed) = (vec![F::zero(); states * states], vec![false; states]);
         for ((v, x), &flow) in flow.indexed_iter() {
@@ -349,7 +359,7 @@ impl<F: Real> Form<F> {
         }
         // A state that v has no way to has no ratio; one that nothing leads to needs none.
         for (closed, x) in closed.iter_mut().zip(0..) {
-            *closed &= jumps.lead_to(x, states);
+            *closed &= jumps.row(x).iter().any(|&jump| jump > 0.0);
         }
         Form::Table { totals, before, after, jumps, closed }
     }
@@ -365,46 +375,116 @@ fn is_impossible<F: Real>(after: &Array2<f64>, x: usize, values: &[F]) -> bool {
     values.iter().zip(after.column(x)).any(|(&p, &q)| q == 0.0 && p != F::zero())
 }
 
-/// A state of positive weight, if there is one; the weights sum to `total`.
-fn pick(u: f64, total: f64, states: usize, weight: impl Fn(u32) -> f64) -> Option<u32> {
-    let all = |visit: &mut dyn FnMut(u32, f64)| (0..states as u32).for_each(|s| visit(s, weight(s)));
-    draw_from(u * total, all)
+/// A state with probability in proportion to `a` times `b`, if one of the products is positive.
+fn pick<T: Real>(u: f64, a: &[T], b: &[T]) -> Option<u32> {
+    let (a_parts, a_rest) = a.as_chunks::<PART>();
+    let (b_parts, b_rest) = b.as_chunks::<PART>();
+    let parts = || a_parts.iter().zip(b_parts).map(|(a, b)| part_dot(a, b).as_f64());
+    let rest: T = a_rest.iter().zip(b_rest).map(|(&a, &b)| a * b).sum();
+    let target = u * (parts().sum::<f64>() + rest.as_f64());
+    let weight = |s: usize| (a[s] * b[s]).as_f64();
+    search(target, parts(), a.len(), weight)
 }
 
-/// Σ a b, in 16 chains.
+/// A state other than `not`, with probability in proportion to `a`.
+fn pick_other<T: Real>(u: f64, a: &[T], not: usize) -> Option<u32> {
+    let (left, right) = (&a[..not], &a[not + 1..]);
+    let before = sum(left);
+    let target = u * (before + sum(right));
+    let in_left = |target| search(target, left.as_chunks().0.iter().map(part_sum), not, |s| left[s].as_f64());
+    let in_right = |target| {
+        let parts = right.as_chunks().0.iter().map(part_sum);
+        search(target, parts, right.len(), |s| right[s].as_f64()).map(|s| s + not as u32 + 1)
+    };
+    // A side without weight has no state.
+    if target < before {
+        in_left(target).or_else(|| in_right(0.0))
+    } else {
+        in_right(target - before).or_else(|| in_left(target))
+    }
+}
+
+/// The state at which the running sum of the weights exceeds the target, found among the sums of whole parts first; after
+/// rounding at the end, the last one of positive weight.
+#[inline(always)]
+fn search(
+    target: f64,
+    parts: impl Iterator<Item = f64>,
+    states: usize,
+    weight: impl Fn(usize) -> f64,
+) -> Option<u32> {
+    let (mut sum, mut start) = (0.0, 0);
+    for part in parts {
+        if sum + part > target {
+            break;
+        }
+        sum += part;
+        start += PART;
+    }
+    let mut last = None;
+    for s in start..states {
+        let weight = weight(s);
+        if weight > 0.0 {
+            last = Some(s);
+            sum += weight;
+            if sum > target {
+                break;
+            }
+        }
+    }
+    last.or_else(|| (0..start).rev().find(|&s| weight(s) > 0.0)).map(|s| s as u32)
+}
+
+/// Weights that are summed at a time.
+const PART: usize = 16;
+
+#[inline(always)]
+fn sum<T: Real>(a: &[T]) -> f64 {
+    let (parts, rest) = a.as_chunks::<PART>();
+    let (mut whole, mut last) = (0.0, 0.0);
+    for part in parts {
+        whole += part_sum(part);
+    }
+    for a in rest {
+        last += a.as_f64();
+    }
+    whole + last
+}
+
+#[inline(always)]
+fn part_sum<T: Real>(a: &[T; PART]) -> f64 {
+    let mut sums = [T::zero(); 4];
+    for k in 0..PART {
+        sums[k % 4] += a[k];
+    }
+    ((sums[0] + sums[2]) + (sums[1] + sums[3])).as_f64()
+}
+
+#[inline(always)]
+fn part_dot<T: Real>(a: &[T; PART], b: &[T; PART]) -> T {
+    let mut sums = [T::zero(); 4];
+    for k in 0..PART {
+        sums[k % 4] += a[k] * b[k];
+    }
+    (sums[0] + sums[2]) + (sums[1] + sums[3])
+}
+
+/// Σ a b.
 #[inline(always)]
 pub(super) fn dot<F: Real>(a: &[F], b: &[F]) -> F {
-    let (a_chunks, a_rest) = a.as_chunks::<16>();
-    let (b_chunks, b_rest) = b.as_chunks::<16>();
-    let mut sums = [F::zero(); 16];
-    for (a, b) in a_chunks.iter().zip(b_chunks) {
-        for k in 0..16 {
+    let (a_parts, a_rest) = a.as_chunks::<PART>();
+    let (b_parts, b_rest) = b.as_chunks::<PART>();
+    let mut sums = [F::zero(); PART];
+    for (a, b) in a_parts.iter().zip(b_parts) {
+        for k in 0..PART {
             sums[k] += a[k] * b[k];
         }
     }
     let rest: F = a_rest.iter().zip(b_rest).map(|(&a, &b)| a * b).sum();
-    halves(sums) + rest
-}
-
-#[inline(always)]
-fn sum<F: Real>(a: &[F]) -> F {
-    let (chunks, rest) = a.as_chunks::<16>();
-    let mut sums = [F::zero(); 16];
-    for a in chunks {
-        for k in 0..16 {
-            sums[k] += a[k];
-        }
-    }
-    halves(sums) + rest.iter().copied().sum()
-}
-
-/// The sum of 16 numbers as a tree, which the compiler keeps in vectors.
-#[inline(always)]
-fn halves<F: Real>(mut sums: [F; 16]) -> F {
     for width in [8, 4, 2, 1] {
         for k in 0..width {
             sums[k] += sums[k + width];
         }
     }
-    sums[0]
+    sums[0] + rest
 }

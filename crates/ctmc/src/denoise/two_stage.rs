@@ -107,9 +107,10 @@ fn extrapolate(rates: &mut [f64], first: &[f64], theta: f64) -> u64 {
 struct Given;
 
 impl Rates<f64> for Given {
-    #[inline(always)]
-    fn total(&self, _: u32, rates: &[f64]) -> f64 {
-        rates.iter().sum()
+    fn totals_into(&self, x: &[u32], rates: &[f64], out: &mut [f64]) {
+        for (out, rates) in out.iter_mut().zip(rates.chunks_exact(rates.len() / x.len())) {
+            *out = rates.iter().sum();
+        }
     }
 
     fn destination(&self, x: u32, rates: &[f64], stream: &mut RowStream) -> u32 {

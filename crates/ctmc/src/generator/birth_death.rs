@@ -1,6 +1,10 @@
-use numeric::{Error, special};
+use numeric::{Error, special, vectorize};
+use rayon::prelude::*;
 
-use super::{A_RATE, Generator, check_states, is_rate};
+use super::{A_RATE, Generator, check_lengths, check_states, is_rate};
+
+/// States that one worker passes at a time.
+const PART: usize = 4096;
 
 /// A chain that moves by one state at a time: a tridiagonal generator.
 ///
@@ -65,6 +69,36 @@ impl BirthDeath {
         BirthDeath::new(vec![rate; states - 1], vec![rate; states - 1])
     }
 
+    /// `out[i]` = `left[i - 1]` `v[i - 1]` + `right[i]` `v[i + 1]`.
+    fn neighbours(&self, v: &[f64], out: &mut [f64], left: &[f64], right: &[f64]) {
+        let last = self.up.len();
+        let part = |(index, out): (usize, &mut [f64])| {
+            let start = index * PART;
+            vectorize(
+                #[inline(always)]
+                || {
+                    // Inner states; those at the ends have one neighbour.
+                    let (from, to) = (start.max(1), (start + out.len()).min(last));
+                    if from < to {
+                        let out = &mut out[from - start..to - start];
+                        let below = v[from - 1..to - 1].iter().zip(&left[from - 1..to - 1]);
+                        let above = v[from + 1..=to].iter().zip(&right[from..to]);
+                        for (out, ((a, left), (b, right))) in out.iter_mut().zip(below.zip(above)) {
+                            *out = a * left + b * right;
+                        }
+                    }
+                },
+            );
+            if start == 0 {
+                out[0] = right[0] * v[1];
+            }
+            if start + out.len() == last + 1 {
+                out[last - start] = left[last - 1] * v[last - 1];
+            }
+        };
+        out.par_chunks_mut(PART).with_min_len(4).enumerate().for_each(part);
+    }
+
     /// Rates up and down from a state.
     fn both(&self, from: u32) -> (f64, f64) {
         let from = from as usize;
@@ -103,6 +137,16 @@ impl Generator for BirthDeath {
         if up > 0.0 {
             visit(from + 1, up);
         }
+    }
+
+    fn inflow_into(&self, p: &[f64], out: &mut [f64]) {
+        check_lengths(self.states(), p, out);
+        self.neighbours(p, out, &self.up, &self.down);
+    }
+
+    fn outflow_into(&self, f: &[f64], out: &mut [f64]) {
+        check_lengths(self.states(), f, out);
+        self.neighbours(f, out, &self.down, &self.up);
     }
 
     /// In closed form, from logarithms: no over- or underflow on the way, O(S).

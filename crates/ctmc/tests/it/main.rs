@@ -7,6 +7,9 @@ mod generators;
 mod golden;
 mod kernels;
 mod objective;
+mod network;
+mod network_paths;
+mod network_suite;
 #[cfg(feature = "serde")]
 mod serialized;
 mod simulation;

@@ -188,7 +188,13 @@ impl Noise {
     /// The sequential generator of a row, for algorithms that draw a random number of variates.
     #[must_use]
     pub fn row_stream(&self, row: u64) -> RowStream {
-        RowStream::new(self.derive(u64::from_le_bytes(*b"rowstrea"), 0).key, row)
+        RowStream::new(self.stream_key(), row)
+    }
+
+    /// The key of all row streams of this noise.
+    #[inline(always)]
+    fn stream_key(self) -> u64 {
+        self.derive(u64::from_le_bytes(*b"rowstrea"), 0).key
     }
 
     /// `out = scale * z`.

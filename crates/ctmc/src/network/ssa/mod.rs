@@ -1,0 +1,382 @@
+//! Exact paths of networks.
+
+mod algorithm;
+mod composition;
+mod direct;
+mod elementary;
+mod engine;
+mod lanes;
+mod next_reaction;
+mod path;
+mod queue;
+mod rejection;
+mod thinning;
+mod walk;
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use numeric::estimate::MeanAccumulator;
+use numeric::ndarray::{Array2, Array3};
+use numeric::{Batching, Control, Error, Noise, run_blocks};
+
+pub use algorithm::Algorithm;
+pub use path::{ReactionPath, Start, Stop};
+pub use walk::Walk;
+
+use self::elementary::Elementary;
+use super::Network;
+
+/// The label of the row streams.
+const STREAM: &str = "ssa";
+
+/// With fewer rows it is faster to follow them one by one.
+const FEWEST_LANES: usize = 16;
+
+/// The stochastic simulation algorithm: exact paths of a network.
+///
+/// ```
+/// use ctmc::network::{Algorithm, Counting, Network, Rate, Reaction, Ssa, Start};
+/// use numeric::{Control, Noise};
+/// // Immigration and death: at time t the law is Poisson of mean 10 (1 − e^{−t/10}).
+/// let network = Network::new(
+///     ["X"],
+///     vec![
+///         Reaction::new("immigrate", [], [("X", 1)], Rate::mass_action(1.0, Counting::Ordered)),
+///         Reaction::new("die", [("X", 1)], [], Rate::mass_action(0.1, Counting::Ordered)),
+///     ],
+/// )?;
+/// let ssa = Ssa::new(&network, Algorithm::Direct);
+/// let (start, noise) = (Start::State(&[0]), Noise::new(4));
+/// let seen = ssa.counts_at(start, &[0.0, 10.0], 0..2000, noise, Control::default())?;
+/// let mean = seen.iter().skip(1).step_by(2).map(|&x| f64::from(x)).sum::<f64>() / 2000.0;
+/// assert!((mean - 6.32).abs() < 0.25);   // 4.4 standard errors
+/// // The same paths, event by event.
+/// let paths = ssa.paths(start, 10.0, 0..2000, noise, Control::default())?;
+/// assert_eq!(paths[7].counts_at(&network, 10.0)?, [seen[[7, 1, 0]]]);
+/// # Ok::<(), numeric::Error>(())
+/// ```
+///
+/// # Randomness
+/// Row i depends on the noise and i only; its numbers come one after the other from its stream "ssa". How far a path
+/// is simulated, and at which times it is looked at, does not change what comes before.
+#[derive(Clone, Copy, Debug)]
+pub struct Ssa<'a> {
+    /// The network.
+    pub network: &'a Network,
+    /// How events are found.
+    pub algorithm: Algorithm,
+    /// A path that would have more events ends with [`Error::Stalled`]: networks can explode, with infinitely many events
+    /// in a finite time.
+    pub max_events: u64,
+}
+
+impl<'a> Ssa<'a> {
+    /// With at most 10⁹ events of a path.
+    #[must_use]
+    pub fn new(network: &'a Network, algorithm: Algorithm) -> Ssa<'a> {
+        Ssa { network, algorithm, max_events: 1_000_000_000 }
+    }
+
+    /// One path on its way from time 0.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if the algorithm is not one for the network's rates that depend on time; [`Error::Shape`] unless
+    /// there is one count for each species; [`Error::Reaction`] if a propensity at the start is not a number.
+    pub fn walk(&self, start: &[u32], row: u64, noise: Noise) -> Result<Walk<'a>, Error> {
+        Error::shape("start", &[self.network.species().len()], &[start.len()])?;
+        let mut walk = Walk::new(self, noise)?;
+        walk.restart(row, start.iter().copied())?;
+        Ok(walk)
+    }
+
+    /// All events of the given rows from time 0 to `end`.
+    ///
+    /// # Errors
+    /// If the end is negative or not finite; if the start has not the shape of the rows and species; the errors of
+    /// [`walk`](Ssa::walk) and [`Walk::next_event`], of the lowest row that has one; [`Error::Cancelled`].
+    pub fn paths(
+        &self,
+        start: Start<'_>,
+        end: f64,
+        rows: Range<u64>,
+        noise: Noise,
+        control: Control<'_>,
+    ) -> Result<Vec<ReactionPath>, Error> {
+        check_times("end", &[end])?;
+        let blocks =
+            self.blocks(start, rows, noise, control, |walk, paths: &mut Vec<ReactionPath>, watch| {
+                let (mut times, mut reactions) = (vec![], vec![]);
+                let start = walk.counts().to_vec();
+                while let Some((time, reaction)) = walk.next_event(end)? {
+                    times.push(time);
+                    reactions.push(reaction as u32);
+                    watch(walk.events())?;
+                }
+                paths.push(ReactionPath { start, times, reactions });
+                Ok(())
+            })?;
+        Ok(blocks.concat())
+    }
+
+    /// The counts of the given rows at ascending times, `(n, times, species)`.
+    ///
+    /// They are those of [`paths`](Ssa::paths) with the same noise, to the bit.
+    ///
+    /// # Errors
+    /// As [`paths`](Ssa::paths); if the times do not ascend.
+    ///
+    /// # Panics
+    /// If the counts do not fit into memory.
+    pub fn counts_at(
+        &self,
+        start: Start<'_>,
+        times: &[f64],
+        rows: Range<u64>,
+        noise: Noise,
+        control: Control<'_>,
+    ) -> Result<Array3<u32>, Error> {
+        let shape = (count(&rows), times.len(), self.network.species().len());
+        let blocks = self.look(start, times, rows, noise, control)?;
+        Ok(Array3::from_shape_vec(shape, blocks.concat()).expect("counts for each row, time and species"))
+    }
+
+    /// Means and variances of the counts at ascending times, `(times, species)`.
+    ///
+    /// Accumulators of other rows can be merged with them, to the same bits as if all rows had been run at once.
+    ///
+    /// ```
+    /// use ctmc::network::{Algorithm, Counting, Network, Rate, Reaction, Ssa, Start};
+    /// use numeric::{Control, Noise};
+    /// let decay = Reaction::new("decay", [("X", 1)], [], Rate::mass_action(1.0, Counting::Ordered));
+    /// let network = Network::new(["X"], vec![decay])?;
+    /// let ssa = Ssa::new(&network, Algorithm::NextReaction);
+    /// let moments = |rows| ssa.moments_at(Start::State(&[100]), &[1.0], rows, Noise::new(3), Control::default());
+    /// let (mut first, second) = (moments(0..100)?, moments(100..1000)?);
+    /// first[[0, 0]].merge(second[[0, 0]].clone())?;
+    /// let found = first[[0, 0]].estimate()?;
+    /// assert!((found.mean - 36.79).abs() < 4.0 * found.std_error);
+    /// # Ok::<(), numeric::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`counts_at`](Ssa::counts_at).
+    pub fn moments_at(
+        &self,
+        start: Start<'_>,
+        times: &[f64],
+        rows: Range<u64>,
+        noise: Noise,
+        control: Control<'_>,
+    ) -> Result<Array2<MeanAccumulator>, Error> {
+        let width = times.len() * self.network.species().len();
+        let mut sums = Array2::default((times.len(), self.network.species().len()));
+        let mut first = rows.start;
+        for block in self.look(start, times, rows, noise, control)? {
+            let Some(length) = block.len().checked_div(width) else { continue };
+            let mut values = vec![0.0; length];
+            for (column, sum) in sums.iter_mut().enumerate() {
+                for (value, row) in values.iter_mut().zip(block.chunks_exact(width)) {
+                    *value = f64::from(row[column]);
+                }
+                let sum: &mut MeanAccumulator = sum;
+                sum.push_values(first, &values)?;
+            }
+            first += length as u64;
+        }
+        Ok(sums)
+    }
+
+    /// Each of the given rows until a condition on its counts holds, or else until `end`.
+    ///
+    /// The condition is looked at at the start and after each event.
+    ///
+    /// ```
+    /// use ctmc::network::{Algorithm, Counting, Network, Rate, Reaction, Ssa, Start};
+    /// use numeric::{Control, Noise};
+    /// let birth = Reaction::new("birth", [("X", 1)], [("X", 2)], Rate::mass_action(1.0, Counting::Ordered));
+    /// let network = Network::new(["X"], vec![birth])?;
+    /// let ssa = Ssa::new(&network, Algorithm::Direct);
+    /// let stops = ssa.until(Start::State(&[1]), |n| n[0] >= 20, 100.0, 0..50, Noise::new(1), Control::default())?;
+    /// assert!(stops.iter().all(|stop| stop.counts == [20] && stop.time.is_some_and(|time| time > 0.0)));
+    /// # Ok::<(), numeric::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`paths`](Ssa::paths).
+    pub fn until(
+        &self,
+        start: Start<'_>,
+        condition: impl Fn(&[u32]) -> bool + Sync,
+        end: f64,
+        rows: Range<u64>,
+        noise: Noise,
+        control: Control<'_>,
+    ) -> Result<Vec<Stop>, Error> {
+        check_times("end", &[end])?;
+        let blocks = self.blocks(start, rows, noise, control, |walk, stops: &mut Vec<Stop>, watch| {
+            let mut time = Some(0.0);
+            while !condition(walk.counts()) {
+                time = walk.next_event(end)?.map(|(time, _)| time);
+                if time.is_none() {
+                    break;
+                }
+                watch(walk.events())?;
+            }
+            stops.push(Stop { time, counts: walk.counts().to_vec() });
+            Ok(())
+        })?;
+        Ok(blocks.concat())
+    }
+
+    /// The counts at the times, row by row, in blocks of rows.
+    fn look(
+        &self,
+        start: Start<'_>,
+        times: &[f64],
+        rows: Range<u64>,
+        noise: Noise,
+        control: Control<'_>,
+    ) -> Result<Vec<Vec<u32>>, Error> {
+        check_times("times", times)?;
+        let small = if self.algorithm == Algorithm::Direct { Elementary::small(self.network) } else { None };
+        if let Some(network) = small.filter(|_| count(&rows) >= FEWEST_LANES && !times.is_empty()) {
+            return self.look_in_lanes(&network, start, times, rows, noise, control);
+        }
+        self.blocks(start, rows, noise, control, |walk, seen: &mut Vec<u32>, watch| {
+            look_at(walk, times, |counts| seen.extend_from_slice(counts), watch)
+        })
+    }
+
+    /// As [`look`](Ssa::look), with many rows side by side.
+    fn look_in_lanes(
+        &self,
+        network: &Elementary,
+        start: Start<'_>,
+        times: &[f64],
+        rows: Range<u64>,
+        noise: Noise,
+        control: Control<'_>,
+    ) -> Result<Vec<Vec<u32>>, Error> {
+        self.check_start(start, &rows)?;
+        let first = rows.start;
+        let share = count(&rows).div_ceil(rayon::current_num_threads());
+        let batching = Batching { rows: share.next_multiple_of(64).min(512), ..Batching::default() };
+        let width = times.len() * network.species;
+        run_blocks(rows, batching, control, |block, _| {
+            let before = (block.start - first) as usize;
+            let task = lanes::Task {
+                network,
+                times,
+                first_row: block.start,
+                rows: count(&block),
+                noise: noise.fork(STREAM),
+                max_events: self.max_events,
+                cancel: control.cancel,
+            };
+            let (mut seen, left) = match start {
+                Start::State(state) => lanes::look(&task, |_| state.to_vec())?,
+                Start::States(states) => lanes::look(&task, |place| states.row(before + place).to_vec())?,
+            };
+            if !left.is_empty() {
+                let mut walk = Walk::new(self, noise)?;
+                for place in left {
+                    match start {
+                        Start::State(state) => {
+                            walk.restart(block.start + place as u64, state.iter().copied())?
+                        }
+                        Start::States(states) => {
+                            let state = states.row(before + place);
+                            walk.restart(block.start + place as u64, state.iter().copied())?;
+                        }
+                    }
+                    let mut out = seen[place * width..][..width].chunks_exact_mut(network.species);
+                    let keep = |counts: &[u32]| {
+                        if let Some(out) = out.next() {
+                            out.copy_from_slice(counts);
+                        }
+                    };
+                    look_at(&mut walk, times, keep, &|events| watch(events, control.cancel))?;
+                }
+            }
+            Ok(seen)
+        })
+    }
+
+    fn check_start(&self, start: Start<'_>, rows: &Range<u64>) -> Result<(), Error> {
+        let species = self.network.species().len();
+        match start {
+            Start::State(state) => Error::shape("start", &[species], &[state.len()]),
+            Start::States(states) => Error::shape("start", &[count(rows), species], states.shape()),
+        }
+    }
+
+    /// Calls `each` with the walk of each row at its start, what the block has gathered, and a watch that is to be told the
+    /// number of events.
+    fn blocks<T: Default + Send>(
+        &self,
+        start: Start<'_>,
+        rows: Range<u64>,
+        noise: Noise,
+        control: Control<'_>,
+        each: impl Fn(&mut Walk<'_>, &mut T, &dyn Fn(u64) -> Result<(), Error>) -> Result<(), Error> + Sync,
+    ) -> Result<Vec<T>, Error> {
+        self.check_start(start, &rows)?;
+        let first = rows.start;
+        run_blocks(rows, Batching::default(), control, |block, _| {
+            let mut walk = Walk::new(self, noise)?;
+            let mut gathered = T::default();
+            for row in block {
+                match start {
+                    Start::State(state) => walk.restart(row, state.iter().copied())?,
+                    Start::States(states) => {
+                        walk.restart(row, states.row((row - first) as usize).iter().copied())?;
+                    }
+                }
+                each(&mut walk, &mut gathered, &|events| watch(events, control.cancel))?;
+            }
+            Ok(gathered)
+        })
+    }
+}
+
+/// Lets a path come to each of the times, and calls `keep` with the counts there.
+fn look_at(
+    walk: &mut Walk<'_>,
+    times: &[f64],
+    mut keep: impl FnMut(&[u32]),
+    watch: &dyn Fn(u64) -> Result<(), Error>,
+) -> Result<(), Error> {
+    for &time in times {
+        while walk.next_event(time)?.is_some() {
+            watch(walk.events())?;
+        }
+        keep(walk.counts());
+    }
+    Ok(())
+}
+
+/// A path can be long: a run is cancelled within it as well.
+#[inline]
+fn watch(events: u64, cancel: Option<&AtomicBool>) -> Result<(), Error> {
+    if events.is_multiple_of(1 << 12) && cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
+        return Err(Error::Cancelled);
+    }
+    Ok(())
+}
+
+fn count(rows: &Range<u64>) -> usize {
+    rows.end.saturating_sub(rows.start) as usize
+}
+
+/// Finite times of at least 0 that ascend.
+fn check_times(parameter: &'static str, times: &[f64]) -> Result<(), Error> {
+    for (index, &value) in times.iter().enumerate() {
+        let ok = value.is_finite() && value >= if index == 0 { 0.0 } else { times[index - 1] };
+        if !ok {
+            let expected = "finite times of at least 0, ascending";
+            return Err(Error::Entry { parameter, index, value, expected });
+        }
+    }
+    Ok(())
+}
