@@ -10,7 +10,7 @@
 //! | stationary laws, detailed balance, spectral gaps | [`Generator::stationary`], [`detailed_balance_defect`], [`Spectral::gap`] |
 //! | noised data | [`Refresh::sample_transition`], [`Kernel::sample`] |
 //! | exact paths | [`Simulation`] |
-//! | discrete denoising: reverse rates, samplers | [`denoise`] |
+//! | discrete denoising: reverse rates, samplers, exact models, likelihood bounds | [`denoise`] |
 //! | reaction networks: chains on counts of species | [`network::Network`] |
 //!
 //! # Conventions
@@ -28,8 +28,8 @@
 //! - [`evolve`] where a matrix does not fit into memory: $`10^5`$ to $`10^6`$ states with few destinations each.
 //!
 //! # What this crate is not
-//! It holds no neural networks and trains none, and it does not run chains backwards: what it has is the forward process and
-//! its exact laws.
+//! It holds no neural networks and trains none. It takes them as a [`denoise::Denoiser`], and draws what they are trained with
+//! ([`denoise::objective`]).
 #![doc(test(attr(deny(warnings))))]
 
 pub mod denoise;

@@ -6,10 +6,10 @@ mod exact;
 mod generators;
 mod golden;
 mod kernels;
-mod objective;
 mod network;
 mod network_paths;
 mod network_suite;
+mod objective;
 #[cfg(feature = "serde")]
 mod serialized;
 mod simulation;
