@@ -9,6 +9,7 @@
 //! | theorems with explicit constants, term by term | [`theorem`] |
 //! | what starting from pure noise costs | [`initial`] |
 //! | how many steps, where, from what noise, by which sampler | [`plan`] |
+//! | path divergences of jump processes | [`jump`] |
 //! | divergences between Gaussians and between finite laws, distances between samples with standard errors | [`divergence`] |
 //! | a bound of one divergence from a bound of another | [`inequality`] |
 //!
@@ -21,6 +22,7 @@
 //!
 //! # Features
 //! - `sde` (default): certificates of the samplers of `sde-core`.
+//! - `ctmc` (default): path divergences of the chains of `ctmc`.
 //! - `serde`: serialisation of results.
 #![doc(test(attr(deny(warnings))))]
 
@@ -34,6 +36,7 @@ pub mod divergence;
 pub mod held_out;
 pub mod inequality;
 pub mod initial;
+pub mod jump;
 pub mod plan;
 pub mod terms;
 pub mod theorem;

@@ -1,4 +1,5 @@
-//! Continuous-time Markov chains on finite states: generators, exact transition laws, exact simulation.
+//! Continuous-time Markov chains: generators, exact laws, exact and leaping simulation, reaction networks, and discrete
+//! denoising.
 //!
 //! # Overview
 //! | what | types |
@@ -6,8 +7,11 @@
 //! | a *generator* Q of rates | [`Generator`]: [`Dense`], [`Sparse`], [`BirthDeath`], [`Refresh`] (uniform, absorbing, any law, two states), [`DiscretisedGaussian`] |
 //! | a *schedule* β(t) that scales it in time | [`TimeChange`] |
 //! | the *law* after a time, $`e^{tQ}`$, as a matrix | [`Refresh::kernel`] (closed form), [`Spectral`] (reversible), [`Kernel::of`] (any) |
-//! | its product with one law or function, for large chains | [`evolve`], [`expectation`] |
+//! | its product with one law or function, for large chains | [`evolve`], [`expectation`], [`occupation`] |
 //! | stationary laws, detailed balance, spectral gaps | [`Generator::stationary`], [`detailed_balance_defect`], [`Spectral::gap`] |
+//! | mixing times | [`mixing_time`], [`Spectral::mixing_bounds`] |
+//! | when and where a set is first hit, chains that stop there | [`hitting`] |
+//! | independent coordinates, the hypercube | [`ProductChain`] |
 //! | noised data | [`Refresh::sample_transition`], [`Kernel::sample`] |
 //! | exact paths | [`Simulation`] |
 //! | discrete denoising: reverse rates, samplers, exact models, likelihood bounds | [`denoise`] |
@@ -28,15 +32,19 @@
 //! - [`evolve`] where a matrix does not fit into memory: $`10^5`$ to $`10^6`$ states with few destinations each.
 //!
 //! # What this crate is not
-//! It holds no neural networks and trains none. It takes them as a [`denoise::Denoiser`], and draws what they are trained with
-//! ([`denoise::objective`]).
+//! It holds no neural networks and trains none: a network is a closure that writes logits, and the training batches of
+//! [`denoise::objective`] are plain arrays.
 #![doc(test(attr(deny(warnings))))]
 
 pub mod denoise;
+mod elimination;
 mod generator;
+pub mod hitting;
 mod kernel;
 mod law;
+mod mixing;
 pub mod network;
+mod product;
 mod simulate;
 mod spectral;
 mod stationary;
@@ -47,8 +55,10 @@ pub use generator::{
     BirthDeath, Dense, DiscretisedGaussian, Generator, Refresh, Sparse, detailed_balance_defect,
 };
 pub use kernel::Kernel;
+pub use mixing::{MixingTime, mixing_distance, mixing_time, product_mixing_time};
 pub use numeric;
+pub use product::ProductChain;
 pub use simulate::{ChainPath, Method, Simulation, Start};
 pub use spectral::Spectral;
 pub use time_change::TimeChange;
-pub use uniformization::{Evolved, evolve, expectation};
+pub use uniformization::{Evolved, evolve, expectation, occupation};

@@ -19,7 +19,7 @@ pub(crate) fn panel(a: f64, b: f64, f: &mut impl FnMut(f64) -> f64) -> f64 {
 }
 
 /// The integral of `f` over `[a, b]` by equal panels no longer than `longest`.
-pub(super) fn composite(a: f64, b: f64, longest: f64, mut f: impl FnMut(f64) -> f64) -> f64 {
+pub(crate) fn composite(a: f64, b: f64, longest: f64, mut f: impl FnMut(f64) -> f64) -> f64 {
     let panels = ((b - a) / longest).ceil().max(1.0);
     let edge = |k: f64| if k == panels { b } else { a + (b - a) * (k / panels) };
     (0..panels as u64).map(|k| panel(edge(k as f64), edge(k as f64 + 1.0), &mut f)).sum()

@@ -85,13 +85,7 @@ impl FiniteLaw {
     /// # Ok::<(), numeric::Error>(())
     /// ```
     pub fn kl(&self, other: &FiniteLaw) -> Result<f64, Error> {
-        self.sum(other, |p, q| {
-            if p == 0.0 {
-                return q;
-            }
-            let x = (q - p) / p;
-            if is_near_zero(x) { p * x_minus_ln_1p(x) } else { q - p + p * ln_ratio(p, q) }
-        })
+        self.sum(other, generalised_kl)
     }
 
     /// Total variation distance $`\tfrac12 \sum |p - q| = \sup_A |P(A) - Q(A)|`$, in [0, 1].
@@ -221,6 +215,15 @@ impl FiniteLaw {
         Error::shape("other", &[self.weights.len()], &[other.weights.len()])?;
         Ok(self.weights.iter().zip(&other.weights).map(|(&p, &q)| term(p, q)).sum())
     }
+}
+
+/// $`q - p + p \ln(p/q) \ge 0`$ of two numbers that are not negative, with all its digits where they are close.
+pub(crate) fn generalised_kl(p: f64, q: f64) -> f64 {
+    if p == 0.0 {
+        return q;
+    }
+    let x = (q - p) / p;
+    if is_near_zero(x) { p * x_minus_ln_1p(x) } else { q - p + p * ln_ratio(p, q) }
 }
 
 /// $`\ln(p/q)`$, with all its digits near 0, and where the ratio is out of range.

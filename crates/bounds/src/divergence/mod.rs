@@ -32,6 +32,7 @@ mod transport;
 
 pub use classifier::{ClassifierTest, auc, classifier_test};
 pub use finite::FiniteLaw;
+pub(crate) use finite::generalised_kl;
 pub use gaussian::GaussianLaw;
 pub use kernel::{energy_distance, median_bandwidth, mmd2};
 pub use nearest::nearest_neighbour_kl;

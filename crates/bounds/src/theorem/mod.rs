@@ -14,6 +14,8 @@
 //! | [`relative_score_bound`], [`conforti_bound`] | R | the curve at the nodes; or two numbers of the data |
 //! | [`lipschitz_total_variation_bound`] | S | the same; total variation, initialisation and score error included |
 //! | [`hypercube_bound`], [`refresh_bound`] | discrete | the error of the rates |
+//! | [`tau_leaping_bound`] | discrete | suprema of rates and ratios of probabilities; total variation |
+//! | [`product_mixing_bound`] | discrete | the mixing time of a coordinate; total variation, initialisation only |
 //! | [`uniformization_events`] | discrete | the dimension; not a bound, but the price |
 //! | [`factorized_bound`], [`masked_bound`] | discrete | the law, by enumeration |
 //!
@@ -36,6 +38,7 @@ mod masked;
 mod paper;
 mod relative;
 mod table;
+mod tau_leaping;
 
 pub use compare::{Problem, compare};
 pub use denoiser::{DenoiserBound, denoiser_bound, discrete_denoiser_bound};
@@ -51,6 +54,7 @@ pub use masked::{MaskedBound, masked_bound};
 pub use paper::{KappaBound, PaperRouteBound, kappa_bound, paper_kappa_bound, paper_route_bound};
 pub use relative::{ConfortiBound, RelativeScoreBound, conforti_bound, relative_score_bound};
 pub use table::{Comparison, Row};
+pub use tau_leaping::{TauLeaping, TauLeapingBound, product_mixing_bound, tau_leaping_bound};
 
 use numeric::{Error, TimeGrid};
 

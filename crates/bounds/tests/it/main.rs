@@ -23,5 +23,8 @@ mod held_out;
 #[cfg(feature = "sde")]
 mod held_out_coverage;
 mod inequality;
+#[cfg(feature = "ctmc")]
+mod jump;
 mod plan;
+mod tau_leaping;
 mod tightness;

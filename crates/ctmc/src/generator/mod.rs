@@ -110,11 +110,13 @@ pub trait Generator: Send + Sync {
     ///
     /// By the elimination of Grassmann, Taksar and Heyman: every operation adds, multiplies or divides positive
     /// numbers, so each entry keeps its relative precision, about $`S u`$ to $`S^2 u`$ with the unit roundoff u.
-    /// $`O(S^3)`$ time; some generators know it in closed form.
+    /// $`O(S b^2)`$ time with the width b of the band of the rates, $`O(S^3)`$ if there is none; some generators know it
+    /// in closed form.
     ///
     /// # Errors
     /// [`Error::Unsupported`] if the chain is not irreducible, where the law need not be unique or positive;
-    /// [`Error::Domain`] for more than 4096 states.
+    /// [`Error::Domain`] if the band has more than $`2^{24}`$ entries: 4096 states, or more if rates are between states
+    /// whose numbers are close.
     ///
     /// # References
     /// Grassmann, Taksar, Heyman (1985), *Regenerative analysis and steady state distributions for Markov chains*.
@@ -135,6 +137,44 @@ pub trait Generator: Send + Sync {
             matrix[[from as usize, from as usize]] = -self.exit_rate(from);
         }
         matrix
+    }
+}
+
+impl<G: Generator + ?Sized> Generator for &G {
+    fn states(&self) -> usize {
+        (**self).states()
+    }
+
+    fn rate(&self, from: u32, to: u32) -> f64 {
+        (**self).rate(from, to)
+    }
+
+    fn exit_rate(&self, from: u32) -> f64 {
+        (**self).exit_rate(from)
+    }
+
+    fn for_each_rate(&self, from: u32, visit: &mut dyn FnMut(u32, f64)) {
+        (**self).for_each_rate(from, visit);
+    }
+
+    fn inflow_into(&self, p: &[f64], out: &mut [f64]) {
+        (**self).inflow_into(p, out);
+    }
+
+    fn outflow_into(&self, f: &[f64], out: &mut [f64]) {
+        (**self).outflow_into(f, out);
+    }
+
+    fn max_exit_rate(&self) -> f64 {
+        (**self).max_exit_rate()
+    }
+
+    fn destination(&self, from: u32, u: f64) -> u32 {
+        (**self).destination(from, u)
+    }
+
+    fn stationary(&self) -> Result<Vec<f64>, Error> {
+        (**self).stationary()
     }
 }
 

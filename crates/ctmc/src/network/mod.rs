@@ -4,6 +4,7 @@
 //! |---|---|
 //! | species, reactions and their rates, checked | [`Network`]: [`Reaction`], [`Rate`], [`Counting`], [`RateFunction`] |
 //! | exact paths | [`Ssa`]: [`Algorithm`], [`Start`], [`ReactionPath`], [`Stop`], [`Walk`] |
+//! | the master equation on the states that matter, with a certified error | [`Projection`], [`CountLaw`] |
 //!
 //! # Conventions
 //! - A state is a slice of `u32` counts, one for each species in the order they were given. Rates and times are `f64`.
@@ -29,9 +30,11 @@
 mod law;
 mod model;
 mod part;
+mod projection;
 mod reaction;
 mod ssa;
 
 pub use model::Network;
+pub use projection::{CountLaw, Projection};
 pub use reaction::{Counting, Rate, RateFunction, Reaction};
 pub use ssa::{Algorithm, ReactionPath, Ssa, Start, Stop, Walk};

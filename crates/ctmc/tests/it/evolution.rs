@@ -1,6 +1,6 @@
 //! Laws and expectations of large chains.
 
-use ctmc::{Generator, Kernel, Sparse, evolve, expectation};
+use ctmc::{Generator, Kernel, Sparse, evolve, expectation, occupation};
 use numeric::ndarray::arr1;
 
 use crate::{assert_near, cyclic, pade};
@@ -116,4 +116,34 @@ fn the_law_is_a_row_of_the_kernel() {
             assert_near(*found, *exact, 3e-15);
         }
     }
+}
+
+#[test]
+fn occupations_are_integrals_of_the_laws() {
+    let chain = line(12);
+    let law: Vec<f64> = (1..=12).map(|i| f64::from(i) / 78.0).collect();
+    for tolerance in [1e-3, 1e-9, 1e-14] {
+        for time in [0.0, 1e-5, 0.7, 40.0] {
+            // The integral of the exponential is a block of that of [[Q, I], [0, 0]].
+            let q = chain.to_matrix();
+            let block = numeric::ndarray::Array2::from_shape_fn((24, 24), |(i, j)| match (i < 12, j < 12) {
+                (true, true) => q[[i, j]],
+                (true, false) => f64::from(u8::from(i + 12 == j)),
+                _ => 0.0,
+            });
+            let exact = pade(&block, time);
+            let found = occupation(&chain, &law, time, tolerance).unwrap();
+            assert!(found.truncation <= tolerance, "{} {tolerance}", found.truncation);
+            let mut variation = 0.0;
+            for (state, found) in found.values.iter().enumerate() {
+                let exact: f64 = law.iter().enumerate().map(|(i, p)| p * exact[[i, 12 + state]]).sum();
+                variation += 0.5 * (found - exact).abs();
+            }
+            assert!(variation <= time * (found.truncation + 1e-14), "{variation} {time} {tolerance}");
+            assert_near(found.values.iter().sum(), time, 1e-14 * time);
+        }
+    }
+    let still = Sparse::new(2, []).unwrap();
+    assert_eq!(occupation(&still, &[0.25, 0.75], 4.0, 1e-9).unwrap().values, [1.0, 3.0]);
+    assert!(occupation(&still, &[0.25, 0.75], 4.0, 1e-245).is_err());
 }

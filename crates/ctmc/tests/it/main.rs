@@ -5,11 +5,14 @@ mod evolution;
 mod exact;
 mod generators;
 mod golden;
+mod hitting;
 mod kernels;
+mod mixing;
 mod network;
 mod network_paths;
 mod network_suite;
 mod objective;
+mod projection;
 #[cfg(feature = "serde")]
 mod serialized;
 mod simulation;

@@ -1,6 +1,6 @@
 //! What is written can be read again.
 
-use ctmc::{ChainPath, Method, TimeChange, evolve};
+use ctmc::{ChainPath, Method, TimeChange, evolve, mixing_time};
 
 use crate::cyclic;
 
@@ -14,6 +14,10 @@ fn results_survive_a_round_trip() {
     let evolved = evolve(&cyclic(), &[1.0, 0.0, 0.0], 0.0, 1e-9).unwrap();
     let text = serde_json::to_string(&evolved).unwrap();
     assert_eq!(serde_json::from_str::<ctmc::Evolved>(&text).unwrap(), evolved);
+    let mixing = mixing_time(&cyclic(), 0.25).unwrap();
+    let text = serde_json::to_string(&mixing).unwrap();
+    let read = serde_json::from_str::<ctmc::MixingTime>(&text).unwrap();
+    assert!((read.upper - mixing.upper).abs() <= 1e-15 * mixing.upper && read.lower < read.upper);
     let beta = serde_json::to_string(&TimeChange::linear(0.5, 2.0).unwrap()).unwrap();
     assert_eq!(beta, r#"{"Linear":{"start":0.5,"slope":2.0}}"#);
 }

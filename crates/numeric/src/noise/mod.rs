@@ -8,7 +8,7 @@
 //! | a block of rows, all coordinates of a step | [`Noise::normals_into`], [`Noise::uniforms_into`] |
 //! | the same Brownian path on coarser and finer steps, or at any time; its areas | [`Brownian`] |
 //! | the path step by step, with rejections | [`BrownianCursor`] |
-//! | a random number of variates per row (jump processes, rejection) | [`Noise::row_stream`] |
+//! | a random number of variates per row (jump processes, rejection); exponential, Poisson, binomial numbers | [`Noise::row_stream`] |
 //!
 //! # How the numbers are made
 //! The bits are those of Philox4x32-10 (Salmon, Moraes, Dror and Shaw 2011, "Parallel random numbers: as easy as 1,
@@ -26,6 +26,7 @@
 //! Values are stable within a minor version; golden tests pin them.
 
 mod brownian;
+mod discrete;
 mod fill;
 mod lanes;
 mod laws;

@@ -2,6 +2,7 @@
 
 mod brownian;
 mod chains;
+mod discrete;
 mod models;
 mod noise;
 mod special;

@@ -204,3 +204,46 @@ fn two_stages_on_a_circle() {
     let law = two_stage(&torus(MILD), 32, 0.3, false, JumpRule::Cyclic);
     assert_near(total_variation(&law, &MILD), 4.16685736424e-05, 1e-11);
 }
+
+/// Orders in total variation, by enumeration: `cargo test -p ctmc --test it orders_of_leaps -- --nocapture` prints them.
+#[test]
+fn orders_of_leaps() {
+    let one = Enumerated::new(&cyclic_noising(), 1, &[0.6, 0.3, 0.1]);
+    let (pair, mild, strong) = (pair(), torus(MILD), torus(STRONG));
+    let grid = |steps| TimeGrid::uniform(1.0, 0.0, steps).unwrap();
+    let leap = |model: &Enumerated, rule, steps| {
+        leaped(model, &grid(steps), |rates, x, tau| leap_law(rates, x, tau, rule))
+    };
+    let euler = |steps| {
+        leaped(&one, &grid(steps), |rates, x, tau| {
+            let mut law: Vec<f64> = rates.iter().map(|rate| tau * rate).collect();
+            law[x as usize] = 1.0 - law.iter().sum::<f64>();
+            law
+        })
+    };
+    let both =
+        |model: &Enumerated, theta, restart, rule, steps| two_stage(model, steps, theta, restart, rule);
+    type Laws<'a> = Box<dyn Fn(usize) -> Vec<f64> + 'a>;
+    let cases: Vec<(&str, &Enumerated, f64, Laws<'_>)> = vec![
+        ("reject, one token", &one, 1.0, Box::new(|n| leap(&one, JumpRule::Reject, n))),
+        ("last, one token", &one, 1.0, Box::new(|n| leap(&one, JumpRule::Last, n))),
+        ("clamp, one token", &one, 1.0, Box::new(|n| leap(&one, JumpRule::Clamp, n))),
+        ("cyclic, one token", &one, 1.0, Box::new(|n| leap(&one, JumpRule::Cyclic, n))),
+        ("Euler, one token", &one, 1.0, Box::new(euler)),
+        ("reject, two tokens", &pair, 1.0, Box::new(|n| leap(&pair, JumpRule::Reject, n))),
+        ("posterior, two tokens", &pair, 1.0, Box::new(|n| ancestral(&pair, &grid(n)))),
+        ("midpoint, mild", &mild, 1.0, Box::new(|n| both(&mild, 0.5, true, JumpRule::Cyclic, n))),
+        ("trapezoidal, mild, cyclic", &mild, 2.0, Box::new(|n| both(&mild, 0.5, false, JumpRule::Cyclic, n))),
+        ("trapezoidal, mild, last", &mild, 2.0, Box::new(|n| both(&mild, 0.5, false, JumpRule::Last, n))),
+        ("trapezoidal, mild, 0.3", &mild, 2.0, Box::new(|n| both(&mild, 0.3, false, JumpRule::Cyclic, n))),
+        ("trapezoidal, strong", &strong, 1.0, Box::new(|n| both(&strong, 0.5, false, JumpRule::Cyclic, n))),
+    ];
+    for (name, model, order, laws) in cases {
+        let errors = [16, 32, 64, 128].map(|n| total_variation(&laws(n), &model.law));
+        // Of the last halving, where the next term of the expansion is smallest.
+        let slope = (errors[2] / errors[3]).log2();
+        let list = errors.map(|error| format!("{error:.3e}")).join(", ");
+        println!("| {name} | {list} | {slope:.3} | {order} |");
+        assert!((slope - order).abs() < 0.1, "{name}: {slope}");
+    }
+}
