@@ -3,10 +3,10 @@
 use ctmc::denoise::exact::{
     EmpiricalDenoiser, FitOptions, MixtureFit, ProductDenoiser, ProductMixture, fit_product_mixture,
 };
-use ctmc::denoise::{Denoiser, Noising, Output, Reversal};
+use ctmc::denoise::{Denoiser, Method, Noising, Origin, Output, Reversal, ReverseSampler};
 use ctmc::{BirthDeath, DiscretisedGaussian, Refresh, TimeChange};
 use numeric::ndarray::{Array2, Array3, Axis, array, s};
-use numeric::{Batch, Error, Noise, Real, Scratch, Time, Times};
+use numeric::{Batch, Control, Error, Noise, Real, Scratch, Time, TimeGrid, Times};
 use verify::{Family, chi_squared, seed};
 
 use crate::{assert_near, cyclic};
@@ -234,6 +234,27 @@ fn rates_of_two_tokens_and_given_one_of_them() {
             }
         }
     }
+}
+
+#[test]
+fn runs_given_a_token_have_the_conditional_law() {
+    // False alarms: one run in ten thousand.
+    let mut family = Family::new(1e-4).unwrap();
+    let (noising, model, data) = pair();
+    let grid = TimeGrid::uniform(10.0, 0.0, 5).unwrap();
+    for second in 0..3 {
+        let rest = model.given(&[None, Some(second)]).unwrap();
+        // Of one token posterior steps are exact; at time 10 e^-15 of the data is left.
+        let sampler = ReverseSampler::new(noising.clone(), rest, Method::Posterior, grid.clone()).unwrap();
+        let noise = Noise::new(seed(45)).fork_index(u64::from(second));
+        let run = sampler.sample::<f64>(Origin::Stationary, 0..10_000, noise, Control::default()).unwrap();
+        let joint = [0, 1, 2].map(|first| data[3 * first + second as usize]);
+        let exact = joint.map(|p| p / joint.iter().sum::<f64>());
+        let mut counts = [0; 3];
+        run.x.iter().for_each(|&x| counts[x as usize] += 1);
+        family.push(format!("given {second}"), chi_squared(&counts, &exact).unwrap().p_value);
+    }
+    family.assert();
 }
 
 #[test]

@@ -120,3 +120,37 @@ fn paths_of_a_network() {
         assert_golden(&format!("{algorithm:?}"), &found, golden, 1e-14);
     }
 }
+
+#[test]
+fn training_batches_and_draws_of_a_mixture() {
+    use ctmc::denoise::exact::ProductMixture;
+    use ctmc::denoise::objective::{Elbo, Form, MaskedElbo, Objective};
+    let laws = array![[[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]], [[0.2, 0.2, 0.6], [0.5, 0.4, 0.1]]];
+    let mixture = ProductMixture::new(&[0.5, 0.5], &laws).unwrap();
+    let x0 = mixture.sample(7..11, Noise::new(5));
+    let tokens = |x: &Array2<u32>| x.iter().copied().collect::<Vec<u32>>();
+    assert_golden_exact("mixture", &tokens(&x0), &[0, 2, 2, 0, 2, 0, 0, 2]);
+    let beta = TimeChange::log_linear(0.0).unwrap();
+    let masks = ctmc::denoise::Noising::refresh(Refresh::absorbing(4, 3, 1.0).unwrap(), beta);
+    let batch = MaskedElbo::new(&masks).unwrap().batches(&x0, 7..11, 1, Noise::new(5)).unwrap().remove(0);
+    assert_golden_exact("masked", &tokens(&batch.noised), &[3, 3, 2, 3, 3, 3, 0, 3]);
+    let times: Vec<f64> = batch.times.iter().map(|time| time.t).collect();
+    assert_golden(
+        "masked: times",
+        &times,
+        &[0.9502471068314621, 0.20576769654047833, 0.5403318794533644, 0.2381297433893289],
+        1e-14,
+    );
+    let uniform = ctmc::denoise::Noising::refresh(Refresh::uniform(3, 1.0).unwrap(), beta);
+    let elbo = Elbo::new(&uniform, 0.9).unwrap().with_form(Form::Jumps).unwrap();
+    let batches = elbo.batches(&x0, 7..11, 1, Noise::new(5)).unwrap();
+    assert_golden_exact("before the jump", &tokens(&batches[0].noised), &[0, 2, 2, 0, 2, 0, 0, 2]);
+    assert_golden_exact("after the jump", &tokens(&batches[1].noised), &[0, 1, 0, 0, 1, 0, 0, 1]);
+    let times: Vec<f64> = batches[0].times.iter().map(|time| time.t).collect();
+    assert_golden(
+        "times",
+        &times,
+        &[0.13467807976717677, 0.0029735950585969163, 0.4060555389067839, 0.05136339626303389],
+        1e-14,
+    );
+}

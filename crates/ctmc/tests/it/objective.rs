@@ -643,3 +643,19 @@ fn exact_models_of_two_tokens_are_tight_but_for_the_prior() {
         1e-13,
     );
 }
+
+#[test]
+fn bounds_are_those_of_the_clock() {
+    // Four times the rate for a quarter of the time: the same draws.
+    let data = all_rows(2, 3);
+    let values = |beta: f64| {
+        let noising =
+            Noising::refresh(Refresh::uniform(3, 1.0).unwrap(), TimeChange::constant(beta).unwrap());
+        let model = EmpiricalDenoiser::new(&noising, &data).unwrap().with_weights(&pair().2).unwrap();
+        let elbo = Elbo::new(&noising, 0.5 / beta).unwrap();
+        elbo.values::<f64>(&model, &data, 0..9, 3, Noise::new(6), Control::default()).unwrap()
+    };
+    for (a, b) in values(0.5).iter().zip(values(2.0)) {
+        assert_near(*a, b, 1e-12);
+    }
+}

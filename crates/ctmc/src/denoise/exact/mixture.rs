@@ -18,7 +18,7 @@ use crate::law::{check_law, draw, normalise};
 /// p(x) = \sum_{k=1}^{K} w_k \prod_{d=1}^{D} p_k^d(x^d) .
 /// ```
 ///
-/// Fitted to data by [`fit_product_mixture`]. Log-likelihoods, samples, conditional laws and the denoiser under any
+/// Fitted to data by [`fit_product_mixture`](super::fit_product_mixture). Log-likelihoods, samples, conditional laws and the denoiser under any
 /// noising are all exact.
 ///
 /// ```

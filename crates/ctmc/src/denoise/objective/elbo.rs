@@ -33,8 +33,8 @@ use crate::law::draw_from;
 /// integral begins at δ, and $`-\sum_d \ln p_\theta(x_0^d \mid x_\delta)`$ is added. It is then the bound for the sampler
 /// that draws its last tokens from the posterior at δ.
 ///
-/// An absorbing chain needs a schedule that masks all at T (otherwise the prior's term is infinite). [`MaskedElbo`]
-/// (super::MaskedElbo) has less variance there.
+/// An absorbing chain needs a schedule that masks all at T (otherwise the prior's term is infinite). There
+/// [`MaskedElbo`](super::MaskedElbo) has less variance.
 ///
 /// See [`Objective`] for an example.
 ///
