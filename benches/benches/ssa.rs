@@ -263,7 +263,7 @@ fn table() {
             rebop_sparse(table, paths)
         });
         line(&format!("{name}, {rows} paths; rebop macro"), (all, few), side_by_side, run_macro);
-        let end = 0.05 * table.end;
+        let end = 0.02 * table.end;
         let work = 10_000.0;
         let of_both = || two.install(|| ensemble(10_000, end));
         line(

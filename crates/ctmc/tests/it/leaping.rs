@@ -3,6 +3,7 @@
 use ctmc::network::{
     Counting, LeapMethod, LeapStep, Network, Rate, RateFunction, Reaction, Start, TauLeaping,
 };
+use ctmc::{BirthDeath, evolve};
 use numeric::ndarray::{Array2, array};
 use numeric::{Control, Error, Noise};
 use verify::{Family, chi_squared, normal_p_value, seed};
@@ -115,6 +116,45 @@ fn weak_orders() {
         // Errors of at least 15 % of a standard deviation, of which the noise of the mean is 1 %.
         let (mean, _) = slopes(&|h| moments(&network, method, LeapStep::Fixed(h), &[2000], 1.0, 301), 0.5);
         assert!((mean - in_mean).abs() < 0.4, "{method:?} {mean}");
+    }
+}
+
+/// The same where rates are not linear: 1000 molecules that pair, against all their states. Errors that are used are at least
+/// eight times the noise of the mean, which moves a slope by 0.15: false alarms are beyond four standard deviations.
+#[test]
+fn weak_orders_of_a_dimerisation() {
+    let network = Network::new(
+        ["P2", "P"],
+        vec![
+            Reaction::new("bind", [("P", 2)], [("P2", 1)], Rate::mass_action(0.002, Counting::Combinations)),
+            Reaction::new("split", [("P2", 1)], [("P", 2)], mass(0.3)),
+        ],
+    )
+    .unwrap();
+    let up = (0..500).map(|k| 0.001 * f64::from((1000 - 2 * k) * (999 - 2 * k))).collect();
+    let down = (1..=500).map(|k| 0.3 * f64::from(k)).collect();
+    let mut start = vec![0.0; 501];
+    start[0] = 1.0;
+    let law = evolve(&BirthDeath::new(up, down).unwrap(), &start, 1.0, 1e-12).unwrap().values;
+    let exact: f64 = law.iter().zip(0..).map(|(p, k)| p * f64::from(k)).sum();
+    let error = |method, h| {
+        let leaping = TauLeaping::new(&network, method, LeapStep::Fixed(h)).unwrap();
+        let noise = Noise::new(seed(305)).fork(&format!("{method:?} {h}"));
+        let start = Start::State(&[0, 1000]);
+        let found = leaping.moments_at(start, &[1.0], 0..4 * ROWS, noise, Control::default()).unwrap();
+        (found[[0, 0]].value().unwrap().mean() - exact).abs()
+    };
+    for (method, order) in [
+        (LeapMethod::Euler, 1.0),
+        (LeapMethod::Midpoint, 2.0),
+        (LeapMethod::Trapezoidal(0.5), 2.0),
+        (LeapMethod::Implicit, 1.0),
+    ] {
+        let [one, two] = [0.125, 0.0625].map(|h| error(method, h));
+        let slope = (one / two).log2();
+        println!("{method:?}: errors {one:.3} and {two:.3}, slope {slope:.2}");
+        // From above: the next order adds to the slopes at these steps, by 0.3 at most.
+        assert!(slope > order - 0.4 && slope < order + 0.9, "{method:?}: {one} {two}");
     }
 }
 
