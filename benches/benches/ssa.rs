@@ -1,12 +1,14 @@
 //! Exact simulation of reaction networks beside the rebop crate: Vilar's oscillator and the decaying dimers of rebop's own
 //! benches, and a ring of 1,000 reactions.
 //!
-//! Ensembles are looked at at the end only, on both sides. `RAYON_NUM_THREADS=1 cargo bench --bench ssa` for one core.
+//! Ensembles are looked at at the end only, on both sides. `RAYON_NUM_THREADS=1 cargo bench --bench ssa` for one core;
+//! `cargo bench --bench ssa -- table` prints ratios, each of two runs in turn.
 
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
 use ctmc::network::{Algorithm, Counting, Network, Rate, Reaction, Ssa, Start};
+use girsanov_benches::in_turn;
 use numeric::{Control, Noise};
 use rebop::define_system;
 use rebop::gillespie::{Gillespie, Rate as Lma};
@@ -210,7 +212,85 @@ fn bench(
     group.finish();
 }
 
+/// `paths` paths of rebop's function API, in its sparse mode.
+fn rebop_sparse(table: &Table, paths: u64) {
+    for seed in 0..paths {
+        let mut gillespie = table.rebop(true, seed);
+        gillespie.advance_until(table.end);
+        black_box(gillespie.get_species(0));
+    }
+}
+
+/// One line: nanoseconds for an event of ours and of a peer, and the ratio of the times, each for the same number of events.
+fn line(name: &str, events: (f64, f64), ours: impl Fn(), peer: impl Fn()) {
+    let (seconds, seconds_peer, ratio) = in_turn(9, ours, peer);
+    let (a, b) = (seconds * 1e9 / events.0, seconds_peer * 1e9 / events.1);
+    println!("| {name} | {a:.1} | {b:.1} | {:.2} |", events.0 / (events.1 * ratio));
+}
+
+/// Ratios of one core; of one and two for ensembles of 10,000 paths.
+fn table() {
+    println!("| | ours, ns/event | the other, ns/event | ratio |\n|---|---|---|---|");
+    let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+    let (one, two) = (pool(1), pool(2));
+    let networks: [(&str, Table, fn(u64) -> isize, u64); 2] =
+        [("Vilar", vilar(), rebop_vilar, 4), ("dimers", dimers(), rebop_dimers, 64)];
+    for (name, table, by_macro, paths) in &networks {
+        let network = table.network();
+        let direct = Ssa::new(&network, Algorithm::Direct);
+        let each = events(&direct, table, 32) as f64 / 32.0;
+        let paths = *paths;
+        let (few, rows) = (each * paths as f64, paths * 16);
+        let single = || {
+            black_box(events(&direct, table, paths));
+        };
+        let ensemble = |rows, end| {
+            let start = Start::State(&table.start);
+            black_box(direct.counts_at(start, &[end], 0..rows, Noise::new(1), Control::default()))
+                .expect("no failure");
+        };
+        let side_by_side = || one.install(|| ensemble(rows, table.end));
+        let run_macro = || {
+            for seed in 0..paths {
+                black_box(by_macro(seed));
+            }
+        };
+        let own = events(&direct, table, paths) as f64;
+        line(&format!("{name}, one path; rebop sparse"), (own, few), single, || rebop_sparse(table, paths));
+        line(&format!("{name}, one path; rebop macro"), (own, few), single, run_macro);
+        let all = each * rows as f64;
+        line(&format!("{name}, {rows} paths; rebop sparse"), (all, few), side_by_side, || {
+            rebop_sparse(table, paths)
+        });
+        line(&format!("{name}, {rows} paths; rebop macro"), (all, few), side_by_side, run_macro);
+        let end = 0.05 * table.end;
+        let work = 10_000.0;
+        let of_both = || two.install(|| ensemble(10_000, end));
+        line(
+            &format!("{name}, 10,000 paths, µs each: two threads; one"),
+            (work * 1e3, work * 1e3),
+            of_both,
+            || {
+                one.install(|| ensemble(10_000, end));
+            },
+        );
+    }
+    let ring = ring();
+    let network = ring.network();
+    for algorithm in [Algorithm::CompositionRejection, Algorithm::NextReaction, Algorithm::Direct] {
+        let ssa = Ssa::new(&network, algorithm);
+        let (own, mean) = (events(&ssa, &ring, 8) as f64, events(&ssa, &ring, 100) as f64 / 100.0);
+        let run = || {
+            black_box(events(&ssa, &ring, 8));
+        };
+        line(&format!("ring, {algorithm:?}; rebop sparse"), (own, mean), run, || rebop_sparse(&ring, 1));
+    }
+}
+
 fn main() {
+    if std::env::args().any(|argument| argument == "table") {
+        return table();
+    }
     let mut criterion = Criterion::default().configure_from_args();
     bench(&mut criterion, "vilar", &vilar(), Some(rebop_vilar), 64);
     bench(&mut criterion, "dimers", &dimers(), Some(rebop_dimers), 64);

@@ -14,8 +14,8 @@
 //! | independent coordinates, the hypercube | [`ProductChain`] |
 //! | noised data | [`Refresh::sample_transition`], [`Kernel::sample`] |
 //! | exact paths | [`Simulation`] |
+//! | reaction networks: chains on counts of species, their paths, leaps and master equations | [`network`] |
 //! | discrete denoising: reverse rates, samplers, exact models, likelihood bounds | [`denoise`] |
-//! | reaction networks: chains on counts of species | [`network::Network`] |
 //!
 //! # Conventions
 //! - States are `u32` from 0. Entry (i, j) of a generator or kernel is the rate or probability of i → j; laws are row

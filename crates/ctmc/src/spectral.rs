@@ -112,6 +112,14 @@ impl Spectral {
         &self.law
     }
 
+    /// What bounds the error of an entry of the kernel together with $`\sqrt{\pi_j / \pi_i}`$; see [`Spectral::kernel`].
+    pub(crate) fn error_factor(&self, time: f64) -> f64 {
+        let (states, gap) = (self.law.len(), -self.eigenvalues[1]);
+        let fastest = -self.eigenvalues[states - 1];
+        let moved = -(-fastest * time).exp_m1();
+        4.0 * states as f64 * f64::EPSILON * moved * (1.0 + (fastest * time).min(fastest / gap))
+    }
+
     /// The transition matrix $`P_t`$.
     ///
     /// The error of an entry is absolute, a few

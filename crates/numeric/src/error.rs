@@ -108,6 +108,15 @@ pub enum Error {
         /// What was expected, as a phrase.
         expected: &'static str,
     },
+    /// A text that does not follow its grammar, or says what cannot be.
+    Syntax {
+        /// The line, from 1.
+        line: usize,
+        /// The column, in characters from 1.
+        column: usize,
+        /// What is wrong there.
+        message: String,
+    },
     /// A method that was asked for what it cannot do: the wrong reading of an equation, a class of noise, a start.
     Unsupported {
         /// The method's name.
@@ -225,6 +234,7 @@ impl fmt::Display for Error {
                 let of = species.as_ref().map_or(String::new(), |species| format!(" of species `{species}`"));
                 write!(f, "reaction `{reaction}`: `{parameter}`{of} is {value}; expected {expected}")
             }
+            Error::Syntax { line, column, message } => write!(f, "line {line}, column {column}: {message}"),
             Error::Unsupported { method, reason } => write!(f, "{method}: {reason}"),
             Error::Cancelled => write!(f, "cancelled"),
             Error::File { path, message } => write!(f, "{}: {message}", path.display()),

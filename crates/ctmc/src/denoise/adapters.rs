@@ -1,9 +1,11 @@
 //! One kind of model as another, and guidance.
 
 use nalgebra::{DMatrix, DVector};
-use numeric::ndarray::{Array2, Array3, ArrayRef3, ArrayViewMut1};
+use numeric::ndarray::{Array3, ArrayRef3, ArrayViewMut1};
 use numeric::{Batch, Batching, Error, Real, Scratch, Times};
 
+use super::likelihood::Likelihood;
+use super::noising::check_states;
 use super::{Denoiser, Noising, Output};
 
 /// The ratios $`q_t(s)/q_t(x) = \sum_v p(v \mid x)\, q_{t|0}(s \mid v)/q_{t|0}(x \mid v)`$ of a model of posteriors.
@@ -60,7 +62,7 @@ pub struct PosteriorOf<'a, M> {
 /// Classifier-free guidance: `(1 - weight) · unconditional + weight · conditional`, of the logarithms.
 ///
 /// Weight 0 is the unconditional model, 1 the conditional one; above 1 the condition counts for more. For ratios this is
-/// guidance of the rates. Where a posterior logit is −∞ in the conditional model it stays so.
+/// guidance of the rates. Where a logit is −∞ in the conditional model it stays so for every positive weight.
 ///
 /// ```
 /// use ctmc::denoise::{Denoiser, Guided, denoiser_from_fn};
@@ -128,20 +130,25 @@ pub struct Tilted<M, L> {
     pub strength: f64,
 }
 
-/// Turns the numbers of each token, given its kernel and state.
+/// Turns the numbers of each token, given the likelihood of clean values, whether it is another one than before, and its
+/// row and state.
 fn map_tokens<F: Real>(
     noising: &Noising,
     batch: &Batch<'_, u32>,
     out: &mut ArrayRef3<F>,
-    mut map: impl FnMut(&Array2<f64>, u64, u32, ArrayViewMut1<'_, F>) -> Result<(), Error>,
+    mut map: impl FnMut(&Likelihood<'_>, bool, u64, u32, ArrayViewMut1<'_, F>) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let mut kernel = Array2::zeros((0, 0));
+    Error::shape("model", &[noising.states()], &[out.dim().2])?;
+    check_states("x", noising.states(), batch.x())?;
+    let mut likelihood = None;
     for (i, (x, mut out)) in batch.x().rows().into_iter().zip(out.outer_iter_mut()).enumerate() {
-        if i == 0 || matches!(batch.times(), Times::PerRow(_)) {
-            kernel = noising.kernel(0.0, batch.times().get(i).t)?.matrix().clone();
+        let mut other = likelihood.is_none() || matches!(batch.times(), Times::PerRow(_));
+        if other {
+            likelihood = Some(Likelihood::new(noising, batch.times().get(i).t)?);
         }
+        let likelihood = likelihood.as_ref().expect("made above");
         for (&x, token) in x.iter().zip(out.outer_iter_mut()) {
-            map(&kernel, batch.rows()[i], x, token)?;
+            map(likelihood, std::mem::take(&mut other), batch.rows()[i], x, token)?;
         }
     }
     Ok(())
@@ -191,21 +198,22 @@ impl<F: Real, M: Denoiser<F>> Denoiser<F> for RatiosOf<'_, M> {
     ) -> Result<(), Error> {
         check_output(&self.model, Output::Posterior, "ratios of a posterior")?;
         self.model.values_into(batch, out, scratch)?;
-        let mut ratios = vec![0.0; self.model.states()];
-        map_tokens(self.noising, batch, out, |kernel, row, x, mut token| {
-            ratios.fill(0.0);
-            for (p, law) in token.iter().zip(kernel.outer_iter()) {
-                let (p, likelihood) = (p.as_f64(), law[x as usize]);
-                if likelihood > 0.0 || p.is_nan() {
-                    let weight = p / likelihood;
-                    ratios.iter_mut().zip(law).for_each(|(ratio, q)| *ratio += weight * q);
-                } else if p > 0.0 {
-                    let message = format!(
-                        "the posterior of a token in state {x} gives mass to values that cannot have led there"
-                    );
+        let states = self.model.states();
+        let (mut column, mut weights, mut ratios) = (vec![0.0; states], vec![0.0; states], vec![0.0; states]);
+        let chain = self.noising.generator();
+        map_tokens(self.noising, batch, out, |likelihood, _, row, x, mut token| {
+            likelihood.column_into(x, &mut column);
+            for ((weight, p), &q) in weights.iter_mut().zip(&token).zip(&column) {
+                let p = p.as_f64();
+                *weight = if p == 0.0 || (q == 0.0 && !p.is_nan()) { 0.0 } else { p / q };
+                // As for rates: what cannot have led here has no ratio, and needs none where nothing leads here.
+                if p > 0.0 && q == 0.0 && (0..states as u32).any(|s| s != x && chain.rate(s, x) > 0.0) {
+                    let message =
+                        format!("a token in state {x} has mass on values that cannot have led there");
                     return Err(Error::Model { row, message });
                 }
             }
+            likelihood.mixture_into(&weights, &mut ratios);
             // 1 but for the rounding of the posterior's sum.
             ratios[x as usize] = 1.0;
             token.iter_mut().zip(&ratios).for_each(|(out, &ratio)| *out = F::of(ratio));
@@ -248,19 +256,35 @@ impl<F: Real, M: Denoiser<F>> Denoiser<F> for PosteriorOf<'_, M> {
         Error::domain(self.tolerance >= 0.0, "tolerance", self.tolerance, "at least 0")?;
         self.model.values_into(batch, out, scratch)?;
         let states = self.model.states();
-        let mut factored: Option<(Array2<f64>, _)> = None;
-        map_tokens(self.noising, batch, out, |kernel, row, x, mut token| {
-            if factored.as_ref().is_none_or(|(of, _)| of != kernel) {
-                let transposed = DMatrix::from_fn(states, states, |s, v| kernel[[v, s]]);
-                factored = Some((kernel.clone(), transposed.lu()));
-            }
+        let (mut column, mut factors) = (vec![0.0; states], None);
+        map_tokens(self.noising, batch, out, |likelihood, other, row, x, mut token| {
             let mut weights = DVector::from_iterator(states, token.iter().map(|r| r.as_f64()));
-            let solved = factored.as_ref().expect("just made").1.solve_mut(&mut weights);
-            if !solved {
+            let refuse = || {
                 let reason = "the kernel cannot be inverted at this time";
-                return Err(Error::Unsupported { method: "posterior of ratios", reason });
+                Err(Error::Unsupported { method: "posterior of ratios", reason })
+            };
+            match likelihood {
+                Likelihood::Refresh { keep, fresh, chain } => {
+                    if *keep == 0.0 {
+                        return refuse();
+                    }
+                    let total = weights.sum();
+                    for (v, weight) in (0..).zip(weights.iter_mut()) {
+                        *weight = (*weight - fresh * chain.weight(v) * total) / keep;
+                    }
+                }
+                Likelihood::Table(table) => {
+                    if other || factors.is_none() {
+                        factors = Some(DMatrix::from_fn(states, states, |s, v| table[[s, v]]).lu());
+                    }
+                    if !factors.as_ref().expect("just made").solve_mut(&mut weights) {
+                        return refuse();
+                    }
+                }
             }
-            let p = weights.iter().zip(kernel.column(x as usize)).map(|(w, q)| w * q).collect::<Vec<f64>>();
+            likelihood.column_into(x, &mut column);
+            let p: Vec<f64> =
+                weights.iter().zip(&column).map(|(w, q)| if *q == 0.0 { 0.0 } else { w * q }).collect();
             let below: f64 = p.iter().filter(|&&p| p < 0.0).sum();
             let above: f64 = p.iter().filter(|&&p| !(p < 0.0)).sum();
             if !(-below <= self.tolerance && above > 0.0 && above.is_finite()) {

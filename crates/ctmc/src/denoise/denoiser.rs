@@ -81,27 +81,28 @@ pub trait Denoiser<F: Real>: Send + Sync {
     ) -> Result<(), Error> {
         self.log_values_into(batch, out, scratch)?;
         if self.output() == Output::Posterior {
-            normalise_logits(batch.rows(), out)?;
+            shift_logits(batch.rows(), out)?;
         }
         exp_in_place(out.as_slice_mut().expect("standard layout"));
         if self.output() == Output::Posterior {
             for mut token in out.lanes_mut(Axis(2)) {
-                // Normalised once more: sums of f32 exponentials are off by their rounding.
-                let inverse = F::one() / token.sum();
+                let sum: f64 = token.iter().map(|p| p.as_f64()).sum();
+                let inverse = F::of(1.0 / sum);
                 token.mapv_inplace(|p| p * inverse);
             }
         }
         Ok(())
     }
 
-    /// How the model wants to be called.
+    /// How the model wants to be called. To a model that computes each row from that row alone, from any thread, samplers
+    /// give as many rows as suit their cache.
     fn batching(&self) -> Batching {
         Batching::default()
     }
 }
 
 /// Subtracts from the logits of each token the greatest of them.
-fn normalise_logits<F: Real>(rows: &[u64], logits: &mut ArrayRef3<F>) -> Result<(), Error> {
+fn shift_logits<F: Real>(rows: &[u64], logits: &mut ArrayRef3<F>) -> Result<(), Error> {
     for (mut row, &number) in logits.outer_iter_mut().zip(rows) {
         for mut token in row.outer_iter_mut() {
             let top = token.fold(F::neg_infinity(), |top, &l| if l > top { l } else { top });

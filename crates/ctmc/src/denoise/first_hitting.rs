@@ -15,9 +15,11 @@ use crate::law::draw_from;
 /// With n masked tokens at a time when a share $`1 - \alpha`$ is masked, the next one is unmasked where that share has
 /// become $`u^{1/n} (1 - \alpha)`$, u uniform; it is any of the n, and its value comes from the posterior. No time is
 /// discretised: the law is that of the model's own reverse chain, after exactly one model call for each masked token. For
-/// a model that does not look at the time it is the average over all orders of drawing tokens one after the other.
+/// a model that does not look at the time it is the average over all orders of drawing tokens one after the other. What a
+/// model gives to the mask itself does not count here.
 ///
-/// Runs start from `origin` at the time `from`, which may be the last one of the schedule; only masked tokens change.
+/// Runs start from `origin` at the time `from`, which may be the last one of the schedule; only masked tokens change, and
+/// none that is held.
 /// Returned are the states at time 0.
 ///
 /// ```
@@ -86,43 +88,56 @@ pub fn first_hitting<F: Real>(
     // Logarithm of the share that is masked.
     let masked = log1m_exp(-chain.total() * clock);
     let streams = noise.fork("first hitting");
+    let held = origin.held(&rows, &whole, dim);
     let blocks = run_blocks(whole.clone(), batching, control, |block, scratch| {
         let numbers: Vec<u64> = block.clone().collect();
         let at = (block.start - whole.start) as usize * dim..(block.end - whole.start) as usize * dim;
+        let held = held.as_ref().map_or(&[][..], |held| &held[at.clone()]);
         let mut x = start[at].to_vec();
-        let mut values = vec![F::zero(); x.len() * states];
-        let mut walks: Vec<Walk> =
-            numbers.iter().map(|&row| Walk { stream: streams.row_stream(row), masked }).collect();
+        // Places that are to be unmasked, row by row.
+        let masked_of = |i: usize, x: &[u32]| {
+            let free = |d: &usize| x[i * dim + d] == mask && !held.get(i * dim + d).is_some_and(|&held| held);
+            (0..dim).filter(free).collect::<Vec<usize>>()
+        };
+        let mut walks: Vec<Walk> = (numbers.iter().enumerate())
+            .map(|(i, &row)| Walk { stream: streams.row_stream(row), masked, places: masked_of(i, &x) })
+            .collect();
         let mut times = vec![Time { t: from, to_end: 0.0 }; numbers.len()];
+        let mut values = vec![F::zero(); x.len() * states];
         let mut counts = LeapCounts::default();
         loop {
-            let left: Vec<usize> =
-                x.chunks_exact(dim.max(1)).map(|x| x.iter().filter(|&&x| x == mask).count()).collect();
-            if left.iter().all(|&left| left == 0) {
+            let open: Vec<usize> = (0..numbers.len()).filter(|&i| !walks[i].places.is_empty()).collect();
+            if open.is_empty() {
                 return Ok((x, counts));
             }
-            for ((walk, time), &left) in walks.iter_mut().zip(&mut times).zip(&left) {
-                if left > 0 {
-                    walk.masked += walk.stream.uniform().ln() / left as f64;
-                    let t = noising.beta().time_at(-log1m_exp(walk.masked) / chain.total())?.min(time.t);
-                    *time = Time { t, to_end: from - t };
-                }
+            for &i in &open {
+                let walk = &mut walks[i];
+                walk.masked += walk.stream.uniform().ln() / walk.places.len() as f64;
+                let t = noising.beta().time_at(-log1m_exp(walk.masked) / chain.total())?.min(times[i].t);
+                times[i] = Time { t, to_end: from - t };
             }
-            let view = ArrayView2::from_shape((numbers.len(), dim), &x).expect("a token for each place");
-            let batch = Batch::new(&numbers, Times::PerRow(&times), &view);
-            let mut out = ArrayViewMut3::from_shape((numbers.len(), dim, states), &mut values);
+            // Rows that are done are shown only to a model that must be given whole blocks.
+            let shown = if batching.rowwise { open.clone() } else { (0..numbers.len()).collect() };
+            let rows: Vec<u64> = shown.iter().map(|&i| numbers[i]).collect();
+            let at: Vec<Time> = shown.iter().map(|&i| times[i]).collect();
+            let tokens: Vec<u32> = shown.iter().flat_map(|&i| &x[i * dim..][..dim]).copied().collect();
+            let tokens = ArrayView2::from_shape((shown.len(), dim), &tokens).expect("a token for each place");
+            let values = &mut values[..shown.len() * dim * states];
+            let mut out = ArrayViewMut3::from_shape((shown.len(), dim, states), &mut *values);
+            let batch = Batch::new(&rows, Times::PerRow(&at), &tokens);
             model.values_into(&batch, out.as_mut().expect("a number for each state"), scratch)?;
-            counts.model_rows += left.iter().filter(|&&left| left > 0).count() as u64;
-            for (i, (walk, &left)) in walks.iter_mut().zip(&left).enumerate() {
-                if left > 0 {
-                    let row = &mut x[i * dim..][..dim];
-                    walk.unmask(row, left, mask, &values[i * dim * states..], states).map_err(|found| {
-                        let message =
-                            format!("the probabilities of a masked token sum to {found} without the mask");
-                        Error::Model { row: numbers[i], message }
-                    })?;
-                    counts.jumps += 1;
+            counts.model_rows += shown.len() as u64;
+            for (values, &i) in values.chunks_exact(dim * states).zip(&shown) {
+                if walks[i].places.is_empty() {
+                    continue;
                 }
+                let (d, v) = walks[i].unmask(mask, values, states).map_err(|found| {
+                    let message =
+                        format!("the probabilities of a masked token sum to {found} without the mask");
+                    Error::Model { row: numbers[i], message }
+                })?;
+                x[i * dim + d] = v;
+                counts.jumps += 1;
             }
         }
     })?;
@@ -134,26 +149,20 @@ struct Walk {
     stream: RowStream,
     /// Logarithm of the share that is masked.
     masked: f64,
+    /// Places of the tokens that are.
+    places: Vec<usize>,
 }
 
 impl Walk {
-    /// Draws one of the `left` masked tokens; the sum of its probabilities if that is not a positive number.
-    fn unmask<F: Real>(
-        &mut self,
-        row: &mut [u32],
-        left: usize,
-        mask: u32,
-        values: &[F],
-        states: usize,
-    ) -> Result<(), f64> {
+    /// Draws one of the masked places and a value for it; the sum of its probabilities if that is not a positive number.
+    fn unmask<F: Real>(&mut self, mask: u32, values: &[F], states: usize) -> Result<(usize, u32), f64> {
+        let left = self.places.len();
         let chosen = ((self.stream.uniform() * left as f64) as usize).min(left - 1);
-        let masked = row.iter().enumerate().filter(|&(_, &x)| x == mask);
-        let d = masked.map(|(d, _)| d).nth(chosen).expect("fewer than are masked");
+        let d = self.places.remove(chosen);
         let p = |v: u32| if v == mask { 0.0 } else { values[d * states + v as usize].as_f64() };
         let total: f64 = (0..states as u32).map(p).sum();
         let all = |visit: &mut dyn FnMut(u32, f64)| (0..states as u32).for_each(|v| visit(v, p(v)));
         let drawn = if total.is_finite() { draw_from(self.stream.uniform() * total, all) } else { None };
-        row[d] = drawn.ok_or(total)?;
-        Ok(())
+        Ok((d, drawn.ok_or(total)?))
     }
 }

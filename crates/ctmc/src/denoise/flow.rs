@@ -15,7 +15,7 @@ use crate::law::{check_law, draw, draw_from, normalise};
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Kappa {
-    /// $`t^a`$, a > 0.
+    /// $`t^a`$, a ≥ 1, so that the rates are finite at the start.
     Power(f64),
     /// $`\sin^2(\pi t/2)`$.
     Cosine,
@@ -90,12 +90,12 @@ impl MixturePath {
     ///
     /// # Errors
     /// If the law has fewer than two entries, one that is not a probability, or does not sum to 1 within $`10^{-9}`$ (it is
-    /// then divided by its sum); for a power that is not finite and greater than 0.
+    /// then divided by its sum); for a power that is not finite or below 1.
     pub fn new(source: &[f64], kappa: Kappa) -> Result<MixturePath, Error> {
         Error::domain(source.len() >= 2, "source", source.len() as f64, "a law of at least 2 states")?;
         check_law("source", source.len(), source)?;
         if let Kappa::Power(a) = kappa {
-            Error::positive("kappa", a)?;
+            Error::domain(a >= 1.0 && a.is_finite(), "kappa", a, "a finite power of at least 1")?;
         }
         let mut source = source.to_vec();
         normalise(&mut source);
@@ -191,7 +191,9 @@ impl<'a> FlowAt<'a> {
                         *out += p * self.speed * (1.0 - pi + source[x]) / (states(y) * here);
                         let others = all - (p / states(y)) - (posterior[x].as_f64() / states(x));
                         if source[x] > pi && pi > 0.0 {
-                            *out += others * self.speed * (source[x] - pi) / here;
+                            // A sum of numbers that are not negative, but for rounding.
+                            *out += if others < 0.0 { 0.0 } else { others } * self.speed * (source[x] - pi)
+                                / here;
                         }
                         *out += eta * p * (self.left * pi + self.kappa) / here;
                     }

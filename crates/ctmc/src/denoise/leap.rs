@@ -23,15 +23,16 @@ pub enum JumpRule {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct LeapCounts {
-    /// Rows that the model was asked about, over all calls.
+    /// Rows that the model was asked about, over all calls; those of whole blocks beyond the rows asked for included.
     pub model_rows: u64,
-    /// Moves of tokens.
+    /// Moves of tokens, those to places that a two-stage method only looks from included.
     pub jumps: u64,
     /// Leaps of a token that were rejected since it would have jumped more than once.
     pub rejected: u64,
     /// Tokens that were held back at the first or the last state.
     pub clamped: u64,
-    /// Extrapolated rates below 0, of which a two-stage method made 0: with them it is of first order.
+    /// Extrapolated rates below 0 that a two-stage method made 0, those of jumps beyond the first and last state included:
+    /// with them it is of first order.
     pub negative: u64,
 }
 
@@ -145,7 +146,7 @@ impl Block<'_> {
                 let mut marks = 0_u64;
                 for (k, (total, u)) in totals.iter().zip(uniforms).enumerate() {
                     // In this form a NaN is marked.
-                    let stays = total * tau <= *u;
+                    let stays = total * tau <= *u && *total >= 0.0;
                     marks |= u64::from(!stays) << k;
                 }
                 while marks != 0 {
@@ -176,7 +177,8 @@ impl Block<'_> {
         }
         if !(0.0..f64::INFINITY).contains(&total) {
             let message = format!(
-                "at time {} the posterior of a token in state {x} gives mass to values that cannot have led there",
+                "the rate out of state {x} is {total} at time {}: mass on values that cannot have led there, or ratios \
+                 that overflow",
                 at.time
             );
             return Err(Error::Model { row: self.rows[row], message });
@@ -218,11 +220,16 @@ impl Block<'_> {
         if !moved {
             return Ok(());
         }
-        self.counts.jumps += 1;
         let Law::Leap(rule @ (JumpRule::Clamp | JumpRule::Cyclic), _) = law else {
             self.x[k] = rates.destination(x, token, stream);
+            self.counts.jumps += u64::from(self.x[k] != x);
             return Ok(());
         };
+        if mean > MOST_JUMPS {
+            let (row, step) = (self.rows[k / (self.x.len() / self.rows.len())], law.time());
+            let reason = "more than 10,000 jumps of a token within the leap: take shorter steps";
+            return Err(Error::Stalled { row, time: at.time, step, steps: at.step, reason });
+        }
         let mut place = i64::from(x);
         for _ in 0..jumps_at_least_one(mean, u, stream) {
             place += i64::from(rates.destination(x, token, stream)) - i64::from(x);
@@ -234,6 +241,7 @@ impl Block<'_> {
         } else {
             self.x[k] = place.rem_euclid(states) as u32;
         }
+        self.counts.jumps += u64::from(self.x[k] != x);
         Ok(())
     }
 }
@@ -264,6 +272,8 @@ fn jumps_at_least_one(mean: f64, u: f64, stream: &mut RowStream) -> u64 {
 }
 
 const LONGEST_INVERSION: f64 = 500.0;
+/// Of a token within a leap: more would be no approximation of anything.
+const MOST_JUMPS: f64 = 1e4;
 
 /// The smallest k at which the distribution function of the Poisson law is above u.
 fn poisson(mean: f64, u: f64) -> u64 {

@@ -59,8 +59,8 @@ impl std::fmt::Debug for Noising {
     }
 }
 
-/// Below this share of the mass that has moved, entries of a spectral kernel have lost too many digits to divide by.
-const LEAST_SPECTRAL_ENTRY: f64 = 1e-6;
+/// The relative error that an entry of a spectral kernel may have, where it is divided by.
+const SPECTRAL_ERROR: f64 = 1e-9;
 /// Absolute error asked of a series, so that entries which are divided by keep their digits down to that size.
 const SERIES_TOLERANCE: f64 = 1e-200;
 
@@ -119,7 +119,7 @@ impl Noising {
 
     /// The law of a coordinate at time t given its value at time s: $`q_{t|s}`$, `(S, S)`, row by row.
     ///
-    /// Probabilities keep their digits however small they are, down to $`10^{-200}`$, since reversal divides by them.
+    /// Probabilities keep at least nine digits however small they are, down to $`10^{-200}`$, since reversal divides by them.
     ///
     /// # Errors
     /// For times outside the schedule or out of order, and those of [`Kernel::of`]. Only a refreshing chain has a law
@@ -131,8 +131,11 @@ impl Noising {
             Chain::Any(chain, spectral) => {
                 if let Some(spectral) = spectral {
                     let kernel = spectral.kernel(clock)?;
-                    let moved = -(spectral.eigenvalues()[spectral.eigenvalues().len() - 1] * clock).exp_m1();
-                    if kernel.matrix().iter().all(|&p| p > LEAST_SPECTRAL_ENTRY * moved) {
+                    let (law, error) = (spectral.stationary(), spectral.error_factor(clock));
+                    let good = |((i, j), &p): ((usize, usize), &f64)| {
+                        error * (law[j] / law[i]).sqrt() <= SPECTRAL_ERROR * p
+                    };
+                    if kernel.matrix().indexed_iter().all(good) {
                         return Ok(kernel);
                     }
                 }
@@ -171,10 +174,15 @@ impl Noising {
     pub fn prior_kl(&self, x0: u32, t: f64) -> Result<f64, Error> {
         let kernel = self.kernel(0.0, t)?;
         let law = self.stationary()?;
-        let terms =
-            kernel.matrix().row(x0 as usize).into_iter().zip(&law).map(|(&q, &pi)| {
-                if q == 0.0 { pi } else { q * numeric::special::r_minus_1_minus_ln(pi / q) }
-            });
+        let terms = kernel.matrix().row(x0 as usize).into_iter().zip(&law).map(|(&q, &pi)| {
+            let ratio = pi / q;
+            match q {
+                0.0 => pi,
+                _ if ratio.is_finite() => q * numeric::special::r_minus_1_minus_ln(ratio),
+                // A subnormal probability of a state that the law does have.
+                _ => pi - q + q * (q.ln() - pi.ln()),
+            }
+        });
         Ok(terms.sum())
     }
 
@@ -205,7 +213,7 @@ impl Noising {
         let clocks = times.iter().map(|&t| self.beta.integral(0.0, t)).collect::<Result<Vec<_>, _>>()?;
         match &self.chain {
             Chain::Refresh(chain) => chain.sample_transition(x0, &clocks, rows, noise),
-            Chain::Any(..) => {
+            Chain::Any(chain, spectral) => {
                 let count = rows.end.saturating_sub(rows.start);
                 Error::shape("x0", &[count as usize, x0.ncols()], x0.shape())?;
                 check_states("x0", self.states(), x0)?;
@@ -215,7 +223,12 @@ impl Noising {
                 order.sort_by(|&a, &b| times[a].total_cmp(&times[b]));
                 let groups: Vec<&[usize]> = order.chunk_by(|&a, &b| times[a] == times[b]).collect();
                 let moved = groups.into_par_iter().map(|group| {
-                    let kernel = self.kernel(0.0, times[group[0]])?;
+                    let clock = self.beta.integral(0.0, times[group[0]])?;
+                    // Tiny probabilities do not matter here.
+                    let kernel = match spectral {
+                        Some(spectral) => spectral.kernel(clock)?,
+                        None => Kernel::of(&**chain, clock, 1e-15)?,
+                    };
                     let row = |&i: &usize| {
                         let mut stream = noise.row_stream(rows.start + i as u64);
                         let x = x0.row(i).mapv(|x| kernel.draw(x, stream.uniform()));

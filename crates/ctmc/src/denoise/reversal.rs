@@ -20,7 +20,8 @@ use crate::{Generator, Refresh};
 /// whatever the generator, O(1) for a refreshing chain. Only a token that moves asks for more.
 ///
 /// Values v that cannot have led to x have no such ratio: a posterior that gives them mass is refused, unless the token
-/// cannot move at all (an unmasked token of an absorbing chain).
+/// cannot move at all (an unmasked token of an absorbing chain). So are values whose likelihood $`q_{t|0}(x \mid v)`$ is below
+/// $`10^{-200}`$, which a chain of many ordered states has at short times: give them no mass.
 ///
 /// ```
 /// use ctmc::denoise::{Noising, Output, Reversal};
@@ -46,6 +47,8 @@ use crate::{Generator, Refresh};
 #[derive(Clone, Debug)]
 pub struct Reversal<F> {
     states: usize,
+    /// The greatest probability, 1 but for rounding.
+    most: f64,
     output: Output,
     form: Form<F>,
 }
@@ -109,7 +112,7 @@ impl<F: Real> Reversal<F> {
                 }
             }
         };
-        Ok(Reversal { states, output, form })
+        Ok(Reversal { states, most: most::<F>(states), output, form })
     }
 
     /// The same for a whole step from time t back to time s, from the posterior at time t: in place of rates there are
@@ -160,7 +163,7 @@ impl<F: Real> Reversal<F> {
                 Form::table(flow, before, after, jumps.t().as_standard_layout().into_owned())
             }
         };
-        Ok(Reversal { states, output: Output::Posterior, form })
+        Ok(Reversal { states, most: most::<F>(states), output: Output::Posterior, form })
     }
 
     /// Total rate $`\sum_{s \ne x} \hat R_t(x, s)`$ out of x, given the S numbers of the model for this token. NaN if they
@@ -177,17 +180,13 @@ impl<F: Real> Reversal<F> {
         let at = x as usize;
         match &self.form {
             Form::Refresh { totals, chain, rate, .. } => match self.output {
-                Output::Posterior => {
-                    let same = values[at].as_f64();
-                    let [moved, stayed] = totals[at];
-                    // Not a maximum, which would lose a NaN.
-                    let other = if same > 1.0 { 0.0 } else { 1.0 - same };
-                    moved * other + stayed * same
-                }
+                Output::Posterior => refresh_total(totals[at], values[at].as_f64(), self.most),
                 Output::Ratios => {
                     let others =
                         values[..at].iter().chain(&values[at + 1..]).map(|r| r.as_f64()).sum::<f64>();
-                    rate * chain.weight(x) * others
+                    let weight = chain.weight(x);
+                    // Not 0 times an infinite ratio.
+                    if weight == 0.0 && !others.is_nan() { 0.0 } else { rate * weight * others }
                 }
             },
             Form::Table { totals, after, closed, .. } => {
@@ -206,14 +205,12 @@ impl<F: Real> Reversal<F> {
     pub(super) fn totals_into(&self, x: &[u32], values: &[F], out: &mut [f64]) {
         match &self.form {
             Form::Refresh { totals, .. } if self.output == Output::Posterior => {
-                let states = self.states;
+                let (states, most) = (self.states, self.most);
                 vectorize(
                     #[inline(always)]
                     || {
                         for ((out, &x), values) in out.iter_mut().zip(x).zip(values.chunks_exact(states)) {
-                            let (same, [moved, stayed]) = (values[x as usize].as_f64(), totals[x as usize]);
-                            let other = if same > 1.0 { 0.0 } else { 1.0 - same };
-                            *out = moved * other + stayed * same;
+                            *out = refresh_total(totals[x as usize], values[x as usize].as_f64(), most);
                         }
                     },
                 );
@@ -234,7 +231,7 @@ impl<F: Real> Reversal<F> {
         }
     }
 
-    /// Writes the rates $`\hat R_t(x, s)`$ over `out`; 0 at x itself. O(S) for a refreshing chain or for ratios, else
+    /// Writes the rates $`\hat R_t(x, s)`$ over `out`; 0 at x itself. NaN if the numbers have a NaN, infinite where the total is. O(S) for a refreshing chain or for ratios, else
     /// O(S²).
     ///
     /// # Panics
@@ -243,6 +240,18 @@ impl<F: Real> Reversal<F> {
         assert_eq!((values.len(), out.len()), (self.states, self.states), "one number for each state");
         let at = x as usize;
         let states = 0..self.states as u32;
+        if values.iter().any(|value| value.is_nan()) {
+            out.fill(f64::NAN);
+            return;
+        }
+        if let Form::Table { after, closed, .. } = &self.form
+            && closed[at]
+            && is_impossible(after, at, values)
+        {
+            out.fill(f64::INFINITY);
+            out[at] = 0.0;
+            return;
+        }
         match (&self.form, self.output) {
             (Form::Refresh { chain, rate, .. }, Output::Ratios) => {
                 let scale = rate * chain.weight(x);
@@ -365,6 +374,24 @@ impl<F: Real> Form<F> {
     }
 }
 
+/// What a probability may be at most, after the rounding of a sum of all.
+fn most<F: Real>(states: usize) -> f64 {
+    1.0 + 4.0 * F::epsilon().as_f64() * (states as f64 + 16.0)
+}
+
+/// NaN for what is no probability.
+#[inline(always)]
+fn refresh_total([moved, stayed]: [f64; 2], same: f64, most: f64) -> f64 {
+    let other = if same > most {
+        f64::NAN
+    } else if same > 1.0 {
+        0.0
+    } else {
+        1.0 - same
+    };
+    moved * other + stayed * same
+}
+
 /// The probabilities that a value is kept, and that it is refreshed.
 fn kept(chain: &Refresh, clock: f64) -> Result<[f64; 2], Error> {
     Ok([chain.retention(clock)?, -(-chain.total() * clock).exp_m1()])
@@ -372,7 +399,7 @@ fn kept(chain: &Refresh, clock: f64) -> Result<[f64; 2], Error> {
 
 #[cold]
 fn is_impossible<F: Real>(after: &Array2<f64>, x: usize, values: &[F]) -> bool {
-    values.iter().zip(after.column(x)).any(|(&p, &q)| q == 0.0 && p != F::zero())
+    values.iter().zip(after.column(x)).any(|(&p, &q)| q == 0.0 && (p > F::zero() || p < F::zero()))
 }
 
 /// A state with probability in proportion to `a` times `b`, if one of the products is positive.

@@ -21,7 +21,7 @@ use crate::law::draw;
 /// | [`Euler`](Method::Euler) | moves to y with probability $`(t - s) \hat R_t(x, y)`$ | 1 | 1 |
 /// | [`Posterior`](Method::Posterior) | $`\sum_v q_{s|t,0}(y \mid x, v)\, p(v \mid x)`$ | exact for D = 1, else 1 | 1 |
 /// | [`Midpoint`](Method::Midpoint) | Poisson jumps from x at the rates of a state half way | 1 | 2 |
-/// | [`Trapezoidal`](Method::Trapezoidal) | part of a leap, then extrapolated rates | 2 while no extrapolated rate is below 0, else 1 | 2 |
+/// | [`Trapezoidal`](Method::Trapezoidal) | part of a leap, then extrapolated rates | 2 for [`Last`](JumpRule::Last) and [`Cyclic`](JumpRule::Cyclic) while no extrapolated rate is below 0 ([`LeapCounts::negative`]), else 1 | 2 |
 ///
 /// [`Posterior`](Method::Posterior) has the least error at equal cost for categories, never rejects and never clamps. For
 /// an absorbing chain it is the ancestral sampler of masked diffusion.
@@ -101,7 +101,7 @@ pub enum Origin<'a> {
     },
 }
 
-/// Clean samples, and what happened on the way.
+/// Samples, and what happened on the way.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Denoised {
     /// Tokens, `(n, D)`.
@@ -156,7 +156,9 @@ impl Denoised {
 ///
 /// # Randomness
 /// Row i depends on the noise and its absolute number only: one uniform for each token and stage, and a stream of the row
-/// and step for tokens that jump. The same bits for any number of threads and any shard.
+/// and step for tokens that jump. The same bits for any number of threads and any shard; to a model that must be given
+/// whole blocks, rows beyond a shard are shown from the start of the run, or, where states are given, as copies of the
+/// nearest row of the shard.
 #[derive(Clone, Debug)]
 pub struct ReverseSampler<M> {
     noising: Noising,
@@ -206,7 +208,7 @@ impl<M> ReverseSampler<M> {
     /// With corrector steps.
     ///
     /// # Errors
-    /// If their length or the time that they begin at is not finite and greater than 0.
+    /// If their length is not finite and greater than 0, or the time that they begin below is not greater than 0.
     pub fn with_correction(mut self, correction: Correction) -> Result<Self, Error> {
         Error::positive("correction.scale", correction.scale)?;
         Error::domain(correction.below > 0.0, "correction.below", correction.below, "a time greater than 0")?;
@@ -250,6 +252,8 @@ impl<M> ReverseSampler<M> {
         let held = origin.held(&rows, &whole, dim);
         let mut counts = LeapCounts::default();
         let steps = self.grid.steps();
+        // Rows that are still of interest, and why the others are not.
+        let (mut left, mut failure) = (whole.clone(), None);
         let chunk = (TABLES / (1 + self.bytes::<F>())).clamp(1, steps);
         for first in (0..steps).step_by(chunk) {
             let last = (first + chunk).min(steps);
@@ -263,23 +267,41 @@ impl<M> ReverseSampler<M> {
                 }
             };
             let control = Control { cancel: control.cancel, progress: Some(&progress) };
-            let blocks = run_blocks(whole.clone(), batching, control, |block, scratch| {
-                let at = (block.start - whole.start) as usize * dim..(block.end - whole.start) as usize * dim;
-                let held = held.as_ref().map_or(&[][..], |held| &held[at.clone()]);
-                let mut run = Run::new(self, block, x[at].to_vec(), held, noise, scratch);
-                for step in &tables {
-                    run.step(step)?;
+            let part = |rows: Range<u64>| {
+                run_blocks(rows, batching, control, |block, scratch| {
+                    let at =
+                        (block.start - whole.start) as usize * dim..(block.end - whole.start) as usize * dim;
+                    let held = held.as_ref().map_or(&[][..], |held| &held[at.clone()]);
+                    let mut run = Run::new(self, block, x[at].to_vec(), held, noise, scratch);
+                    for step in &tables {
+                        run.step(step)?;
+                    }
+                    if last == steps {
+                        run.finish(self.finish)?;
+                    }
+                    Ok(run.close())
+                })
+            };
+            let blocks = loop {
+                match part(left.clone()) {
+                    Ok(blocks) => break blocks,
+                    // Rows below may fail later: the lowest one is reported.
+                    Err(error) => {
+                        let row = error.row().filter(|&row| row > left.start && row < left.end);
+                        let Some(row) = row else { return Err(error) };
+                        left.end = aligned(&(row..row + 1), batching).start;
+                        failure = Some(error);
+                    }
                 }
-                if last == steps {
-                    run.finish(self.finish)?;
-                }
-                Ok(run.close())
-            })?;
-            let done = Denoised::gather(blocks, &whole, &whole, dim);
+            };
+            let done = Denoised::gather(blocks, &left, &left, dim);
             x = done.x.into_raw_vec_and_offset().0;
             counts.add(done.counts);
         }
-        Ok(Denoised::gather(vec![(x, counts)], &rows, &whole, dim))
+        match failure {
+            Some(error) => Err(error),
+            None => Ok(Denoised::gather(vec![(x, counts)], &rows, &whole, dim)),
+        }
     }
 
     fn check_model<F: Real>(&self) -> Result<(), Error>
@@ -348,7 +370,7 @@ pub(super) fn aligned(rows: &Range<u64>, batching: Batching) -> Range<u64> {
     if batching.rowwise || rows.is_empty() {
         return rows.start..rows.end.max(rows.start);
     }
-    rows.start / size * size..rows.end.div_ceil(size) * size
+    rows.start / size * size..rows.end.div_ceil(size).saturating_mul(size)
 }
 
 impl Origin<'_> {

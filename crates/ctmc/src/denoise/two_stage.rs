@@ -11,6 +11,8 @@ use crate::law::draw_from;
 pub(super) struct TwoStage {
     x: Vec<u32>,
     rates: Vec<f64>,
+    /// Of the second stage.
+    second: Vec<f64>,
 }
 
 /// What the second stage is.
@@ -51,8 +53,8 @@ impl TwoStage {
         at: At,
     ) -> Result<(), Error> {
         let states = block.states;
-        let mut rates = vec![0.0; values.len()];
-        let tokens = rates.chunks_exact_mut(states).zip(values.chunks_exact(states));
+        self.second.resize(values.len(), 0.0);
+        let tokens = self.second.chunks_exact_mut(states).zip(values.chunks_exact(states));
         for (k, (rates, values)) in tokens.enumerate() {
             let (x, y) = (self.x[k], block.x[k]);
             reversal.rates_into(y, values, rates);
@@ -61,33 +63,38 @@ impl TwoStage {
                 block.x[k] = x;
             } else {
                 let first = &mut self.rates[k * states..][..states];
-                shift(first, x, y, stage.rule);
-                block.counts.negative += extrapolate(rates, first, stage.theta);
+                let held = block.held.get(k).is_some_and(|&held| held);
+                let lost = shift(first, x, y, stage.rule);
+                let negative = lost + extrapolate(rates, first, stage.theta);
+                block.counts.negative += if held { 0 } else { negative };
             }
         }
         let part = if stage.restart { 1.0 } else { 1.0 - stage.theta };
-        block.leap(&Given, Law::Leap(stage.rule, part * stage.tau), &rates, uniforms, stream, at)
+        block.leap(&Given, Law::Leap(stage.rule, part * stage.tau), &self.second, uniforms, stream, at)
     }
 }
 
 /// Rates out of `from` become those out of `to` through the same channels: the same displacements for ordered states,
-/// the same destinations for categories.
-fn shift(rates: &mut [f64], from: u32, to: u32, rule: JumpRule) {
+/// the same destinations for categories. Returns how many of positive rate have no way to go.
+fn shift(rates: &mut [f64], from: u32, to: u32, rule: JumpRule) -> u64 {
     let (from, to, states) = (from as usize, to as usize, rates.len());
+    let mut beyond = 0..0;
     match rule {
         JumpRule::Reject | JumpRule::Last => {}
         JumpRule::Cyclic => rates.rotate_right((to + states - from) % states),
         JumpRule::Clamp if to >= from => {
             rates.rotate_right(to - from);
-            // What would end beyond the last state has no way to go.
-            rates[..to - from].fill(0.0);
+            beyond = 0..to - from;
         }
         JumpRule::Clamp => {
             rates.rotate_left(from - to);
-            rates[states - (from - to)..].fill(0.0);
+            beyond = states - (from - to)..states;
         }
     }
+    let lost = rates[beyond.clone()].iter().filter(|&&rate| rate > 0.0).count();
+    rates[beyond].fill(0.0);
     rates[to] = 0.0;
+    lost as u64
 }
 
 /// $`[a_1 \text{rates} - a_2 \text{first}]_+`$; returns how many were below 0.

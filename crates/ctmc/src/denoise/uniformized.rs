@@ -99,6 +99,9 @@ pub fn uniformized<F: Real>(
             .map(|(t, s)| tokens_bound(noising, model.output(), s.t, t.t))
             .collect::<Result<_, _>>()?,
     };
+    if dim == 0 {
+        return Ok(Denoised::gather(vec![], &rows, &rows, dim));
+    }
     let batching = batching(model);
     let whole = aligned(&rows, batching);
     let start = origin.start(noising, &rows, &whole, dim, noise)?;
@@ -256,7 +259,9 @@ impl<M> Run<'_, M> {
             return Err(Error::NotFinite { what: "a rate of the reverse chain", row, step: number, time: t });
         }
         // Equal but for rounding where the posterior is sure.
-        if total > bound * (1.0 + 8.0 * F::epsilon().as_f64() * dim as f64) {
+        let table =
+            if self.noising.as_refresh().is_some() { 0.0 } else { F::epsilon().as_f64() * states as f64 };
+        if total > bound * (1.0 + 8.0 * (table + f64::EPSILON * (dim as f64 + 1.0))) {
             let reason = "the total rate of the reverse chain is above its bound";
             return Err(Error::Stalled { row, time: t, step: 1.0 / bound, steps: number, reason });
         }

@@ -3,7 +3,11 @@
 //! | what | types |
 //! |---|---|
 //! | species, reactions and their rates, checked | [`Network`]: [`Reaction`], [`Rate`], [`Counting`], [`RateFunction`] |
+//! | networks read from text and written to it | [`NetworkText`] |
 //! | exact paths | [`Ssa`]: [`Algorithm`], [`Start`], [`ReactionPath`], [`Stop`], [`Walk`] |
+//! | paths by leaps over many events | [`TauLeaping`]: [`LeapMethod`], [`LeapStep`], [`LeapWalk`] |
+//! | expectations without bias at the cost of leaps | [`Multilevel`] |
+//! | jumps coupled to a differential equation | [`PiecewiseDeterministic`]: [`FlowJump`], [`FlowWalk`] |
 //! | the master equation on the states that matter, with a certified error | [`Projection`], [`CountLaw`] |
 //!
 //! # Conventions
@@ -27,14 +31,23 @@
 //! # Ok::<(), numeric::Error>(())
 //! ```
 
+mod ensemble;
+mod flow;
 mod law;
+mod leap;
 mod model;
+mod multilevel;
 mod part;
 mod projection;
 mod reaction;
 mod ssa;
+mod text;
 
+pub use flow::{FlowJump, FlowWalk, PiecewiseDeterministic};
+pub use leap::{LeapMethod, LeapStep, LeapWalk, TauLeaping};
 pub use model::Network;
+pub use multilevel::{Level, Multilevel, MultilevelEstimate};
 pub use projection::{CountLaw, Projection};
 pub use reaction::{Counting, Rate, RateFunction, Reaction};
 pub use ssa::{Algorithm, ReactionPath, Ssa, Start, Stop, Walk};
+pub use text::NetworkText;

@@ -63,6 +63,65 @@ fn paths() {
 }
 
 #[test]
+fn paths_of_a_network() {
+    use ctmc::network::{Algorithm, Counting, Network, Rate, Reaction, Ssa};
+    let network = Network::new(
+        ["A", "B"],
+        vec![
+            Reaction::new("in", [], [("A", 1)], Rate::mass_action(3.0, Counting::Ordered)),
+            Reaction::new("pair", [("A", 2)], [("B", 1)], Rate::mass_action(0.2, Counting::Combinations)),
+            Reaction::new("out", [("B", 1)], [], Rate::michaelis_menten(2.0, 3.0, "B")),
+        ],
+    )
+    .unwrap();
+    let golden: [&[f64]; 6] = [
+        &[
+            0.08850103823980829,
+            0.0,
+            0.11281111471007936,
+            0.0,
+            0.30796809369877143,
+            1.0,
+            0.39624563688614256,
+            0.0,
+        ],
+        &[
+            0.08850103823980829,
+            0.0,
+            0.11281111471007936,
+            0.0,
+            0.30796809369877143,
+            1.0,
+            0.39624563688614256,
+            1.0,
+        ],
+        &[0.13865162657569965, 0.0, 0.2674108411729818, 2.0],
+        &[0.08850103823980829, 0.0, 0.3191411043173535, 1.0],
+        &[
+            0.04222892179970548,
+            0.0,
+            0.2912189816263294,
+            0.0,
+            0.3360299172544366,
+            0.0,
+            0.4315304849321766,
+            0.0,
+            0.47197238726117063,
+            1.0,
+        ],
+        &[0.08850103823980829, 0.0, 0.5344195999293075, 0.0],
+    ];
+    for (algorithm, golden) in Algorithm::ALL.into_iter().zip(golden) {
+        let start = ctmc::network::Start::State(&[4, 1]);
+        let paths =
+            Ssa::new(&network, algorithm).paths(start, 0.6, 3..4, Noise::new(5), Control::default()).unwrap();
+        let found: Vec<f64> =
+            paths[0].times.iter().zip(&paths[0].reactions).flat_map(|(&t, &r)| [t, f64::from(r)]).collect();
+        assert_golden(&format!("{algorithm:?}"), &found, golden, 1e-14);
+    }
+}
+
+#[test]
 fn training_batches_and_draws_of_a_mixture() {
     use ctmc::denoise::exact::ProductMixture;
     use ctmc::denoise::objective::{Elbo, Form, MaskedElbo, Objective};

@@ -3,14 +3,18 @@
 mod denoise;
 mod evolution;
 mod exact;
+mod flow;
 mod generators;
 mod golden;
 mod hitting;
 mod kernels;
+mod leaping;
 mod mixing;
+mod multilevel;
 mod network;
 mod network_paths;
 mod network_suite;
+mod network_text;
 mod objective;
 mod projection;
 #[cfg(feature = "serde")]

@@ -6,7 +6,7 @@
 //! suite's numbers are compared with them.
 
 use ctmc::network::Counting::{Combinations, Ordered};
-use ctmc::network::{Algorithm, Network, Rate, Reaction, Ssa, Start};
+use ctmc::network::{Algorithm, LeapMethod, LeapStep, Network, Rate, Reaction, Ssa, Start, TauLeaping};
 use ctmc::{BirthDeath, Sparse, evolve};
 use numeric::{Control, Noise};
 use verify::{Family, Moments, scores, seed};
@@ -290,10 +290,23 @@ fn simulate(model: &Model, algorithm: Algorithm, rows: u64, noise: Noise) -> Vec
 
 /// Z for all times, and Y where the kurtosis is at most 5: with heavier tails 10,000 rows are too few for the normal limit.
 fn compare(family: &mut Family, models: &[Model], algorithms: &[Algorithm], label: u64) {
+    compare_by(family, models, algorithms, label, |model, &algorithm, noise| {
+        simulate(model, algorithm, 10_000, noise)
+    });
+}
+
+/// As [`compare`], of any ways to simulate.
+fn compare_by<A: std::fmt::Debug>(
+    family: &mut Family,
+    models: &[Model],
+    ways: &[A],
+    label: u64,
+    simulate: impl Fn(&Model, &A, Noise) -> Vec<Vec<Vec<f64>>>,
+) {
     for model in models {
-        for &algorithm in algorithms {
+        for algorithm in ways {
             let noise = Noise::new(seed(label)).fork(model.name).fork(&format!("{algorithm:?}"));
-            let seen = simulate(model, algorithm, 10_000, noise);
+            let seen = simulate(model, algorithm, noise);
             for (species, exact) in &model.exact {
                 for (t, &[mean, variance, _, fourth]) in exact.iter().enumerate() {
                     let name =
@@ -374,5 +387,52 @@ fn each_simulator_passes_the_tests_of_all_models() {
     compare(&mut family, &long_models(), &Algorithm::ALL[1..], 102);
     let longest = [model_001("001-05", 0.1, 0.11, 10_000), model_002("002-04", 1000.0, Reset::Never)];
     compare(&mut family, &longest, &Algorithm::ALL, 103);
+    family.assert();
+}
+
+/// Leaps so short that their bias is below the noise of 10,000 rows, and adaptive ones, which on small models are mostly
+/// exact.
+fn compare_leaps(family: &mut Family, models: &[Model], ways: &[(LeapMethod, LeapStep)]) {
+    compare_by(family, models, ways, 104, |model, &(method, step), noise| {
+        let times: Vec<f64> = (1..=50).map(f64::from).collect();
+        let leaping = TauLeaping::new(&model.network, method, step).unwrap();
+        let start = Start::State(&model.start);
+        let counts = leaping.counts_at(start, &times, 0..10_000, noise, Control::default()).unwrap();
+        let mut seen = vec![vec![vec![]; model.start.len()]; times.len()];
+        for ((_, t, species), &count) in counts.indexed_iter() {
+            seen[t][species].push(f64::from(count));
+        }
+        seen
+    });
+}
+
+/// False alarms: at most one run in a thousand for each of the two tests.
+#[test]
+fn leaps_pass_the_tests_of_a_model() {
+    let mut family = Family::new(1e-3).unwrap();
+    let ways = [
+        (LeapMethod::Midpoint, LeapStep::Fixed(0.1)),
+        (LeapMethod::Trapezoidal(0.5), LeapStep::Fixed(1.0)),
+        (LeapMethod::Euler, LeapStep::Adaptive(0.03)),
+    ];
+    compare_leaps(&mut family, &[model_002("002-01", 1.0, Reset::Never)], &ways);
+    family.assert();
+}
+
+#[test]
+#[ignore = "minutes"]
+fn each_leaping_method_passes_the_tests_of_the_short_models() {
+    let ways = [
+        (LeapMethod::Euler, LeapStep::Fixed(0.1)),
+        (LeapMethod::Implicit, LeapStep::Fixed(0.1)),
+        (LeapMethod::Midpoint, LeapStep::Fixed(0.1)),
+        (LeapMethod::Trapezoidal(0.5), LeapStep::Fixed(0.5)),
+        (LeapMethod::Trapezoidal(0.3), LeapStep::Fixed(0.5)),
+        (LeapMethod::Midpoint, LeapStep::Adaptive(0.03)),
+        (LeapMethod::Trapezoidal(0.5), LeapStep::Adaptive(0.03)),
+    ];
+    let models: Vec<Model> = short_models().into_iter().filter(|m| m.reset == Reset::Never).collect();
+    let mut family = Family::new(1e-3).unwrap();
+    compare_leaps(&mut family, &models, &ways);
     family.assert();
 }

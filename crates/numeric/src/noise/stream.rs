@@ -115,7 +115,7 @@ impl super::Noise {
     /// [`exponential`](RowStream::exponential) makes it, and the word after it as [`uniform`](RowStream::uniform) does.
     ///
     /// For algorithms that draw one of each at every step, with many rows side by side. Call it within
-    /// [`vectorize`](crate::vectorize).
+    /// [`vectorize`].
     ///
     /// ```
     /// let noise = numeric::Noise::new(2);

@@ -1,9 +1,11 @@
 //! The direct method, with reactions in their own order or sorted by use.
 
-use numeric::{Error, RowStream};
+use numeric::{Error, Noise, RowStream};
 
 use super::elementary::Elementary;
 use super::engine::{At, Engine, Event, Total, check_total, first_above};
+use super::flat::Flat;
+use super::pairs::Pairs;
 use crate::network::Network;
 
 /// Gillespie (1977): a waiting time at the total propensity, then a reaction.
@@ -14,30 +16,36 @@ use crate::network::Network;
 #[derive(Debug)]
 pub(super) struct Direct {
     form: Form,
+    pairs: Pairs,
     cumulative: Vec<f64>,
 }
 
 #[derive(Debug)]
 enum Form {
-    Elementary { network: Elementary, factors: Vec<f64> },
+    Elementary(Box<Flat>),
     Any { propensities: Vec<f64> },
 }
 
 impl Direct {
-    pub(super) fn new(network: &Network) -> Direct {
+    pub(super) fn new(network: &Network, noise: Noise) -> Direct {
         let reactions = network.reactions().len();
         let form = match Elementary::small(network) {
-            Some(network) => Form::Elementary { network, factors: vec![] },
+            Some(network) => Form::Elementary(Box::new(Flat::new(&network))),
             None => Form::Any { propensities: vec![0.0; reactions] },
         };
-        Direct { form, cumulative: vec![0.0; reactions] }
+        let sums = if let Form::Elementary(flat) = &form { flat.constants.len() } else { reactions };
+        Direct { form, pairs: Pairs::new(noise, 0), cumulative: vec![0.0; sums] }
     }
 }
 
 impl Engine for Direct {
+    fn set_row(&mut self, noise: Noise, row: u64) {
+        self.pairs = Pairs::new(noise, row);
+    }
+
     fn start(&mut self, at: &At<'_>, _: &mut RowStream) -> Result<(), Error> {
         match &mut self.form {
-            Form::Elementary { network, factors } => *factors = network.factors(at.counts),
+            Form::Elementary(flat) => flat.start(at.counts),
             Form::Any { propensities } => {
                 for (propensity, value) in propensities.iter_mut().zip(at.propensities()) {
                     *propensity = value?;
@@ -48,16 +56,10 @@ impl Engine for Direct {
     }
 
     #[inline]
-    fn next(&mut self, at: &At<'_>, _: f64, stream: &mut RowStream) -> Result<Option<Event>, Error> {
+    fn next(&mut self, at: &At<'_>, _: f64, _: &mut RowStream) -> Result<Option<Event>, Error> {
         let mut total = 0.0;
         match &self.form {
-            Form::Elementary { network, factors } => {
-                let reactions = network.pairs.iter().zip(&network.constants);
-                for (cumulative, (&[i, j], constant)) in self.cumulative.iter_mut().zip(reactions) {
-                    total += factors[i as usize] * factors[j as usize] * constant;
-                    *cumulative = total;
-                }
-            }
+            Form::Elementary(flat) => total = flat.sum_into(&mut self.cumulative),
             Form::Any { propensities } => {
                 for (cumulative, propensity) in self.cumulative.iter_mut().zip(propensities) {
                     total += propensity;
@@ -73,8 +75,8 @@ impl Engine for Direct {
             at.propensities().try_for_each(|propensity| propensity.map(drop))?;
             check_total(total)?;
         }
-        let time = at.time + stream.exponential() / total;
-        Ok(Some((time, first_above(&self.cumulative, stream.uniform() * total))))
+        let (exponential, uniform) = self.pairs.next();
+        Ok(Some((at.time + exponential / total, first_above(&self.cumulative, uniform * total))))
     }
 
     #[inline]
@@ -85,17 +87,10 @@ impl Engine for Direct {
         counts: &mut [u32],
         _: &mut RowStream,
     ) -> Result<(), Error> {
-        network.fire(reaction, counts)?;
         match &mut self.form {
-            Form::Elementary { network, factors } => {
-                for &(species, _) in &network.changes[reaction] {
-                    factors[species as usize] = f64::from(counts[species as usize]);
-                }
-                for &(factor, of) in &network.less {
-                    factors[factor as usize] = f64::from(counts[of as usize].saturating_sub(1));
-                }
-            }
+            Form::Elementary(flat) => flat.fire(network, reaction, counts)?,
             Form::Any { propensities } => {
+                network.fire(reaction, counts)?;
                 for &reaction in network.affected(reaction) {
                     let value = network.value(reaction as usize, time, counts);
                     propensities[reaction as usize] = network.check_rate(reaction as usize, value)?;

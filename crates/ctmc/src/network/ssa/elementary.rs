@@ -10,7 +10,7 @@ pub(super) struct Elementary {
     pub(super) constants: Vec<f64>,
     /// By reaction: its two factors.
     pub(super) pairs: Vec<[u32; 2]>,
-    /// By reaction: what happens to the factors, one less among them.
+    /// By reaction: what happens to the counts.
     pub(super) changes: Vec<Vec<(u32, i32)>>,
     /// Factors that are a count less 1: the factor, and that of the count.
     pub(super) less: Vec<(u32, u32)>,

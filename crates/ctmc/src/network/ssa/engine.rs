@@ -1,14 +1,18 @@
 //! What the exact methods share.
 
-use numeric::{Error, RowStream};
+use numeric::{Error, Noise, RowStream};
 
 use crate::network::Network;
+use crate::network::ensemble::WATCH;
 
 /// The next event of a path: when, and which reaction.
 pub(super) type Event = (f64, usize);
 
 /// A method on its way along one path.
 pub(super) trait Engine: Send {
+    /// Comes before the start of another row, for methods with random numbers of their own.
+    fn set_row(&mut self, _noise: Noise, _row: u64) {}
+
     /// Forgets what was, and starts at a time and in a state.
     fn start(&mut self, at: &At<'_>, stream: &mut RowStream) -> Result<(), Error>;
 
@@ -24,9 +28,70 @@ pub(super) trait Engine: Send {
         counts: &mut [u32],
         stream: &mut RowStream,
     ) -> Result<(), Error>;
+
+    /// Starts the path anew from where it is.
+    fn start_here(&mut self, path: &mut Path<'_>) -> Result<(), Error> {
+        (path.changed, path.pending) = (path.now, None);
+        let Path { network, now: time, ref counts, row, max_events: patience, .. } = *path;
+        self.start(&At { network, time, counts, row, patience }, &mut path.stream)
+    }
+
+    /// Makes the next event happen, or comes to the limit.
+    #[inline]
+    fn step(&mut self, path: &mut Path<'_>, limit: f64) -> Result<Option<Event>, Error> {
+        if path.pending.is_none() {
+            let Path { network, changed: time, ref counts, row, max_events: patience, .. } = *path;
+            path.pending =
+                self.next(&At { network, time, counts, row, patience }, limit, &mut path.stream)?;
+        }
+        let Some(event) = path.pending.filter(|&(time, _)| time <= limit) else {
+            path.now = limit;
+            return Ok(None);
+        };
+        if path.events == path.max_events {
+            let (row, time, step, steps) = (path.row, path.now, event.0 - path.changed, path.events);
+            return Err(Error::Stalled { row, time, step, steps, reason: "the greatest number of events" });
+        }
+        self.fire(path.network, event, &mut path.counts, &mut path.stream)?;
+        path.pending = None;
+        (path.now, path.changed) = (event.0, event.0);
+        path.events += 1;
+        Ok(Some(event))
+    }
+
+    /// Lets all events until a time happen; `watch` is told their number.
+    fn advance(
+        &mut self,
+        path: &mut Path<'_>,
+        time: f64,
+        watch: &dyn Fn(u64) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        while self.step(path, time)?.is_some() {
+            if path.events.is_multiple_of(WATCH) {
+                watch(path.events)?;
+            }
+        }
+        Ok(())
+    }
 }
 
-/// Where a path is.
+/// A path on its way.
+#[derive(Debug)]
+pub(super) struct Path<'a> {
+    pub(super) network: &'a Network,
+    pub(super) max_events: u64,
+    pub(super) stream: RowStream,
+    pub(super) row: u64,
+    pub(super) counts: Vec<u32>,
+    pub(super) now: f64,
+    /// When the counts last changed.
+    pub(super) changed: f64,
+    /// An event that has been drawn and has not happened.
+    pub(super) pending: Option<Event>,
+    pub(super) events: u64,
+}
+
+/// Where a path was when its counts last changed.
 #[derive(Debug)]
 pub(super) struct At<'a> {
     pub(super) network: &'a Network,
@@ -65,7 +130,11 @@ pub(super) fn check_total(total: f64) -> Result<(), Error> {
 pub(super) fn first_above(cumulative: &[f64], target: f64) -> usize {
     let found = if cumulative.len() <= 64 {
         // Without branches, which could not be foreseen.
-        cumulative.iter().map(|&sum| usize::from(sum <= target)).sum()
+        let mut passed = 0;
+        for &sum in cumulative {
+            passed += usize::from(sum <= target);
+        }
+        passed
     } else {
         cumulative.partition_point(|&sum| sum <= target)
     };

@@ -5,8 +5,10 @@ mod composition;
 mod direct;
 mod elementary;
 mod engine;
+mod flat;
 mod lanes;
 mod next_reaction;
+mod pairs;
 mod path;
 mod queue;
 mod rejection;
@@ -14,7 +16,6 @@ mod thinning;
 mod walk;
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use numeric::estimate::MeanAccumulator;
 use numeric::ndarray::{Array2, Array3};
@@ -26,6 +27,7 @@ pub use walk::Walk;
 
 use self::elementary::Elementary;
 use super::Network;
+use super::ensemble::{check_start, check_times, count, moments, watch};
 
 /// The label of the row streams.
 const STREAM: &str = "ssa";
@@ -169,22 +171,9 @@ impl<'a> Ssa<'a> {
         noise: Noise,
         control: Control<'_>,
     ) -> Result<Array2<MeanAccumulator>, Error> {
-        let width = times.len() * self.network.species().len();
-        let mut sums = Array2::default((times.len(), self.network.species().len()));
-        let mut first = rows.start;
-        for block in self.look(start, times, rows, noise, control)? {
-            let Some(length) = block.len().checked_div(width) else { continue };
-            let mut values = vec![0.0; length];
-            for (column, sum) in sums.iter_mut().enumerate() {
-                for (value, row) in values.iter_mut().zip(block.chunks_exact(width)) {
-                    *value = f64::from(row[column]);
-                }
-                let sum: &mut MeanAccumulator = sum;
-                sum.push_values(first, &values)?;
-            }
-            first += length as u64;
-        }
-        Ok(sums)
+        let shape = (times.len(), self.network.species().len());
+        let first = rows.start;
+        moments(shape, first, self.look(start, times, rows, noise, control)?)
     }
 
     /// Each of the given rows until a condition on its counts holds, or else until `end`.
@@ -258,7 +247,7 @@ impl<'a> Ssa<'a> {
         noise: Noise,
         control: Control<'_>,
     ) -> Result<Vec<Vec<u32>>, Error> {
-        self.check_start(start, &rows)?;
+        check_start(start, &rows, self.network)?;
         let first = rows.start;
         let share = count(&rows).div_ceil(rayon::current_num_threads());
         let batching = Batching { rows: share.next_multiple_of(64).min(512), ..Batching::default() };
@@ -303,14 +292,6 @@ impl<'a> Ssa<'a> {
         })
     }
 
-    fn check_start(&self, start: Start<'_>, rows: &Range<u64>) -> Result<(), Error> {
-        let species = self.network.species().len();
-        match start {
-            Start::State(state) => Error::shape("start", &[species], &[state.len()]),
-            Start::States(states) => Error::shape("start", &[count(rows), species], states.shape()),
-        }
-    }
-
     /// Calls `each` with the walk of each row at its start, what the block has gathered, and a watch that is to be told the
     /// number of events.
     fn blocks<T: Default + Send>(
@@ -321,7 +302,7 @@ impl<'a> Ssa<'a> {
         control: Control<'_>,
         each: impl Fn(&mut Walk<'_>, &mut T, &dyn Fn(u64) -> Result<(), Error>) -> Result<(), Error> + Sync,
     ) -> Result<Vec<T>, Error> {
-        self.check_start(start, &rows)?;
+        check_start(start, &rows, self.network)?;
         let first = rows.start;
         run_blocks(rows, Batching::default(), control, |block, _| {
             let mut walk = Walk::new(self, noise)?;
@@ -348,35 +329,8 @@ fn look_at(
     watch: &dyn Fn(u64) -> Result<(), Error>,
 ) -> Result<(), Error> {
     for &time in times {
-        while walk.next_event(time)?.is_some() {
-            watch(walk.events())?;
-        }
+        walk.advance_watched(time, watch)?;
         keep(walk.counts());
-    }
-    Ok(())
-}
-
-/// A path can be long: a run is cancelled within it as well.
-#[inline]
-fn watch(events: u64, cancel: Option<&AtomicBool>) -> Result<(), Error> {
-    if events.is_multiple_of(1 << 12) && cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
-        return Err(Error::Cancelled);
-    }
-    Ok(())
-}
-
-fn count(rows: &Range<u64>) -> usize {
-    rows.end.saturating_sub(rows.start) as usize
-}
-
-/// Finite times of at least 0 that ascend.
-fn check_times(parameter: &'static str, times: &[f64]) -> Result<(), Error> {
-    for (index, &value) in times.iter().enumerate() {
-        let ok = value.is_finite() && value >= if index == 0 { 0.0 } else { times[index - 1] };
-        if !ok {
-            let expected = "finite times of at least 0, ascending";
-            return Err(Error::Entry { parameter, index, value, expected });
-        }
     }
     Ok(())
 }

@@ -44,7 +44,7 @@ impl ReactionPath {
     }
 }
 
-/// Where a path was stopped, from [`Ssa::until`].
+/// Where a path was stopped, from [`Ssa::until`](crate::network::Ssa::until).
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Stop {

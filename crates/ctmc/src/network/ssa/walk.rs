@@ -2,16 +2,15 @@
 
 use std::fmt;
 
-use numeric::{Error, Noise, RowStream};
+use numeric::{Error, Noise};
 
 use super::composition::CompositionRejection;
 use super::direct::{Direct, Sorting};
-use super::engine::{At, Engine, Event};
+use super::engine::{Engine, Path};
 use super::next_reaction::NextReaction;
 use super::rejection::Rejection;
 use super::thinning::Thinning;
 use super::{Algorithm, STREAM, Ssa};
-use crate::network::Network;
 
 /// One path of a network, event by event, from [`Ssa::walk`].
 ///
@@ -36,19 +35,9 @@ use crate::network::Network;
 /// # Ok::<(), numeric::Error>(())
 /// ```
 pub struct Walk<'a> {
-    network: &'a Network,
+    path: Path<'a>,
     engine: Box<dyn Engine>,
-    max_events: u64,
     noise: Noise,
-    stream: RowStream,
-    row: u64,
-    counts: Vec<u32>,
-    now: f64,
-    /// When the counts last changed.
-    changed: f64,
-    /// An event that has been drawn and has not happened.
-    pending: Option<Event>,
-    events: u64,
 }
 
 impl<'a> Walk<'a> {
@@ -60,20 +49,18 @@ impl<'a> Walk<'a> {
             let reason = "rates that depend on time are for the next reaction method and for thinning";
             return Err(Error::Unsupported { method: ssa.algorithm.name(), reason });
         }
+        let noise = noise.fork(STREAM);
         let engine: Box<dyn Engine> = match ssa.algorithm {
-            Algorithm::Direct => Box::new(Direct::new(network)),
+            Algorithm::Direct => Box::new(Direct::new(network, noise)),
             Algorithm::SortingDirect => Box::new(Sorting::new(network)),
             Algorithm::NextReaction => Box::new(NextReaction::new(network)?),
             Algorithm::CompositionRejection => Box::new(CompositionRejection::new(network)),
             Algorithm::Rejection => Box::new(Rejection::new(network)),
             Algorithm::Thinning => Box::new(Thinning::new(network)?),
         };
-        let noise = noise.fork(STREAM);
-        Ok(Walk {
+        let path = Path {
             network,
-            engine,
             max_events: ssa.max_events,
-            noise,
             stream: noise.row_stream(0),
             row: 0,
             counts: vec![0; network.species().len()],
@@ -81,41 +68,52 @@ impl<'a> Walk<'a> {
             changed: 0.0,
             pending: None,
             events: 0,
-        })
+        };
+        Ok(Walk { path, engine, noise })
     }
 
     /// Starts the path of another row at time 0.
     pub(super) fn restart(&mut self, row: u64, start: impl Iterator<Item = u32>) -> Result<(), Error> {
-        self.counts.clear();
-        self.counts.extend(start);
-        (self.row, self.stream) = (row, self.noise.row_stream(row));
-        (self.now, self.events) = (0.0, 0);
-        self.start_here()
+        let Walk { path, engine, noise } = self;
+        path.counts.clear();
+        path.counts.extend(start);
+        (path.row, path.stream) = (row, noise.row_stream(row));
+        (path.now, path.events) = (0.0, 0);
+        engine.set_row(*noise, row);
+        engine.start_here(path)
     }
 
-    fn start_here(&mut self) -> Result<(), Error> {
-        (self.changed, self.pending) = (self.now, None);
-        let (network, time, counts) = (self.network, self.now, &self.counts[..]);
-        let at = At { network, time, counts, row: self.row, patience: self.max_events };
-        self.engine.start(&at, &mut self.stream)
+    /// As [`advance`](Walk::advance), with `watch` called now and then with the number of events.
+    pub(super) fn advance_watched(
+        &mut self,
+        time: f64,
+        watch: &dyn Fn(u64) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.check_limit(time)?;
+        self.engine.advance(&mut self.path, time, watch)
+    }
+
+    fn check_limit(&self, limit: f64) -> Result<(), Error> {
+        let ok = limit >= self.path.now && limit.is_finite();
+        Error::domain(ok, "limit", limit, "a finite time, not before that of the walk")
     }
 
     /// The time: that of the last event, or to which the path was followed without one.
     #[must_use]
     pub fn time(&self) -> f64 {
-        self.now
+        self.path.now
     }
 
     /// The counts now.
     #[must_use]
     pub fn counts(&self) -> &[u32] {
-        &self.counts
+        &self.path.counts
     }
 
     /// How many events have happened.
     #[must_use]
     pub fn events(&self) -> u64 {
-        self.events
+        self.path.events
     }
 
     /// Makes the next event happen and returns its time and the number of its reaction; or, if there is none until `limit`,
@@ -129,26 +127,8 @@ impl<'a> Walk<'a> {
     /// greatest number of events. The walk then stays where it is.
     #[inline]
     pub fn next_event(&mut self, limit: f64) -> Result<Option<(f64, usize)>, Error> {
-        let ok = limit >= self.now && limit.is_finite();
-        Error::domain(ok, "limit", limit, "a finite time, not before that of the walk")?;
-        if self.pending.is_none() {
-            let (network, time, counts) = (self.network, self.changed, &self.counts[..]);
-            let at = At { network, time, counts, row: self.row, patience: self.max_events };
-            self.pending = self.engine.next(&at, limit, &mut self.stream)?;
-        }
-        let Some(event) = self.pending.filter(|&(time, _)| time <= limit) else {
-            self.now = limit;
-            return Ok(None);
-        };
-        if self.events == self.max_events {
-            let (row, time, step, steps) = (self.row, self.now, event.0 - self.changed, self.events);
-            return Err(Error::Stalled { row, time, step, steps, reason: "the greatest number of events" });
-        }
-        self.engine.fire(self.network, event, &mut self.counts, &mut self.stream)?;
-        self.pending = None;
-        (self.now, self.changed) = (event.0, event.0);
-        self.events += 1;
-        Ok(Some(event))
+        self.check_limit(limit)?;
+        self.engine.step(&mut self.path, limit)
     }
 
     /// Lets all events until a time happen.
@@ -156,8 +136,7 @@ impl<'a> Walk<'a> {
     /// # Errors
     /// As [`next_event`](Walk::next_event).
     pub fn advance(&mut self, time: f64) -> Result<(), Error> {
-        while self.next_event(time)?.is_some() {}
-        Ok(())
+        self.advance_watched(time, &|_| Ok(()))
     }
 
     /// Sets the counts at the time of the walk, from which it goes on as a path that starts there.
@@ -165,19 +144,19 @@ impl<'a> Walk<'a> {
     /// # Errors
     /// [`Error::Shape`] unless there is one count for each species; as [`next_event`](Walk::next_event).
     pub fn set_counts(&mut self, counts: &[u32]) -> Result<(), Error> {
-        Error::shape("counts", &[self.counts.len()], &[counts.len()])?;
-        self.counts.copy_from_slice(counts);
-        self.start_here()
+        Error::shape("counts", &[self.path.counts.len()], &[counts.len()])?;
+        self.path.counts.copy_from_slice(counts);
+        self.engine.start_here(&mut self.path)
     }
 }
 
 impl fmt::Debug for Walk<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Walk")
-            .field("row", &self.row)
-            .field("time", &self.now)
-            .field("counts", &self.counts)
-            .field("events", &self.events)
+            .field("row", &self.path.row)
+            .field("time", &self.path.now)
+            .field("counts", &self.path.counts)
+            .field("events", &self.path.events)
             .finish_non_exhaustive()
     }
 }

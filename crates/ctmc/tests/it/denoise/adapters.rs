@@ -139,7 +139,18 @@ fn what_is_inconsistent_is_refused() {
     // Possible only with the condition, and counted more: infinite, and an error.
     let guided = Guided { conditional: never(1), unconditional: never(2), weight: 3.0 };
     assert!(evaluate(&guided, &x, times).is_err());
+    // Births only: a token in state 1 was not born from state 2; of masks, an unmasked token needs no ratios.
+    let births = ctmc::Dense::new(&array![[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 0.0]]).unwrap();
+    let births = Noising::new(births, TimeChange::constant(1.0).unwrap()).unwrap();
+    let impossible = RatiosOf { model: &posterior, noising: &births };
+    assert!(matches!(evaluate(&impossible, &array![[1]], times), Err(Error::Model { row: 0, .. })));
     let masks = Noising::refresh(Refresh::absorbing(3, 2, 1.0).unwrap(), TimeChange::constant(1.0).unwrap());
-    let impossible = RatiosOf { model: &posterior, noising: &masks };
-    assert!(matches!(evaluate(&impossible, &x, times), Err(Error::Model { row: 0, .. })));
+    assert_eq!(
+        evaluate(&RatiosOf { model: &posterior, noising: &masks }, &x, times).unwrap()[[0, 0, 0]],
+        1.0
+    );
+    // Another number of states, and one that does not exist.
+    let four = Noising::refresh(Refresh::uniform(4, 1.0).unwrap(), TimeChange::constant(1.0).unwrap());
+    assert!(evaluate(&RatiosOf { model: &posterior, noising: &four }, &x, times).is_err());
+    assert!(evaluate(&RatiosOf { model: &posterior, noising: &masks }, &array![[3]], times).is_err());
 }

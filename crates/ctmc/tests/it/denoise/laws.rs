@@ -235,6 +235,8 @@ fn orders_of_leaps() {
         ("midpoint, mild", &mild, 1.0, Box::new(|n| both(&mild, 0.5, true, JumpRule::Cyclic, n))),
         ("trapezoidal, mild, cyclic", &mild, 2.0, Box::new(|n| both(&mild, 0.5, false, JumpRule::Cyclic, n))),
         ("trapezoidal, mild, last", &mild, 2.0, Box::new(|n| both(&mild, 0.5, false, JumpRule::Last, n))),
+        ("trapezoidal, mild, reject", &mild, 1.0, Box::new(|n| both(&mild, 0.5, false, JumpRule::Reject, n))),
+        ("trapezoidal, mild, clamp", &mild, 1.0, Box::new(|n| both(&mild, 0.5, false, JumpRule::Clamp, n))),
         ("trapezoidal, mild, 0.3", &mild, 2.0, Box::new(|n| both(&mild, 0.3, false, JumpRule::Cyclic, n))),
         ("trapezoidal, strong", &strong, 1.0, Box::new(|n| both(&strong, 0.5, false, JumpRule::Cyclic, n))),
     ];

@@ -61,16 +61,11 @@ fn steps_have_their_laws() {
 }
 
 #[test]
-fn trapezoidal_steps_of_categories_and_orders_are_more_accurate() {
-    // In law at 8 steps: with 40,000 rows an error in total variation of 0.02 is seen, 0.002 is not.
-    let mut family = Family::new(1e-4).unwrap();
-    let model = torus(MILD);
-    for (n, rule) in (150..).zip([JumpRule::Last, JumpRule::Reject, JumpRule::Clamp]) {
-        let method = Method::Trapezoidal { theta: 0.5, rule };
-        family.push(format!("{rule:?}"), p_value(&model, method, 16, &MILD, n));
-    }
-    family.assert();
-    // A leap at as many model calls is refuted.
+fn trapezoidal_steps_are_more_accurate_than_leaps_at_equal_cost() {
+    // 8 steps of two calls: total variation 1.6e-4, which 40,000 rows do not see.
+    let p = p_value(&torus(MILD), Method::Trapezoidal { theta: 0.5, rule: JumpRule::Last }, 8, &MILD, 150);
+    // False alarms: one run in ten thousand.
+    assert!(p > 1e-4, "{p}");
     let rejected = p_value(&torus(STRONG), Method::TauLeaping(JumpRule::Reject), 16, &STRONG, 160);
     assert!(rejected < 1e-12, "{rejected}");
 }

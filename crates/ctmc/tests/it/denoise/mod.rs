@@ -142,12 +142,12 @@ fn leap_law(rates: &[f64], x: u32, tau: f64, rule: JumpRule) -> Vec<f64> {
         }
         JumpRule::Clamp | JumpRule::Cyclic => {
             // The compound Poisson law of the displacement, jump by jump, on a range without ends.
-            let reach = 60 * states as i64;
+            let reach = 30 * states as i64;
             let mut places = vec![0.0; 2 * reach as usize + 1];
             let mut by_jumps = places.clone();
             by_jumps[reach as usize] = 1.0;
             let mut weight = (-tau * total).exp();
-            for jumps in 1..60 {
+            for jumps in 1..30 {
                 places.iter_mut().zip(&by_jumps).for_each(|(place, p)| *place += weight * p);
                 let mut next = vec![0.0; by_jumps.len()];
                 for (at, p) in by_jumps.iter().enumerate().filter(|&(_, &p)| p > 0.0) {

@@ -206,10 +206,18 @@ fn what_cannot_have_led_here_is_refused_and_nan_passes_on() {
     assert_near(reversal.total(1, &[1.0, 0.0, 0.0]), 1.0, 1e-12);
     assert_eq!(reversal.total(0, &[1.0, 0.0, 0.0]), 0.0);
     assert!(reversal.total(2, &[f64::NAN, 0.5, 0.5]).is_nan());
+    assert!(reversal.total(1, &[0.5, 0.5, f64::NAN]).is_nan());
+    let mut rates = [0.0; 3];
+    reversal.rates_into(1, &[0.5, 0.3, 0.2], &mut rates);
+    assert_eq!(rates[0], f64::INFINITY);
+    reversal.rates_into(1, &[0.5, 0.5, f64::NAN], &mut rates);
+    assert!(rates.iter().all(|rate| rate.is_nan()));
     let uniform = Noising::refresh(Refresh::uniform(3, 1.0).unwrap(), TimeChange::constant(1.0).unwrap());
     for output in [Output::Posterior, Output::Ratios] {
         let reversal = Reversal::<f64>::new(&uniform, 1.0, output).unwrap();
         assert!(reversal.total(1, &[f64::NAN; 3]).is_nan());
+        // Forgotten to divide by the sum.
+        assert!(output == Output::Ratios || reversal.total(1, &[1.0, 5.0, 2.0]).is_nan());
     }
     for t in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         assert!(Reversal::<f64>::new(&uniform, t, Output::Posterior).is_err(), "{t}");
@@ -222,6 +230,23 @@ fn what_cannot_have_led_here_is_refused_and_nan_passes_on() {
     let first = Reversal::<f64>::between(&masks, 0.75, 1.0).unwrap();
     assert_near(first.total(2, &[0.5, 0.5, 0.0]), 0.25, 1e-15);
     assert_near(Reversal::<f64>::between(&masks, 0.0, 1.0).unwrap().total(2, &[0.5, 0.5, 0.0]), 1.0, 1e-15);
+}
+
+#[test]
+fn likelihoods_below_all_floats_are_said_to_be() {
+    let chain = BirthDeath::constant(130, 1.0).unwrap();
+    let noising = Noising::new(chain, TimeChange::constant(1.0).unwrap()).unwrap();
+    let reversal = Reversal::<f64>::new(&noising, 0.1, Output::Posterior).unwrap();
+    let mut posterior = vec![0.0; 130];
+    posterior[20] = 1.0;
+    assert_near(reversal.total(0, &posterior) * 0.1 / 20.0, 1.0, 0.1);
+    posterior[129] = 1e-30;
+    assert_eq!(reversal.total(0, &posterior), f64::INFINITY);
+    // The divergence from the stationary law is finite all the same.
+    let kernel = noising.kernel(0.0, 0.1).unwrap();
+    let exact: f64 =
+        kernel.matrix().row(0).iter().filter(|&&q| q > 1e-300).map(|q| q * (q * 130.0).ln()).sum();
+    assert_near(noising.prior_kl(0, 0.1).unwrap(), exact, 1e-10);
 }
 
 proptest! {

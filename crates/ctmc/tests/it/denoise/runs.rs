@@ -230,3 +230,117 @@ fn bad_input_is_refused() {
     let run = sampler.sample::<f64>(Origin::Stationary, 0..5, Noise::new(0), control);
     assert_eq!(run, Err(Error::Cancelled));
 }
+
+#[test]
+fn the_lowest_failing_row_is_reported_whenever_it_fails() {
+    // So many states that tables of twenty steps are kept at a time.
+    let states = 100_000;
+    let noising =
+        Noising::refresh(Refresh::uniform(states, 1e-5).unwrap(), TimeChange::constant(1.0).unwrap());
+    let model = |late: u64, early: u64| {
+        denoiser_from_fn(1, states, move |batch, out: &mut ArrayRef3<f32>| {
+            out.fill(0.0);
+            let t = batch.times().get(0).t;
+            for (i, &row) in batch.rows().iter().enumerate() {
+                if (row == early && t < 0.95) || (row == late && t < 0.2) {
+                    out[[i, 0, 0]] = f32::NAN;
+                }
+            }
+            Ok(())
+        })
+    };
+    let run = |late, early| {
+        let method = Method::TauLeaping(JumpRule::Last);
+        let sampler =
+            ReverseSampler::new(noising.clone(), model(late, early), method, grid(0.1, 30)).unwrap();
+        sampler
+            .sample::<f32>(Origin::Stationary, 0..6, Noise::new(0), Control::default())
+            .map(|run| run.x.dim())
+    };
+    assert!(matches!(run(1, 4), Err(Error::NotFinite { row: 1, .. })));
+    assert!(matches!(run(5, 4), Err(Error::NotFinite { row: 4, .. })));
+    assert!(matches!(run(0, 3), Err(Error::NotFinite { row: 0, .. })));
+    assert_eq!(run(9, 9), Ok((6, 1)));
+}
+
+#[test]
+fn second_stages_refuse_what_first_stages_do() {
+    for (method, part) in [(ALL[3], 0.75), (Method::Trapezoidal { theta: 0.5, rule: JumpRule::Last }, 0.75)] {
+        let broken = denoiser_from_fn(2, 3, move |batch, out: &mut ArrayRef3<f64>| {
+            out.fill(if batch.times().get(0).t == part { f64::NAN } else { 0.0 });
+            Ok(())
+        });
+        let sampler = ReverseSampler::new(uniform(), broken, method, grid(0.5, 1)).unwrap();
+        let run = sampler.sample::<f64>(Origin::Stationary, 3..5, Noise::new(0), Control::default());
+        assert!(matches!(run, Err(Error::NotFinite { row: 3, .. } | Error::Model { row: 3, .. })), "{run:?}");
+        // Births only: a token in state 1 was not born from state 2.
+        let births = numeric::ndarray::array![[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 0.0]];
+        let births = ctmc::Dense::new(&births).unwrap();
+        let births = Noising::new(births, TimeChange::constant(1.0).unwrap()).unwrap();
+        let impossible = denoiser_from_fn(1, 3, move |batch, out: &mut ArrayRef3<f64>| {
+            let first = batch.times().get(0).t != part;
+            out.fill(if first { f64::NEG_INFINITY } else { 0.0 });
+            // At first, what is now was always.
+            batch.x().iter().enumerate().for_each(|(i, &x)| out[[i, 0, x as usize]] = 0.0);
+            Ok(())
+        });
+        let sampler = ReverseSampler::new(births, impossible, method, grid(0.5, 1)).unwrap();
+        let start = Array2::from_elem((1, 1), 1);
+        let run = sampler.sample::<f64>(Origin::States(&start), 0..1, Noise::new(0), Control::default());
+        assert!(matches!(run, Err(Error::Model { row: 0, .. })), "{run:?}");
+    }
+}
+
+#[test]
+fn rows_without_tokens_and_all_methods_with_masks() {
+    let none = denoiser_from_fn(0, 3, |_, _: &mut ArrayRef3<f64>| Ok(()));
+    let masks = Noising::refresh(Refresh::absorbing(3, 2, 1.0).unwrap(), TimeChange::constant(1.0).unwrap());
+    for method in ALL {
+        let sampler = ReverseSampler::new(masks.clone(), &none, method, grid(0.1, 2)).unwrap();
+        let run = sampler.sample::<f64>(Origin::Stationary, 0..4, Noise::new(0), Control::default());
+        assert_eq!(run.unwrap().x.dim(), (4, 0));
+        // A network that does not copy unmasked tokens, with correctors, which mask again; held tokens stay.
+        let model = denoiser_from_fn(2, 3, |_, out: &mut ArrayRef3<f32>| {
+            out.fill(0.0);
+            out.slice_mut(s![.., .., 2]).fill(f32::NEG_INFINITY);
+            Ok(())
+        });
+        let sampler = ReverseSampler::new(masks.clone(), &model, method, grid(0.1, 50))
+            .unwrap()
+            .with_correction(Correction { steps: 1, scale: 0.5, below: 0.9, rule: JumpRule::Last })
+            .unwrap()
+            .with_finish(Finish::Draw);
+        let (x, mut held) = (Array2::from_elem((200, 2), 1), Array2::from_elem((200, 2), false));
+        held.column_mut(0).fill(true);
+        let origin = Origin::Held { x: &x, held: &held };
+        let run = sampler.sample::<f32>(origin, 0..200, Noise::new(seed(230)), Control::default()).unwrap();
+        assert!(run.x.column(0).iter().all(|&x| x == 1) && run.x.iter().all(|&x| x < 2), "{method:?}");
+        // Binomial(200, 1/2) to five standard deviations.
+        let ones = run.x.column(1).iter().filter(|&&x| x == 1).count() as f64;
+        assert!((ones - 100.0).abs() < 36.0, "{method:?} {ones}");
+    }
+    let grid = TimeGrid::from_nodes(vec![1.0, 0.5]).unwrap();
+    for bounds in [None, Some(&[3.0][..])] {
+        let run = ctmc::denoise::uniformized(
+            &masks,
+            &none,
+            &grid,
+            bounds,
+            Origin::Stationary,
+            0..4,
+            Noise::new(0),
+            Control::default(),
+        );
+        assert_eq!(run.unwrap().x.dim(), (4, 0));
+    }
+    let run = ctmc::denoise::first_hitting(
+        &masks,
+        &none,
+        Origin::Stationary,
+        1.0,
+        0..4,
+        Noise::new(0),
+        Control::default(),
+    );
+    assert_eq!(run.unwrap().x.dim(), (4, 0));
+}

@@ -1,0 +1,155 @@
+//! The choice of a step.
+
+use crate::network::{Network, Rate};
+
+/// A reaction that could use up a species within so many events is critical.
+const CRITICAL: f64 = 10.0;
+
+/// What the choice of Cao, Gillespie and Petzold needs to know of a network.
+#[derive(Clone, Debug)]
+pub(super) struct Selection {
+    /// By species: in which ways propensities depend on it; empty if none does.
+    dependences: Vec<Vec<Dependence>>,
+    means: Vec<f64>,
+    variances: Vec<f64>,
+}
+
+/// How a propensity depends on a count x: to first order it changes relatively by g dx/x.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Dependence {
+    /// $`g = \frac ok \sum_{j < k} \frac{x}{x - j}`$ with the order o of the reaction, which takes k.
+    Sets { order: u32, own: u32 },
+    /// g is at most this.
+    Power(f64),
+}
+
+impl Dependence {
+    /// The factor g, for a count of at least k.
+    fn value(self, x: f64) -> f64 {
+        match self {
+            Dependence::Sets { order, own } => {
+                let sum: f64 = (0..own).map(|j| x / (x - f64::from(j))).sum();
+                f64::from(order) / f64::from(own) * sum
+            }
+            Dependence::Power(g) => g,
+        }
+    }
+}
+
+impl Selection {
+    pub(super) fn new(network: &Network) -> Selection {
+        let species = network.species().len();
+        let mut dependences = vec![vec![]; species];
+        for (reaction, of) in network.reactions().iter().enumerate() {
+            let orders = network.orders(reaction);
+            let order: u32 = orders.iter().map(|&(_, k)| k).sum();
+            for &read in network.reads(reaction) {
+                let own = orders.iter().find(|&&(species, _)| species == read).map_or(0, |&(_, k)| k);
+                let dependence = match &of.rate {
+                    Rate::MassAction { .. } => Dependence::Sets { order, own },
+                    Rate::MichaelisMenten { .. } => Dependence::Power(f64::from(1 + order)),
+                    Rate::HillActivation { exponent, .. } | Rate::HillRepression { exponent, .. } => {
+                        Dependence::Power(exponent.max(1.0) + f64::from(order))
+                    }
+                    // Unknown: as of two molecules.
+                    Rate::Function(_) => Dependence::Power(f64::from(2 + order)),
+                };
+                let list: &mut Vec<Dependence> = &mut dependences[read as usize];
+                if !list.contains(&dependence) {
+                    list.push(dependence);
+                }
+            }
+        }
+        Selection { dependences, means: vec![0.0; species], variances: vec![0.0; species] }
+    }
+
+    /// The longest step in which no propensity is expected to change by more than about `epsilon` of itself, critical
+    /// reactions apart, which are marked.
+    pub(super) fn select(
+        &mut self,
+        network: &Network,
+        counts: &[u32],
+        propensities: &[f64],
+        epsilon: f64,
+        critical: &mut [bool],
+    ) -> f64 {
+        self.means.fill(0.0);
+        self.variances.fill(0.0);
+        for (reaction, (&a, critical)) in propensities.iter().zip(critical).enumerate() {
+            let changes = network.changes(reaction);
+            let events = changes
+                .iter()
+                .filter(|&&(_, change)| change < 0)
+                .map(|&(species, change)| (f64::from(counts[species as usize]) / f64::from(-change)).floor());
+            *critical = a > 0.0 && events.fold(f64::INFINITY, f64::min) < CRITICAL;
+            if !*critical {
+                for &(species, change) in changes {
+                    let change = f64::from(change);
+                    self.means[species as usize] += change * a;
+                    self.variances[species as usize] += change * change * a;
+                }
+            }
+        }
+        let mut step = f64::INFINITY;
+        for (species, dependences) in self.dependences.iter().enumerate() {
+            if dependences.is_empty() || self.variances[species] == 0.0 {
+                continue;
+            }
+            let x = f64::from(counts[species]);
+            let g = dependences.iter().map(|dependence| dependence.value(x)).fold(0.0, f64::max);
+            // A count cannot change by less than 1; nor where the formula for g has no meaning.
+            let change = if g > 0.0 { (epsilon * x / g).max(1.0) } else { 1.0 };
+            step =
+                step.min(change / self.means[species].abs()).min(change * change / self.variances[species]);
+        }
+        step
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::{Counting, Reaction};
+
+    fn mass(constant: f64) -> Rate {
+        Rate::mass_action(constant, Counting::Combinations)
+    }
+
+    #[test]
+    fn factors_of_the_paper() {
+        for x in [5.0, 17.0, 1000.0] {
+            let sets = |order, own| Dependence::Sets { order, own }.value(x);
+            assert_eq!([sets(1, 1), sets(2, 1), sets(3, 1)], [1.0, 2.0, 3.0]);
+            assert!((sets(2, 2) - (2.0 + 1.0 / (x - 1.0))).abs() < 1e-14);
+            assert!((sets(3, 2) - 1.5 * (2.0 + 1.0 / (x - 1.0))).abs() < 1e-14);
+            assert!((sets(3, 3) - (3.0 + 1.0 / (x - 1.0) + 2.0 / (x - 2.0))).abs() < 1e-14);
+        }
+    }
+
+    #[test]
+    fn steps_by_hand() {
+        // Decay of 1000: |μ| = 1000, σ² = 1000, change 0.03 · 1000.
+        let decay = Network::new(["X"], vec![Reaction::new("decay", [("X", 1)], [], mass(1.0))]).unwrap();
+        let mut critical = [false];
+        let step = |counts: u32, critical: &mut [bool]| {
+            Selection::new(&decay).select(&decay, &[counts], &[f64::from(counts)], 0.03, critical)
+        };
+        assert!((step(1000, &mut critical) - 0.03).abs() < 1e-15);
+        assert!(!critical[0]);
+        // A change by at least 1.
+        assert!((step(20, &mut critical) - 0.05).abs() < 1e-15);
+        assert_eq!(step(9, &mut critical), f64::INFINITY);
+        assert!(critical[0]);
+        // Two ways in and out of balance: the variance alone.
+        let both = vec![
+            Reaction::new("arrive", [], [("X", 1)], mass(1000.0)),
+            Reaction::new("pair", [("X", 2)], [("X", 1)], mass(0.0)),
+            Reaction::new("decay", [("X", 1)], [], mass(1.0)),
+        ];
+        let both = Network::new(["X"], both).unwrap();
+        let g: f64 = 2.0 + 1.0 / 999.0;
+        let step =
+            Selection::new(&both).select(&both, &[1000], &[1000.0, 0.0, 1000.0], 0.03, &mut [false; 3]);
+        assert!((step - (30.0 / g).powi(2) / 2000.0).abs() < 1e-14);
+    }
+}
