@@ -394,8 +394,8 @@ fn well_separated_components_are_found() {
             components: 3,
             states: 3,
             count: 0.1,
-            max_iterations: 200,
-            tolerance: 1e-9,
+            max_iterations: 5000,
+            tolerance: 1e-6,
             noise: Noise::new(seed(43)).fork_index(k),
         };
         fit_product_mixture(&data, &options).unwrap()
