@@ -1,4 +1,4 @@
-//! The picture: the law of the protein at each time, and the shares of the paths.
+//! The picture: the law of the protein at each time, and the shares of the paths and of the plain leaps.
 
 use std::error::Error;
 use std::path::Path;
@@ -41,11 +41,15 @@ pub(crate) fn draw(path: &Path, rows: &[Row], limit: &[f64]) -> Result<(), Box<d
         };
         for (row, colour) in rows.iter().zip(COLOURS) {
             // Dots for paths beneath the line of the law.
-            let dots = points(&row.shares).into_iter().filter(|&(_, p)| p > 0.0 && p < GREATEST);
+            let dots = points(&row.ensembles[0].shares).into_iter().filter(|&(_, p)| p > 0.0 && p < GREATEST);
             chart.draw_series(dots.map(|point| Circle::new(point, 3, colour.mix(0.5).filled())))?;
+            // Crosses for plain leaps, which come too late at first.
+            let crosses =
+                points(&row.ensembles[1].shares).into_iter().filter(|&(_, p)| p > 0.0 && p < GREATEST);
+            chart.draw_series(crosses.map(|point| Cross::new(point, 3, colour.mix(0.6))))?;
             chart
                 .draw_series(LineSeries::new(points(&row.law), colour.stroke_width(2)))?
-                .label(format!("time {}: master equation, dots: paths", row.time))
+                .label(format!("time {}: master equation; paths (dots), leaps (crosses)", row.time))
                 .legend(move |(x, y)| PathElement::new([(x, y), (x + 22, y)], colour.stroke_width(3)));
         }
         chart
