@@ -6,7 +6,7 @@ use numeric::ndarray::{ArrayView2, ArrayViewMut3};
 use numeric::special::log1m_exp;
 use numeric::{Batch, Control, Error, Noise, Real, RowStream, Time, Times, run_blocks};
 
-use super::sampler::{aligned, batching};
+use super::origin::{aligned, batching};
 use super::{Denoised, Denoiser, LeapCounts, Noising, Origin, Output};
 use crate::law::draw_from;
 

@@ -7,7 +7,7 @@ use numeric::ndarray::{ArrayView2, ArrayViewMut2, ArrayViewMut3};
 use numeric::{Batch, Control, Error, Noise, Real, RowStream, TimeGrid, Times, run_blocks};
 
 use super::leap::{At, Block, Law, Rates};
-use super::sampler::{aligned, batching};
+use super::origin::{aligned, batching};
 use super::{Denoised, Denoiser, JumpRule, LeapCounts, Output};
 use crate::law::{check_law, draw, draw_from, normalise};
 

@@ -4,7 +4,7 @@ use numeric::Error;
 use numeric::ndarray::Array2;
 
 use super::Noising;
-use super::reversal::dot;
+use super::pick::dot;
 use crate::Refresh;
 
 /// $`q_{t|s}(x \mid v)`$ for two times; after an infinite time of the clock as well, for a refreshing chain.

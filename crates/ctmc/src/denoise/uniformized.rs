@@ -5,7 +5,7 @@ use std::ops::Range;
 use numeric::ndarray::{ArrayView2, ArrayViewMut3};
 use numeric::{Batch, Control, Error, Noise, Real, RowStream, Scratch, Time, TimeGrid, Times, run_blocks};
 
-use super::sampler::{aligned, batching};
+use super::origin::{aligned, batching};
 use super::{Denoised, Denoiser, LeapCounts, Noising, Origin, Output, Reversal};
 
 /// Draws rows from the reverse chain of a model exactly: no leap, no frozen rate.

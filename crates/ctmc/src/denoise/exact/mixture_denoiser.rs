@@ -7,7 +7,7 @@ use super::ProductMixture;
 use super::mixture::posterior;
 use super::rows::{impossible, normalise, write_rows};
 use crate::denoise::likelihood::Likelihood;
-use crate::denoise::reversal::dot;
+use crate::denoise::pick::dot;
 use crate::denoise::{Denoiser, Noising};
 
 /// The exact denoiser of a [`ProductMixture`]: which component a row came from, and then its tokens.
