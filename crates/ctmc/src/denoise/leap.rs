@@ -211,9 +211,9 @@ impl Block<'_> {
                 u < mean
             }
             Law::Leap(JumpRule::Reject, _) => {
-                let once = mean * (-mean).exp();
-                self.counts.rejected += u64::from(u >= once && u < -(-mean).exp_m1());
-                u < once
+                let once = u < mean * (-mean).exp();
+                self.counts.rejected += u64::from(!once && u < -(-mean).exp_m1());
+                once
             }
             Law::Leap(..) => u < -(-mean).exp_m1(),
         };

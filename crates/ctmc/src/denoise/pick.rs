@@ -10,36 +10,43 @@ pub(super) fn pick<T: Real>(u: f64, a: &[T], b: &[T]) -> Option<u32> {
     let rest: T = a_rest.iter().zip(b_rest).map(|(&a, &b)| a * b).sum();
     let target = u * (parts().sum::<f64>() + rest.as_f64());
     let weight = |s: usize| (a[s] * b[s]).as_f64();
-    search(target, parts(), a.len(), weight)
+    // The product may round up to the total.
+    search(target, parts(), a.len(), weight).ok().or_else(|| last(a.len(), weight)).map(|s| s as u32)
 }
 
-/// A state other than `not`, with probability in proportion to `a`.
-pub(super) fn pick_other<T: Real>(u: f64, a: &[T], not: usize) -> Option<u32> {
+/// The state other than `not` at which the running sum of `a` exceeds the target, else the last one of positive weight.
+pub(super) fn find_other<T: Real>(target: f64, a: &[T], not: usize) -> Option<u32> {
     let (left, right) = (&a[..not], &a[not + 1..]);
-    let before = sum(left);
-    let target = u * (before + sum(right));
-    let in_left = |target| search(target, left.as_chunks().0.iter().map(part_sum), not, |s| left[s].as_f64());
-    let in_right = |target| {
-        let parts = right.as_chunks().0.iter().map(part_sum);
-        search(target, parts, right.len(), |s| right[s].as_f64()).map(|s| s + not as u32 + 1)
+    let in_side = |side: &[T], target| {
+        search(target, side.as_chunks().0.iter().map(part_sum), side.len(), |s| side[s].as_f64())
     };
-    // A side without weight has no state.
-    if target < before {
-        in_left(target).or_else(|| in_right(0.0))
-    } else {
-        in_right(target - before).or_else(|| in_left(target))
-    }
+    let last_in = |side: &[T]| last(side.len(), |s| side[s].as_f64());
+    let right_of = |s: usize| s + not + 1;
+    let found = match in_side(left, target) {
+        Ok(s) => Some(s),
+        Err(sum) => in_side(right, target - sum)
+            .ok()
+            .or_else(|| last_in(right))
+            .map(right_of)
+            .or_else(|| last_in(left)),
+    };
+    found.map(|s| s as u32)
 }
 
-/// The state at which the running sum of the weights exceeds the target, found among the sums of whole parts first; after
-/// rounding at the end, the last one of positive weight.
+/// Σ a but for one entry.
+pub(super) fn sum_of_others<T: Real>(a: &[T], not: usize) -> f64 {
+    sum(&a[..not]) + sum(&a[not + 1..])
+}
+
+/// The state of positive weight at which the running sum exceeds the target, found among the sums of whole parts first; the
+/// whole sum if it never does.
 #[inline(always)]
 fn search(
     target: f64,
     parts: impl Iterator<Item = f64>,
     states: usize,
     weight: impl Fn(usize) -> f64,
-) -> Option<u32> {
+) -> Result<usize, f64> {
     let (mut sum, mut start) = (0.0, 0);
     for part in parts {
         if sum + part > target {
@@ -48,18 +55,20 @@ fn search(
         sum += part;
         start += PART;
     }
-    let mut last = None;
     for s in start..states {
         let weight = weight(s);
-        if weight > 0.0 {
-            last = Some(s);
-            sum += weight;
-            if sum > target {
-                break;
-            }
+        sum += weight;
+        if weight > 0.0 && sum > target {
+            return Ok(s);
         }
     }
-    last.or_else(|| (0..start).rev().find(|&s| weight(s) > 0.0)).map(|s| s as u32)
+    Err(sum)
+}
+
+/// The last state of positive weight.
+#[cold]
+fn last(states: usize, weight: impl Fn(usize) -> f64) -> Option<usize> {
+    (0..states).rev().find(|&s| weight(s) > 0.0)
 }
 
 /// Weights that are summed at a time.

@@ -5,7 +5,7 @@ use numeric::{Error, Real, indexed_dots, vectorize};
 
 use super::Output;
 use super::noising::{Chain, Noising};
-use super::pick::{pick, pick_other};
+use super::pick::{find_other, pick, sum_of_others};
 use crate::{Generator, Refresh};
 
 /// The time reversal of a [`Noising`] at one time: turns the numbers of a [`Denoiser`](super::Denoiser) for one token
@@ -308,21 +308,19 @@ impl<F: Real> Reversal<F> {
         match &self.form {
             Form::Refresh { .. } if self.output == Output::Ratios => {
                 // The rate to x is the same from all states.
-                pick_other(u[0], values, at).unwrap_or(x)
+                find_other(u[0] * sum_of_others(values, at), values, at).unwrap_or(x)
             }
             Form::Table { totals, .. } if self.output == Output::Ratios => {
                 pick(u[0], values, &totals[at * self.states..][..self.states]).unwrap_or(x)
             }
             Form::Refresh { keep, fresh, totals, chain, .. } => {
                 let [moved, stayed] = totals[at];
-                let same = stayed * values[at].as_f64();
-                let others = moved * (1.0 - values[at].as_f64());
-                let target = u[0] * (same + others);
-                let v = if target < same {
-                    Some(x)
-                } else {
-                    pick_other(((target - same) / others).min(1.0), values, at)
-                };
+                if moved == 0.0 {
+                    return x;
+                }
+                let (same, others) = (stayed * values[at].as_f64(), 1.0 - values[at].as_f64());
+                let target = u[0] * (same + moved * others) - same;
+                let v = if target < 0.0 { Some(x) } else { find_other(target / moved, values, at) };
                 let Some(v) = v else { return x };
                 // Given v, the state is v if it was kept, or else a new one; not x.
                 let kept = if v == x { 0.0 } else { *keep };

@@ -78,10 +78,10 @@ fn variances_fall_with_the_step_and_work_is_saved() {
     let multilevel = Multilevel::new(&network, &[6000], 1.0).unwrap().with_levels(8, 5);
     let noise = Noise::new(seed(401));
     let levels: Vec<_> = (0..=6)
-        .map(|level| multilevel.level(level, |n| n[0] as f64, 0..2000, noise, Control::default()).unwrap())
+        .map(|level| multilevel.level(level, |n| n[0] as f64, 0..10_000, noise, Control::default()).unwrap())
         .collect();
     for pair in levels[1..6].windows(2) {
-        // Halved steps, halved variances; 2000 rows measure a variance to 3 %.
+        // Halved steps, halved variances; 10,000 rows measure a ratio to 4 % (2000 had 2.50 in one of 48).
         let ratio = pair[0].variance / pair[1].variance;
         assert!((1.6..2.5).contains(&ratio), "{ratio}");
         assert_eq!(pair[1].cost, 2.0 * pair[0].cost);

@@ -115,7 +115,8 @@ impl<V, S: LinearProcess> AdaptiveDpmSolver<Model<V, S>> {
     /// # Errors
     /// As [`Sampler::run`]; [`Error::Stalled`] if a step gets shorter than 10⁻¹⁰ or more than 100,000 are tried between
     /// two nodes, [`Error::NotFinite`] if tries are not finite down to that length; [`Error::Unsupported`] for a model that does
-    /// not compute each row from that row alone.
+    /// not compute each row from that row alone. An error of the model itself ends the block at once: it is not taken for a try
+    /// that failed.
     pub fn run<F: Real>(
         &self,
         start: Start<'_, F>,

@@ -83,7 +83,7 @@ fn guidance_by_the_exact_likelihood_is_the_condition() {
         assert_eq!(found.unwrap(), evaluate(end, &x, times).unwrap());
     }
     // And runs have the conditional law.
-    let rows = 20_000;
+    let rows = 8_000;
     let grid = TimeGrid::uniform(1.0, 0.0, 400).unwrap();
     let noise = Noise::new(seed(500));
     let start = noised_rows(&conditional, 1.0, rows, noise.fork("start"));
