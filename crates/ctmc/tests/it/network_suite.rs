@@ -380,7 +380,7 @@ fn the_direct_method_passes_the_tests_of_the_long_models() {
 }
 
 #[test]
-#[ignore = "a minute"]
+#[ignore = "a minute: by default the direct method runs on these, and all others on the short models"]
 fn each_simulator_passes_the_tests_of_the_long_models() {
     let mut family = Family::new(1e-3).unwrap();
     compare(&mut family, &long_models(), &Algorithm::ALL[1..], 102);
@@ -389,7 +389,7 @@ fn each_simulator_passes_the_tests_of_the_long_models() {
 
 /// The two models of 10⁵ events for each row.
 #[test]
-#[ignore = "a quarter of an hour"]
+#[ignore = "a quarter of an hour: what the short models test, at a hundred times the events"]
 fn each_simulator_passes_the_tests_of_the_longest_models() {
     let mut family = Family::new(1e-3).unwrap();
     let longest = [model_001("001-05", 0.1, 0.11, 10_000), model_002("002-04", 1000.0, Reset::Never)];
@@ -427,7 +427,7 @@ fn leaps_pass_the_tests_of_a_model() {
 }
 
 #[test]
-#[ignore = "minutes"]
+#[ignore = "minutes: by default three of the ways run on one of these models"]
 fn each_leaping_method_passes_the_tests_of_the_short_models() {
     let ways = [
         (LeapMethod::Euler, LeapStep::Fixed(0.1)),
