@@ -211,8 +211,9 @@ impl Block<'_> {
                 u < mean
             }
             Law::Leap(JumpRule::Reject, _) => {
-                let once = u < mean * (-mean).exp();
-                self.counts.rejected += u64::from(!once && u < -(-mean).exp_m1());
+                let none_less_1 = (-mean).exp_m1();
+                let once = u < mean * (1.0 + none_less_1);
+                self.counts.rejected += u64::from(!once && u < -none_less_1);
                 once
             }
             Law::Leap(..) => u < -(-mean).exp_m1(),

@@ -315,18 +315,19 @@ impl<F: Real> Reversal<F> {
             }
             Form::Refresh { keep, fresh, totals, chain, .. } => {
                 let [moved, stayed] = totals[at];
-                if moved == 0.0 {
+                let (same, others) = (stayed * values[at].as_f64(), moved * (1.0 - values[at].as_f64()));
+                if !(same + others > 0.0) {
                     return x;
                 }
-                let (same, others) = (stayed * values[at].as_f64(), 1.0 - values[at].as_f64());
-                let target = u[0] * (same + moved * others) - same;
-                let v = if target < 0.0 { Some(x) } else { find_other(target / moved, values, at) };
-                let Some(v) = v else { return x };
-                // Given v, the state is v if it was kept, or else a new one; not x.
-                let kept = if v == x { 0.0 } else { *keep };
+                // The state before the jump is another clean value, kept, or else a new one, whatever the clean value.
                 let new = fresh * chain.exit_rate(x) / chain.total();
-                let target = u[1] * (kept + new);
-                if target < kept { v } else { chain.destination(x, ((target - kept) / new).min(1.0)) }
+                let kept = *keep / (keep + new);
+                let target = u[0] * (same + others);
+                if target < kept * others || new == 0.0 {
+                    find_other(target / (kept * moved), values, at).unwrap_or(x)
+                } else {
+                    chain.destination(x, u[1])
+                }
             }
             Form::Table { totals, before, jumps, .. } => {
                 let row = &totals[at * self.states..][..self.states];

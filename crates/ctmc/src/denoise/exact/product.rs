@@ -40,6 +40,9 @@ pub struct ProductDenoiser<F> {
     laws: Array2<F>,
 }
 
+/// Tokens whose factors are found together.
+const PART: usize = 64;
+
 impl<F: Real> ProductDenoiser<F> {
     /// The denoiser of tokens with the laws `laws`, `(D, S)`.
     ///
@@ -64,32 +67,48 @@ impl<F: Real> ProductDenoiser<F> {
         out: &mut [F],
     ) -> Result<(), String> {
         let states = self.noising.states();
-        let laws = self.laws.as_slice().expect("standard layout").chunks_exact(states);
-        for ((&x, law), out) in x.iter().zip(laws).zip(out.chunks_exact_mut(states)) {
+        let laws = self.laws.as_slice().expect("standard layout");
+        let parts = x.chunks(PART).zip(laws.chunks(PART * states)).zip(out.chunks_mut(PART * states));
+        for ((x, laws), out) in parts {
+            let laws = laws.chunks_exact(states);
             match likelihood {
                 Likelihood::Refresh { keep, fresh, chain } => {
-                    let (at, other) = (x as usize, fresh * chain.weight(x));
-                    let own = law[at].as_f64();
-                    let total = other + keep * own;
-                    if total == 0.0 {
+                    // Of a place beyond the last token: nothing impossible.
+                    let (mut own, mut other) = ([0.0; PART], [1.0; PART]);
+                    for (((own, other), &x), law) in own.iter_mut().zip(&mut other).zip(x).zip(laws.clone()) {
+                        (*own, *other) = (law[x as usize].as_f64(), fresh * chain.weight(x));
+                    }
+                    // The divisions of all tokens side by side.
+                    let (mut scales, mut kept, mut possible) = ([F::zero(); PART], [F::zero(); PART], true);
+                    for k in 0..PART {
+                        let total = other[k] + keep * own[k];
+                        possible &= total > 0.0;
+                        scales[k] = F::of(other[k] / total);
+                        kept[k] = F::of(own[k] * ((keep + other[k]) / total));
+                    }
+                    if !possible {
                         return Err(impossible());
                     }
-                    let scale = F::of(other / total);
-                    out.iter_mut().zip(law).for_each(|(out, &p)| *out = scale * p);
-                    out[at] = F::of(own * ((keep + other) / total));
+                    let tokens = out.chunks_exact_mut(states).zip(laws).zip(x);
+                    for (((out, law), &x), (&scale, &kept)) in tokens.zip(scales.iter().zip(&kept)) {
+                        out.iter_mut().zip(law).for_each(|(out, &p)| *out = scale * p);
+                        out[x as usize] = kept;
+                    }
                 }
                 Likelihood::Table(_) => {
-                    likelihood.column_into(x, column);
-                    let mut total = 0.0;
-                    for ((out, &p), &q) in out.iter_mut().zip(law).zip(column.iter()) {
-                        total += p.as_f64() * q;
-                        *out = F::of(p.as_f64() * q);
-                    }
-                    if !(total > 0.0) {
-                        return Err(impossible());
-                    }
-                    for ((out, &p), &q) in out.iter_mut().zip(law).zip(column.iter()) {
-                        *out = F::of(p.as_f64() * (q / total));
+                    for ((&x, law), out) in x.iter().zip(laws).zip(out.chunks_exact_mut(states)) {
+                        likelihood.column_into(x, column);
+                        let mut total = 0.0;
+                        for ((out, &p), &q) in out.iter_mut().zip(law).zip(column.iter()) {
+                            total += p.as_f64() * q;
+                            *out = F::of(p.as_f64() * q);
+                        }
+                        if !(total > 0.0) {
+                            return Err(impossible());
+                        }
+                        for ((out, &p), &q) in out.iter_mut().zip(law).zip(column.iter()) {
+                            *out = F::of(p.as_f64() * (q / total));
+                        }
                     }
                 }
             }
