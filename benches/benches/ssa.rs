@@ -287,28 +287,7 @@ fn table() {
     }
 }
 
-fn scale() {
-    let rows: u64 = std::env::var("ROWS").unwrap().parse().unwrap();
-    let first: u64 = std::env::var("FIRST").unwrap().parse().unwrap();
-    let threads: usize = std::env::var("T").unwrap().parse().unwrap();
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
-    for (name, table) in [("vilar", vilar()), ("dimers", dimers())] {
-        let network = table.network();
-        let direct = Ssa::new(&network, Algorithm::Direct);
-        let mut best = f64::INFINITY;
-        let mut all = vec![];
-        for _ in 0..7 {
-            let t = std::time::Instant::now();
-            pool.install(|| black_box(direct.counts_at(Start::State(&table.start), &[0.02 * table.end], first..first + rows, Noise::new(1), Control::default())).unwrap());
-            let t = t.elapsed().as_secs_f64();
-            best = best.min(t); all.push((t*1000.) as u64);
-        }
-        println!("{name} {rows} rows on {threads}: least {:.1} us a path; {all:?} ms", best / rows as f64 * 1e6);
-    }
-}
-
 fn main() {
-    if std::env::args().any(|a| a == "scale") { return scale(); }
     if std::env::args().any(|argument| argument == "table") {
         return table();
     }

@@ -12,6 +12,7 @@ mod leaping;
 mod mixing;
 mod multilevel;
 mod network;
+mod network_ensembles;
 mod network_paths;
 mod network_suite;
 mod network_text;

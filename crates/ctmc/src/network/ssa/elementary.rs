@@ -1,5 +1,7 @@
 //! Networks of elementary reactions in a flat form, for inner loops without branches.
 
+use numeric::ndarray::ArrayView1;
+
 use crate::network::Network;
 
 /// Mass action of at most two molecules: propensities $`(x_i x_j)\, c`$ over numbered factors.
@@ -68,7 +70,7 @@ impl Elementary {
     }
 
     /// The factors of a state.
-    pub(super) fn factors(&self, counts: &[u32]) -> Vec<f64> {
+    pub(super) fn factors(&self, counts: ArrayView1<'_, u32>) -> Vec<f64> {
         let mut factors: Vec<f64> = counts.iter().map(|&n| f64::from(n)).collect();
         factors.extend(self.less.iter().map(|&(_, of)| f64::from(counts[of as usize].saturating_sub(1))));
         factors.push(1.0);

@@ -1,9 +1,12 @@
 //! Many paths side by side.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use numeric::{Error, Noise, vectorize};
+use numeric::{Control, Error, Noise, vectorize};
+use rayon::prelude::*;
 
+use super::Start;
 use super::elementary::Elementary;
 
 /// Paths that are worked on together.
@@ -13,23 +16,39 @@ const ROUND: u64 = 64;
 
 type Lane<T> = [T; LANES];
 
-/// What the rows of a block have in common.
+type Alone<'a> = dyn Fn(usize, &mut [u32]) -> Result<(), Error> + Sync + 'a;
+
+/// What all workers have in common.
 pub(super) struct Task<'a> {
     pub(super) network: &'a Elementary,
     /// Not empty.
     pub(super) times: &'a [f64],
+    pub(super) start: Start<'a>,
     pub(super) first_row: u64,
     pub(super) rows: usize,
     /// The noise of the row streams.
     pub(super) noise: Noise,
     pub(super) max_events: u64,
-    pub(super) cancel: Option<&'a AtomicBool>,
+    pub(super) control: Control<'a>,
+    /// The scalar method, for rows whose counts, events or propensities come near what is an error: writes the counts of a
+    /// row, counted from the first.
+    pub(super) alone: &'a Alone<'a>,
+}
+
+/// Where all workers take their rows from, so that all are busy to the end, however long the paths are.
+struct Queue {
+    started: AtomicUsize,
+    done: AtomicU64,
+    /// The lowest row that has failed; rows above it are of no interest.
+    failed: AtomicUsize,
+    failure: Mutex<Option<Error>>,
 }
 
 /// Paths by the direct method, each in a lane of its own: the operations of the scalar method in the same order, hence the
 /// same bits, on 64 rows at once. A lane whose path has ended goes on with the next row.
 struct Lanes<'a> {
     task: &'a Task<'a>,
+    queue: &'a Queue,
     factors: Vec<Lane<f64>>,
     cumulative: Vec<Lane<f64>>,
     time: Lane<f64>,
@@ -38,59 +57,111 @@ struct Lanes<'a> {
     rows: Lane<u64>,
     /// Pairs of random numbers used: events, and one that comes too late.
     pairs: Lane<u64>,
-    /// Which of the rows, counted from the first, and which of the times comes next.
-    place: Lane<Option<usize>>,
+    /// Which of the `places` is in the lane, and which of the times comes next.
+    slot: Lane<Option<usize>>,
     seen: Lane<usize>,
-    started: usize,
+    /// Rows that were started, counted from the first of all, and their counts at the times.
+    places: Vec<usize>,
     out: Vec<u32>,
-    /// Rows that are left to the scalar method.
-    left: Vec<usize>,
+    /// Rows that have ended since this was reported.
+    ended: u64,
 }
 
-/// The counts at the times, row by row, and the rows for which they are to be found by the scalar method: those whose
-/// counts, events or propensities come near what is an error.
-pub(super) fn look(
-    task: &Task<'_>,
-    start: impl Fn(usize) -> Vec<u32>,
-) -> Result<(Vec<u32>, Vec<usize>), Error> {
-    let Task { network, times, rows, .. } = *task;
-    let mut lanes = Lanes {
-        task,
-        factors: vec![[0.0; LANES]; network.factors],
-        cumulative: vec![[0.0; LANES]; network.constants.len()],
-        time: [0.0; LANES],
-        look: [f64::INFINITY; LANES],
-        rows: [0; LANES],
-        pairs: [0; LANES],
-        place: [None; LANES],
-        seen: [0; LANES],
-        started: 0,
-        out: vec![0; rows * times.len() * network.species],
-        left: vec![],
+/// The counts at the times, row by row.
+pub(super) fn look(task: &Task<'_>) -> Result<Vec<u32>, Error> {
+    let queue = Queue {
+        started: AtomicUsize::new(0),
+        done: AtomicU64::new(0),
+        failed: AtomicUsize::new(usize::MAX),
+        failure: Mutex::new(None),
     };
-    (0..LANES).for_each(|lane| lanes.load(lane, &start));
-    while lanes.place.iter().any(Option::is_some) {
-        vectorize(
-            #[inline(always)]
-            || {
-                for _ in 0..ROUND {
-                    lanes.step(&start);
-                }
-            },
-        );
-        lanes.check(&start);
-        if task.cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
-            return Err(Error::Cancelled);
+    let workers = rayon::current_num_threads().min(task.rows.div_ceil(LANES));
+    let parts: Vec<Result<_, Error>> =
+        (0..workers).into_par_iter().with_max_len(1).map(|_| Lanes::new(task, &queue).run()).collect();
+    if let Some(error) = queue.failure.into_inner().expect("no worker panics with it") {
+        return Err(error);
+    }
+    let width = task.times.len() * task.network.species;
+    let mut out = vec![0; task.rows * width];
+    for part in parts {
+        let (places, counts) = part?;
+        for (place, counts) in places.into_iter().zip(counts.chunks_exact(width)) {
+            out[place * width..][..width].copy_from_slice(counts);
         }
     }
-    lanes.left.sort_unstable();
-    Ok((lanes.out, lanes.left))
+    Ok(out)
 }
 
-impl Lanes<'_> {
+impl Queue {
+    fn next(&self, rows: usize) -> Option<usize> {
+        let place = self.started.fetch_add(1, Ordering::Relaxed);
+        (place < rows && place < self.failed.load(Ordering::Relaxed)).then_some(place)
+    }
+
+    /// Rows start in their order: those below this one have, and will tell whether they fail.
+    fn fail(&self, place: usize, error: Error) {
+        let mut failure = self.failure.lock().expect("no worker panics with it");
+        if place < self.failed.load(Ordering::Relaxed) {
+            self.failed.store(place, Ordering::Relaxed);
+            *failure = Some(error);
+        }
+    }
+}
+
+impl<'a> Lanes<'a> {
+    fn new(task: &'a Task<'a>, queue: &'a Queue) -> Lanes<'a> {
+        Lanes {
+            task,
+            queue,
+            factors: vec![[0.0; LANES]; task.network.factors],
+            cumulative: vec![[0.0; LANES]; task.network.constants.len()],
+            time: [0.0; LANES],
+            look: [f64::INFINITY; LANES],
+            rows: [0; LANES],
+            pairs: [0; LANES],
+            slot: [None; LANES],
+            seen: [0; LANES],
+            places: vec![],
+            out: vec![],
+            ended: 0,
+        }
+    }
+
+    /// Rows, and the counts of each at the times, until no row is left.
+    fn run(mut self) -> Result<(Vec<usize>, Vec<u32>), Error> {
+        (0..LANES).for_each(|lane| self.load(lane));
+        while self.slot.iter().any(Option::is_some) {
+            vectorize(
+                #[inline(always)]
+                || {
+                    for _ in 0..ROUND {
+                        self.step();
+                    }
+                },
+            );
+            self.check();
+            if self.task.control.cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
+                return Err(Error::Cancelled);
+            }
+            if self.ended >= LANES as u64 {
+                self.report();
+            }
+        }
+        self.report();
+        Ok((self.places, self.out))
+    }
+
+    fn report(&mut self) {
+        let ended = std::mem::take(&mut self.ended);
+        let done = self.queue.done.fetch_add(ended, Ordering::Relaxed) + ended;
+        if let Some(progress) = self.task.control.progress.filter(|_| ended > 0) {
+            progress(done);
+        }
+    }
+
     /// One event in every lane.
     #[inline(always)]
-    fn step(&mut self, start: &impl Fn(usize) -> Vec<u32>) {
+    fn step(&mut self) {
         let network = self.task.network;
         let (mut exponentials, mut uniforms) = ([0.0; LANES], [0.0; LANES]);
         self.task.noise.exponentials_and_uniforms(&self.rows, &self.pairs, &mut exponentials, &mut uniforms);
@@ -111,7 +182,7 @@ impl Lanes<'_> {
             self.pairs[l] += 1;
         }
         if alert {
-            self.arrive(&total, &mut next, &mut target, start);
+            self.arrive(&total, &mut next, &mut target);
         }
         self.time = next;
         let mut below = &[0.0; LANES];
@@ -134,19 +205,13 @@ impl Lanes<'_> {
 
     /// Keeps the counts of the lanes whose next event comes after a time at which they are looked at.
     #[inline(never)]
-    fn arrive(
-        &mut self,
-        total: &Lane<f64>,
-        next: &mut Lane<f64>,
-        target: &mut Lane<f64>,
-        start: &impl Fn(usize) -> Vec<u32>,
-    ) {
+    fn arrive(&mut self, total: &Lane<f64>, next: &mut Lane<f64>, target: &mut Lane<f64>) {
         let Task { times, network, .. } = *self.task;
         for l in 0..LANES {
-            let Some(place) = self.place[l] else { continue };
+            let Some(slot) = self.slot[l] else { continue };
             let sound = total[l] < f64::INFINITY;
             while sound && next[l] > self.look[l] {
-                let at = (place * times.len() + self.seen[l]) * network.species;
+                let at = (slot * times.len() + self.seen[l]) * network.species;
                 for (out, count) in self.out[at..at + network.species].iter_mut().zip(&self.factors) {
                     *out = count[l] as u32;
                 }
@@ -157,36 +222,39 @@ impl Lanes<'_> {
                 }
             }
             if !sound {
-                self.left.push(place);
+                self.leave(slot);
+            } else if self.seen[l] == times.len() {
+                self.ended += 1;
+            } else {
+                continue;
             }
-            if !sound || self.seen[l] == times.len() {
-                self.load(l, start);
-                // A new path: nothing happens in this step.
-                (next[l], target[l]) = (0.0, f64::INFINITY);
-            }
+            self.load(l);
+            // A new path: nothing happens in this step.
+            (next[l], target[l]) = (0.0, f64::INFINITY);
         }
     }
 
     /// Starts the next row in a lane, or lets the lane rest.
-    fn load(&mut self, l: usize, start: &impl Fn(usize) -> Vec<u32>) {
+    fn load(&mut self, l: usize) {
         let Task { network, times, rows, .. } = *self.task;
         (self.time[l], self.pairs[l], self.seen[l]) = (0.0, 0, 0);
-        while self.started < rows {
-            let place = self.started;
-            self.started += 1;
+        while let Some(place) = self.queue.next(rows) {
+            let slot = self.places.len();
+            self.places.push(place);
+            self.out.resize(self.places.len() * times.len() * network.species, 0);
             self.rows[l] = self.task.first_row + place as u64;
-            for (factor, value) in self.factors.iter_mut().zip(network.factors(&start(place))) {
+            for (factor, value) in self.factors.iter_mut().zip(network.factors(self.task.start.row(place))) {
                 factor[l] = value;
             }
             if !self.is_near_an_error(l) {
-                (self.place[l], self.look[l]) = (Some(place), times[0]);
+                (self.slot[l], self.look[l]) = (Some(slot), times[0]);
                 return;
             }
-            self.left.push(place);
+            self.leave(slot);
         }
         // Without the factor 1 nothing happens.
         self.factors.iter_mut().for_each(|factor| factor[l] = 0.0);
-        (self.place[l], self.look[l]) = (None, f64::INFINITY);
+        (self.slot[l], self.look[l]) = (None, f64::INFINITY);
     }
 
     /// Whether a count or the number of events could become too great within a round.
@@ -197,12 +265,26 @@ impl Lanes<'_> {
             || self.factors[..network.species].iter().any(|count| !(count[l] <= most))
     }
 
-    /// Leaves rows to the scalar method that could come to an error within the next round.
-    fn check(&mut self, start: &impl Fn(usize) -> Vec<u32>) {
+    /// Leaves a row to the scalar method.
+    fn leave(&mut self, slot: usize) {
+        let width = self.task.times.len() * self.task.network.species;
+        let place = self.places[slot];
+        match (self.task.alone)(place, &mut self.out[slot * width..][..width]) {
+            Ok(()) => self.ended += 1,
+            Err(error) => self.queue.fail(place, error),
+        }
+    }
+
+    /// Leaves rows to the scalar method that could come to an error within the next round, and those that no longer matter.
+    fn check(&mut self) {
+        let failed = self.queue.failed.load(Ordering::Relaxed);
         for l in 0..LANES {
-            if let Some(place) = self.place[l].filter(|_| self.is_near_an_error(l)) {
-                self.left.push(place);
-                self.load(l, start);
+            let Some(slot) = self.slot[l] else { continue };
+            if self.places[slot] > failed {
+                self.load(l);
+            } else if self.is_near_an_error(l) {
+                self.leave(slot);
+                self.load(l);
             }
         }
     }

@@ -248,48 +248,26 @@ impl<'a> Ssa<'a> {
         control: Control<'_>,
     ) -> Result<Vec<Vec<u32>>, Error> {
         check_start(start, &rows, self.network)?;
-        let first = rows.start;
-        let share = count(&rows).div_ceil(rayon::current_num_threads());
-        let batching = Batching { rows: share.next_multiple_of(64).min(512), ..Batching::default() };
-        let width = times.len() * network.species;
-        run_blocks(rows, batching, control, |block, _| {
-            let before = (block.start - first) as usize;
-            let task = lanes::Task {
-                network,
-                times,
-                first_row: block.start,
-                rows: count(&block),
-                noise: noise.fork(STREAM),
-                max_events: self.max_events,
-                cancel: control.cancel,
-            };
-            let (mut seen, left) = match start {
-                Start::State(state) => lanes::look(&task, |_| state.to_vec())?,
-                Start::States(states) => lanes::look(&task, |place| states.row(before + place).to_vec())?,
-            };
-            if !left.is_empty() {
-                let mut walk = Walk::new(self, noise)?;
-                for place in left {
-                    match start {
-                        Start::State(state) => {
-                            walk.restart(block.start + place as u64, state.iter().copied())?
-                        }
-                        Start::States(states) => {
-                            let state = states.row(before + place);
-                            walk.restart(block.start + place as u64, state.iter().copied())?;
-                        }
-                    }
-                    let mut out = seen[place * width..][..width].chunks_exact_mut(network.species);
-                    let keep = |counts: &[u32]| {
-                        if let Some(out) = out.next() {
-                            out.copy_from_slice(counts);
-                        }
-                    };
-                    look_at(&mut walk, times, keep, &|events| watch(events, control.cancel))?;
-                }
-            }
-            Ok(seen)
-        })
+        let first_row = rows.start;
+        let alone = |place: usize, counts: &mut [u32]| {
+            let mut walk = Walk::new(self, noise)?;
+            walk.restart(first_row + place as u64, start.row(place).iter().copied())?;
+            let mut counts = counts.chunks_exact_mut(network.species);
+            let keep = |seen: &[u32]| counts.next().expect("one for each time").copy_from_slice(seen);
+            look_at(&mut walk, times, keep, &|events| watch(events, control.cancel))
+        };
+        let task = lanes::Task {
+            network,
+            times,
+            start,
+            first_row,
+            rows: count(&rows),
+            noise: noise.fork(STREAM),
+            max_events: self.max_events,
+            control,
+            alone: &alone,
+        };
+        lanes::look(&task).map(|seen| vec![seen])
     }
 
     /// Calls `each` with the walk of each row at its start, what the block has gathered, and a watch that is to be told the
@@ -308,12 +286,7 @@ impl<'a> Ssa<'a> {
             let mut walk = Walk::new(self, noise)?;
             let mut gathered = T::default();
             for row in block {
-                match start {
-                    Start::State(state) => walk.restart(row, state.iter().copied())?,
-                    Start::States(states) => {
-                        walk.restart(row, states.row((row - first) as usize).iter().copied())?;
-                    }
-                }
+                walk.restart(row, start.row((row - first) as usize).iter().copied())?;
                 each(&mut walk, &mut gathered, &|events| watch(events, control.cancel))?;
             }
             Ok(gathered)

@@ -1,7 +1,7 @@
 //! Where paths start, and what is kept of them.
 
 use numeric::Error;
-use numeric::ndarray::ArrayRef2;
+use numeric::ndarray::{ArrayRef2, ArrayView1};
 
 use crate::network::Network;
 
@@ -12,6 +12,16 @@ pub enum Start<'a> {
     State(&'a [u32]),
     /// One state for each of the rows, `(n, species)`.
     States(&'a ArrayRef2<u32>),
+}
+
+impl<'a> Start<'a> {
+    /// The state of a row, counted from the first.
+    pub(in crate::network) fn row(self, place: usize) -> ArrayView1<'a, u32> {
+        match self {
+            Start::State(state) => ArrayView1::from(state),
+            Start::States(states) => states.row(place),
+        }
+    }
 }
 
 /// A path of a network: the reactions that have happened, and when.
