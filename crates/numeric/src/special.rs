@@ -343,6 +343,7 @@ fn phi_series(z: f64, k: f64) -> f64 {
 /// assert!((x_minus_ln_1p(1.0) - (1.0 - 2f64.ln())).abs() < 1e-15);
 /// ```
 #[must_use]
+#[inline]
 pub fn x_minus_ln_1p(x: f64) -> f64 {
     if x == f64::INFINITY {
         return x;
@@ -377,6 +378,7 @@ pub fn x_minus_ln_1p(x: f64) -> f64 {
 /// assert!((r_minus_1_minus_ln(1.0 + x) / (x * x / 2.0 - x * x * x / 3.0) - 1.0).abs() < 1e-15);
 /// ```
 #[must_use]
+#[inline]
 pub fn r_minus_1_minus_ln(r: f64) -> f64 {
     if r == f64::INFINITY {
         return r;
@@ -419,6 +421,7 @@ pub fn g_minus_1_plus_exp_neg(g: f64) -> f64 {
 /// assert_eq!(c_step(100.0), 98.5);
 /// ```
 #[must_use]
+#[inline]
 pub fn c_step(g: f64) -> f64 {
     if g.abs() < 0.0625 {
         // From n = 12 down to 3; what is left out is below 2⁻⁵⁷ of the first.

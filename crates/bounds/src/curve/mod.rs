@@ -88,6 +88,16 @@ pub trait ErrorCurve: Send + Sync {
     /// $`F = \mathbb{E}\lvert s_τ(X_τ) + X_τ\rvert^2`$, the Fisher information of $`q_τ`$ relative to $`γ`$.
     fn relative_score_square(&self, tau: f64) -> f64;
 
+    /// [`score_square`](Self::score_square) at each of the decreasing `clocks`.
+    fn score_squares(&self, clocks: &[f64]) -> Vec<f64> {
+        clocks.iter().map(|&tau| self.score_square(tau)).collect()
+    }
+
+    /// [`relative_score_square`](Self::relative_score_square) at each of the decreasing `clocks`.
+    fn relative_score_squares(&self, clocks: &[f64]) -> Vec<f64> {
+        clocks.iter().map(|&tau| self.relative_score_square(tau)).collect()
+    }
+
     /// $`\mathrm{MI} = I(X_0; X_τ)`$.
     fn mutual_information(&self, tau: f64) -> f64;
 
@@ -219,6 +229,12 @@ macro_rules! by_reference {
             }
             fn relative_score_square(&self, tau: f64) -> f64 {
                 (**self).relative_score_square(tau)
+            }
+            fn score_squares(&self, clocks: &[f64]) -> Vec<f64> {
+                (**self).score_squares(clocks)
+            }
+            fn relative_score_squares(&self, clocks: &[f64]) -> Vec<f64> {
+                (**self).relative_score_squares(clocks)
             }
             fn mutual_information(&self, tau: f64) -> f64 {
                 (**self).mutual_information(tau)

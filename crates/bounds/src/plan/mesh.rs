@@ -4,7 +4,7 @@ use numeric::{Error, TimeGrid};
 use rayon::prelude::*;
 
 use crate::curve::{Clock, ErrorCurve, Step, noise_per_signal};
-use crate::terms::{Drift, Length, Scheme, step_term};
+use crate::terms::{Drifts, Length, Scheme, step_term};
 
 /// The costs of all steps between the nodes of a mesh, in closed form from what the curve is at the nodes.
 ///
@@ -31,7 +31,7 @@ pub(super) struct Mesh<'a> {
     /// Number of priors, and of coordinates that share one.
     priors: usize,
     share: f64,
-    drifts: Vec<Option<Drift>>,
+    drifts: Drifts,
 }
 
 impl<'a> Mesh<'a> {
@@ -66,7 +66,7 @@ impl<'a> Mesh<'a> {
         let inverse = precision.iter().map(|p| p.recip()).collect();
         let eta = clocks.iter().map(|&tau| noise_per_signal(tau).recip()).collect();
         let kept = clocks.iter().map(|tau| (-tau).exp()).collect();
-        let drifts = clocks.iter().map(|&tau| scheme.of_drift(curve, tau)).collect();
+        let drifts = Drifts::new(scheme, curve, &clocks);
         let priors = priors.len();
         Ok(Mesh {
             scheme,
@@ -98,10 +98,13 @@ impl<'a> Mesh<'a> {
         let defect = || self.curve.log_det_defect(self.clocks[i], rise).unwrap_or(f64::NAN);
         let local = if *self.scheme == Scheme::LocallyMomentMatched { defect() } else { 0.0 };
         let excess = self.share * (ratios - self.priors as f64) + rise * errors - local;
-        let drift = self.drifts[i].map_or(0.0, |drift| {
-            let (g, p) = (self.clocks[i] - self.clocks[j], self.kept[i] / self.kept[j]);
-            drift.term(Length::Rounded { g, p })
-        });
+        let drift = match &self.drifts {
+            Drifts::None => 0.0,
+            drifts => {
+                let (g, p) = (self.clocks[i] - self.clocks[j], self.kept[i] / self.kept[j]);
+                drifts.term(i, Length::Rounded { g, p })
+            }
+        };
         self.potential[j] - self.potential[i] + 0.5 * excess + drift
     }
 
@@ -116,7 +119,7 @@ impl<'a> Mesh<'a> {
     /// one of them. For L the same holds given the state at a, with its covariance for the prior, and the mean over the states at b by
     /// concavity of $`Σ \mapsto \operatorname{tr}(Σ^{-1} + t)^{-1}`$. S, R and EM are tried.
     pub(super) fn is_monge(&self) -> bool {
-        if self.drifts[0].is_none() {
+        if matches!(self.drifts, Drifts::None) {
             return true;
         }
         let n = self.clocks.len();

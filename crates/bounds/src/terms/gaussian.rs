@@ -142,7 +142,7 @@ fn chain_term(scheme: &Scheme, step: &Step, i: usize, c: f64, mean: f64) -> f64 
         Scheme::EulerMaruyama => {
             let spread = Kernel::new(&Scheme::LocallyMomentMatched, step, i, c).spread;
             let grown = numeric::special::g_minus_1_plus_exp_neg(-g);
-            (grown, 2.0 * super::sinh_minus(g), spread / sampler.spread - 1.0)
+            (grown, 2.0 * super::drift::sinh_minus(g), spread / sampler.spread - 1.0)
         }
         Scheme::FrozenDenoiser => (0.0, 0.0, excess(0.0)),
         Scheme::GaussianPrior(prior) => (0.0, 0.0, excess(*prior)),

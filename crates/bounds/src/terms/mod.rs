@@ -22,13 +22,14 @@
 //! finite entropy condition*. Scheme S: Benton, De Bortoli, Doucet, Deligiannidis (2024), *Nearly d-linear
 //! convergence bounds for diffusion models via stochastic localization*, ICLR, arXiv 2308.03686.
 
+mod drift;
 mod gaussian;
 mod score;
 
+pub(crate) use drift::{Drifts, Length};
 pub use gaussian::{GaussianSampler, gaussian_sampler};
 pub use score::{ScoreTerm, score_term};
 
-use numeric::special::{c_step, g_minus_1_plus_exp_neg, phi_3};
 use numeric::{Error, TimeGrid};
 
 use crate::curve::{Clock, ErrorCurve, Step};
@@ -84,20 +85,6 @@ impl Scheme {
             Scheme::FrozenRelativeScore => 1.0,
             Scheme::MomentMatched(_) => f64::NAN,
             Scheme::ExponentialIntegrator | Scheme::FrozenScore | Scheme::EulerMaruyama => f64::INFINITY,
-        }
-    }
-
-    /// What steps from the clock `from` cost beyond that.
-    pub(crate) fn of_drift(&self, curve: &dyn ErrorCurve, from: f64) -> Option<Drift> {
-        match self {
-            Scheme::ExponentialIntegrator => Some(Drift::S { square: curve.score_square(from) }),
-            Scheme::FrozenRelativeScore => Some(Drift::R { square: curve.relative_score_square(from) }),
-            Scheme::EulerMaruyama => {
-                let (square, dim) = (curve.score_square(from), curve.dim() as f64);
-                let excess = (-2.0 * from).exp() * (curve.second_moment() - dim);
-                Some(Drift::Em { square, dim, excess })
-            }
-            _ => None,
         }
     }
 }
@@ -199,11 +186,8 @@ pub fn discretization_steps(
     Clock::new(grid)?.on(curve)?;
     let clocks: Vec<f64> = grid.nodes().iter().map(|node| node.t).collect();
     let mut terms = chain_terms(scheme, curve, &clocks)?;
-    for (term, pair) in terms.iter_mut().zip(clocks.windows(2)) {
-        if let Some(drift) = scheme.of_drift(curve, pair[0]) {
-            *term += drift.term(Length::Precise(pair[0] - pair[1]));
-        }
-    }
+    let lengths: Vec<f64> = clocks.windows(2).map(|pair| pair[0] - pair[1]).collect();
+    Drifts::new(scheme, curve, &clocks[..terms.len()]).add_to(&mut terms, &lengths);
     Ok(terms)
 }
 
@@ -215,8 +199,7 @@ pub(crate) fn step_term(scheme: &Scheme, curve: &dyn ErrorCurve, step: &Step) ->
         // To the last digit of a short step.
         _ => curve.prior_step(step.from, step.to, scheme.prior()),
     };
-    Ok(of_chain
-        + scheme.of_drift(curve, step.from).map_or(0.0, |drift| drift.term(Length::Precise(step.length))))
+    Ok(of_chain + Drifts::new(scheme, curve, &[step.from]).term(0, Length::Precise(step.length)))
 }
 
 /// The chain KL of each step between the clocks, of the Gaussian steps that the scheme is or is compared with.
@@ -238,105 +221,6 @@ fn chain_terms(scheme: &Scheme, curve: &dyn ErrorCurve, clocks: &[f64]) -> Resul
     terms.ok_or(Error::Unsupported { method, reason })
 }
 
-/// The length g of a step, and how its functions are computed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Length {
-    /// Without cancellation.
-    Precise(f64),
-    /// From $`p = e^{-g}`$ without another exponential: short ones by five terms of their series, to 1e-8 of
-    /// themselves, long ones to the rounding of 1.
-    Rounded { g: f64, p: f64 },
-}
-
-/// Below it steps are short.
-const SHORT: f64 = 0.03;
-
-impl Length {
-    /// c(g).
-    fn shrunk(self) -> f64 {
-        match self {
-            Length::Precise(g) => c_step(g),
-            Length::Rounded { g, .. } if g < SHORT => {
-                g * g * g * (1.0 / 3.0 - g * (0.25 - g * (7.0 / 60.0 - g * (1.0 / 24.0 - g * 31.0 / 2520.0))))
-            }
-            Length::Rounded { g, p } => g - 2.0 * (1.0 - p) + 0.5 * (1.0 - p * p),
-        }
-    }
-
-    /// −c(−g).
-    fn grown(self) -> f64 {
-        match self {
-            Length::Precise(g) => -c_step(-g),
-            Length::Rounded { g, .. } if g < SHORT => {
-                g * g * g * (1.0 / 3.0 + g * (0.25 + g * (7.0 / 60.0 + g * (1.0 / 24.0 + g * 31.0 / 2520.0))))
-            }
-            Length::Rounded { g, p } => g + 2.0 * (1.0 - p.recip()) - 0.5 * (1.0 - (p * p).recip()),
-        }
-    }
-
-    /// sinh g − g.
-    fn sinh_minus(self) -> f64 {
-        match self {
-            Length::Precise(g) => sinh_minus(g),
-            Length::Rounded { g, .. } if g < SHORT => {
-                g * g * g / 6.0 * (1.0 + g * g / 20.0 * (1.0 + g * g / 42.0))
-            }
-            Length::Rounded { g, p } => 0.5 * (p.recip() - p) - g,
-        }
-    }
-
-    /// 4 sinh²(g/2).
-    fn square(self) -> f64 {
-        match self {
-            Length::Precise(g) => (2.0 * (0.5 * g).sinh()).powi(2),
-            Length::Rounded { g, .. } if g < SHORT => g * g * (1.0 + g * g / 12.0 * (1.0 + g * g / 30.0)),
-            Length::Rounded { p, .. } => p.recip() + p - 2.0,
-        }
-    }
-
-    /// g − 1 + e^{-g}.
-    fn rest(self) -> f64 {
-        match self {
-            Length::Precise(g) => g_minus_1_plus_exp_neg(g),
-            Length::Rounded { g, .. } if g < SHORT => {
-                0.5 * g * g * (1.0 - g / 3.0 * (1.0 - g / 4.0 * (1.0 - g / 5.0 * (1.0 - g / 6.0))))
-            }
-            Length::Rounded { g, p } => g - 1.0 + p,
-        }
-    }
-}
-
-/// What a step of S, R or EM costs beyond the Gaussian step with the same prior: its drift is not that step's between
-/// the nodes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Drift {
-    /// I at the start.
-    S { square: f64 },
-    /// F at the start.
-    R { square: f64 },
-    /// I at the start, d, and $`e^{-2τ}(M_2 - d)`$.
-    Em { square: f64, dim: f64, excess: f64 },
-}
-
-impl Drift {
-    pub(crate) fn term(self, g: Length) -> f64 {
-        match self {
-            Drift::S { square } => g.shrunk() * square,
-            Drift::R { square } => g.grown() * square,
-            Drift::Em { square, dim, excess } => {
-                let b = 2.0 * dim * g.sinh_minus() - g.square() * square;
-                let c = 2.0 * dim * g.rest() + g.grown() * excess;
-                g.shrunk() * square + b + 0.25 * c
-            }
-        }
-    }
-}
-
-/// sinh g - g, without cancellation near 0.
-fn sinh_minus(g: f64) -> f64 {
-    0.5 * g * g * g * (phi_3(g) + phi_3(-g))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -355,24 +239,5 @@ mod tests {
         assert!(discretization(&Scheme::FrozenScore, &curve, &ascending).is_err());
         let to_data = TimeGrid::uniform(1.0, 0.0, 3).expect("a grid");
         assert!(discretization(&Scheme::FrozenScore, &curve, &to_data).is_err());
-    }
-
-    #[test]
-    fn rounded_lengths_are_near_the_precise_ones() {
-        for g in [1e-9_f64, 1e-4, 0.01, 0.0299, 0.0301, 0.3, 3.0] {
-            let (precise, rounded) = (Length::Precise(g), Length::Rounded { g, p: (-g).exp() });
-            for f in [Length::shrunk, Length::grown, Length::sinh_minus, Length::square, Length::rest] {
-                assert!((f(rounded) / f(precise) - 1.0).abs() < 1e-8, "{g}: {} {}", f(rounded), f(precise));
-            }
-        }
-    }
-
-    #[test]
-    fn sinh_minus_is_its_series() {
-        for g in [1e-8_f64, 1e-2, 0.5] {
-            let tail = [110.0, 72.0, 42.0, 20.0].iter().fold(1.0, |sum, n| 1.0 + g * g / n * sum);
-            assert!((sinh_minus(g) / (g.powi(3) / 6.0 * tail) - 1.0).abs() < 2e-12, "{g}");
-        }
-        assert!((sinh_minus(5.0) - (5f64.sinh() - 5.0)).abs() < 1e-13);
     }
 }

@@ -21,6 +21,7 @@ impl Cell {
     }
 
     /// What 1/mmse rises by between t and t + s, without cancellation.
+    #[inline(always)]
     pub(super) fn rise(&self, t: f64, s: f64) -> f64 {
         let [_, b, c, d] = self.inverse;
         s * (b + c * (2.0 * t + s) + d * (3.0 * t * (t + s) + s * s))
@@ -44,16 +45,26 @@ impl Cell {
         if growth > 0.25 && middle > from && middle < to {
             return self.gain(from, middle) + self.gain(middle, to);
         }
-        // log(1 + growth)/growth.
-        let mean = if growth.abs() < 1e-8 { 1.0 - 0.5 * growth } else { growth.ln_1p() / growth };
-        let rest: f64 = (GAUSS.iter())
-            .map(|&(share, w)| {
-                let (part, line) = (self.rise(from, share * (to - from)), share * rise);
-                w * (line - part) / ((start + line) * (start + part))
-            })
-            .sum();
-        0.5 * self.width * (to - from) * (mean / start + rest)
+        let rise_at = |share: f64| self.rise(from, share * (to - from));
+        0.5 * self.width
+            * (to - from)
+            * mean_inverse(start, rise, growth.ln_1p(), GAUSS.map(|(share, _)| rise_at(share)))
     }
+}
+
+/// The mean of 1/(start + r(t)) over t in [0, 1], r rising from 0 by `rise`, a small part of `start`; given log(1 + rise/start) and r at
+/// the points of [`GAUSS`].
+#[inline(always)]
+pub(super) fn mean_inverse(start: f64, rise: f64, log: f64, rises: [f64; 3]) -> f64 {
+    let growth = rise / start;
+    // log(1 + growth)/growth.
+    let line = if growth.abs() < 1e-8 { 1.0 - 0.5 * growth } else { log / growth };
+    let mut rest = 0.0;
+    for ((share, w), part) in GAUSS.into_iter().zip(rises) {
+        let line = share * rise;
+        rest += w * (line - part) / ((start + line) * (start + part));
+    }
+    line / start + rest
 }
 
 /// Nodes and weights of the Gauss–Legendre rule of three points on [0, 1].

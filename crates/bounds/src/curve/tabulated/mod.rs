@@ -1,6 +1,7 @@
 //! Curves known at the nodes of a grid.
 
 mod cell;
+mod node;
 #[cfg(test)]
 mod tests;
 
@@ -8,7 +9,8 @@ use numeric::special::{r_minus_1_minus_ln, x_minus_ln_1p};
 use numeric::{Error, Estimate, TimeGrid};
 
 use self::cell::{Cell, GAUSS, slopes};
-use super::{Clock, ErrorCurve, Step, noise_per_signal, quadrature};
+use self::node::{Node, informations, levels};
+use super::{Clock, ErrorCurve, Step, quadrature};
 
 /// A curve given by the mean square error at the nodes of a grid: measured, or a known one made cheap.
 ///
@@ -166,25 +168,39 @@ impl TabulatedCurve {
         TabulatedCurve { dim, second_moment, least_clock: grid.last().t, eta, cells }
     }
 
-    /// The cell of an η, and the part of the way through it.
-    fn at(&self, eta: f64) -> (&Cell, f64) {
+    fn node(&self, tau: f64) -> Node<'_> {
+        let mut v = [0.0];
+        levels(&[tau], &mut v);
+        let eta = v[0].recip();
         let i = (self.eta.partition_point(|&node| node <= eta) - 1).min(self.cells.len() - 1);
-        (&self.cells[i], (eta - self.eta[i]) * self.cells[i].scale)
+        self.node_in(i, v[0], eta)
     }
 
-    fn node(&self, v: f64) -> Node<'_> {
-        let (cell, t) = self.at(v.recip());
-        TabulatedCurve::node_of(v, cell, t)
+    /// At decreasing clocks.
+    fn nodes(&self, clocks: &[f64]) -> Vec<Node<'_>> {
+        let mut v = vec![0.0; clocks.len()];
+        levels(clocks, &mut v);
+        let (mut i, last) = (0, self.cells.len() - 1);
+        let node = |v: f64| {
+            let eta = v.recip();
+            // They come in order: the cell is here or a little further on.
+            while i < last && self.eta[i + 1] <= eta {
+                i += 1;
+            }
+            self.node_in(i, v, eta)
+        };
+        v.into_iter().map(node).collect()
     }
 
-    fn node_of(v: f64, cell: &Cell, t: f64) -> Node<'_> {
-        let information = cell.information + cell.gain(0.0, t);
-        Node { v, eta: v.recip(), cell, t, mmse: cell.inverse(t).recip(), information }
+    fn node_in(&self, i: usize, v: f64, eta: f64) -> Node<'_> {
+        let cell = &self.cells[i];
+        let t = (eta - self.eta[i]) * cell.scale;
+        let inverse = cell.inverse(t);
+        Node { v, eta, cell, t, inverse, mmse: inverse.recip() }
     }
 
     /// [`prior_step`](ErrorCurve::prior_step) over a `rise` of η.
-    fn step_between(&self, before: &Node<'_>, after: &Node<'_>, rise: f64, prior: f64) -> f64 {
-        let gained = after.information - before.information;
+    fn step_between(&self, before: &Node<'_>, after: &Node<'_>, gained: f64, rise: f64, prior: f64) -> f64 {
         let linear = 0.5 * rise * before.mmse;
         if prior == 0.0 {
             let cell = before.cell;
@@ -194,7 +210,7 @@ impl TabulatedCurve {
                 return linear - gained;
             }
             // A short step within a cell: nothing cancels in the mean of 1/r(t) − 1/r(t + s).
-            let here = cell.inverse(before.t);
+            let here = before.inverse;
             let mean: f64 = (GAUSS.iter())
                 .map(|&(share, w)| {
                     let higher = cell.rise(before.t, share * part);
@@ -213,11 +229,6 @@ impl TabulatedCurve {
         0.5 * self.dim as f64 * r_minus_1_minus_ln(ratio) + linear * ratio - gained
     }
 
-    fn mmse_at(&self, eta: f64) -> f64 {
-        let (cell, t) = self.at(eta);
-        cell.inverse(t).recip()
-    }
-
     /// $`\mathrm{tr}\,\mathrm{Cov}(X_0) - \mathrm{mmse}`$, in the first cell without cancellation.
     fn variance_lost(&self, cell: &Cell, t: f64) -> f64 {
         let (start, here) = (self.cells[0].inverse[0], cell.inverse(t));
@@ -229,17 +240,17 @@ impl TabulatedCurve {
         }
         (cell.inverse[0] - start + cell.rise(0.0, t)) / (start * here)
     }
-}
 
-/// The curve at one noise per signal.
-struct Node<'a> {
-    v: f64,
-    eta: f64,
-    cell: &'a Cell,
-    /// Part of the way through the cell.
-    t: f64,
-    mmse: f64,
-    information: f64,
+    fn score_square_at(&self, node: &Node<'_>) -> f64 {
+        (1.0 + node.v) * node.eta * (self.dim as f64 - node.mmse * node.eta)
+    }
+
+    /// $`I - 2d + M`$, with what is of order η cancelled.
+    fn relative_score_square_at(&self, node: &Node<'_>) -> f64 {
+        let mean_square = self.second_moment - self.total_variance();
+        let shrunk = self.variance_lost(node.cell, node.t) + mean_square;
+        node.kept() * (shrunk + node.eta * (self.dim as f64 - (2.0 + node.eta) * node.mmse))
+    }
 }
 
 /// The η of the grid, behind 0.
@@ -257,8 +268,10 @@ fn checked_eta(
     Error::domain(ok, "second_moment", second_moment, "a finite number of at least the total variance")?;
     Clock::new(grid)?;
     Error::shape("mmse", &[grid.nodes().len()], &[nodes])?;
-    let eta = grid.nodes().iter().map(|node| noise_per_signal(node.t).recip());
-    Ok([0.0].into_iter().chain(eta).collect())
+    let clocks: Vec<f64> = grid.nodes().iter().map(|node| node.t).collect();
+    let mut v = vec![0.0; clocks.len()];
+    levels(&clocks, &mut v);
+    Ok([0.0].into_iter().chain(v.into_iter().map(f64::recip)).collect())
 }
 
 /// Weighted isotonic regression of (value, weight), non-decreasing, by pooling adjacent violators.
@@ -297,46 +310,47 @@ impl ErrorCurve for TabulatedCurve {
     }
 
     fn mmse(&self, tau: f64) -> f64 {
-        self.mmse_at(noise_per_signal(tau).recip())
+        self.node(tau).mmse
     }
 
     fn score_square(&self, tau: f64) -> f64 {
-        let v = noise_per_signal(tau);
-        (1.0 + v) / v * (self.dim as f64 - self.mmse_at(v.recip()) / v)
+        self.score_square_at(&self.node(tau))
     }
 
     fn relative_score_square(&self, tau: f64) -> f64 {
-        // I − 2d + M, with what is of order η cancelled: e^{-2τ} = η/(1 + η).
-        let (eta, kept) = (noise_per_signal(tau).recip(), (-2.0 * tau).exp());
-        let (cell, t) = self.at(eta);
-        let mean_square = self.second_moment - self.total_variance();
-        let shrunk = self.variance_lost(cell, t) + mean_square;
-        kept * (shrunk + eta * (self.dim as f64 - (2.0 + eta) * cell.inverse(t).recip()))
+        self.relative_score_square_at(&self.node(tau))
+    }
+
+    fn score_squares(&self, clocks: &[f64]) -> Vec<f64> {
+        self.nodes(clocks).iter().map(|node| self.score_square_at(node)).collect()
+    }
+
+    fn relative_score_squares(&self, clocks: &[f64]) -> Vec<f64> {
+        self.nodes(clocks).iter().map(|node| self.relative_score_square_at(node)).collect()
     }
 
     fn mutual_information(&self, tau: f64) -> f64 {
-        self.node(noise_per_signal(tau)).information
+        self.node(tau).information()
     }
 
     fn relative_entropy(&self, tau: f64) -> f64 {
-        let (eta, kept) = (noise_per_signal(tau).recip(), (-2.0 * tau).exp());
-        let (cell, t) = self.at(eta);
+        let node = self.node(tau);
+        let (kept, cell) = (node.kept(), node.cell);
         let noise = self.dim as f64 * x_minus_ln_1p(-kept);
         let variance = self.total_variance();
         if !std::ptr::eq(cell, &self.cells[0]) {
-            return 0.5 * (kept * self.second_moment + noise) - self.node(noise_per_signal(tau)).information;
+            return 0.5 * (kept * self.second_moment + noise) - node.information();
         }
         // In much noise e^{-2τ} tr Cov/2 and MI cancel: ½∫(tr Cov − mmse) dη less ½ tr Cov (η − e^{-2τ}) is left.
-        let lost = cell.width * quadrature::panel(0.0, t, &mut |t| self.variance_lost(cell, t));
-        0.5 * (kept * (self.second_moment - variance) + noise + lost - variance * eta * kept)
+        let lost = cell.width * quadrature::panel(0.0, node.t, &mut |t| self.variance_lost(cell, t));
+        0.5 * (kept * (self.second_moment - variance) + noise + lost - variance * node.eta * kept)
     }
 
     fn covariance_gap(&self, tau: f64, prior: f64) -> f64 {
-        let (v, d) = (noise_per_signal(tau), self.dim as f64);
-        let fitted = if prior == f64::INFINITY { 1.0 } else { prior / (prior + v) };
-        let (cell, t) = self.at(v.recip());
-        let relative = cell.inverse(t).recip() / v;
-        let squares = if relative == 0.0 { 0.0 } else { cell.slope(t) * relative * relative };
+        let (node, d) = (self.node(tau), self.dim as f64);
+        let fitted = if prior == f64::INFINITY { 1.0 } else { prior / (prior + node.v) };
+        let relative = node.mmse * node.eta;
+        let squares = if relative == 0.0 { 0.0 } else { node.cell.slope(node.t) * relative * relative };
         squares - 2.0 * fitted * relative + d * fitted * fitted
     }
 
@@ -354,28 +368,20 @@ impl ErrorCurve for TabulatedCurve {
     }
 
     fn prior_step(&self, from: f64, to: f64, prior: f64) -> f64 {
-        let step = Step::new(from, to);
-        let (before, after) = (self.node(step.v_from), self.node(step.v_to));
-        self.step_between(&before, &after, step.eta_rise(), prior)
+        let (before, after) = (self.node(from), self.node(to));
+        let gained = after.information() - before.information();
+        self.step_between(&before, &after, gained, Step::new(from, to).eta_rise(), prior)
     }
 
     fn prior_steps(&self, clocks: &[f64], prior: f64) -> Vec<f64> {
-        let last = self.cells.len() - 1;
-        let mut i = 0;
-        let mut nodes = clocks.iter().map(|&tau| {
-            let v = noise_per_signal(tau);
-            // The nodes come in order: the cell is here or a little further on.
-            while i < last && self.eta[i + 1] <= v.recip() {
-                i += 1;
-            }
-            TabulatedCurve::node_of(v, &self.cells[i], (v.recip() - self.eta[i]) * self.cells[i].scale)
-        });
-        let Some(mut before) = nodes.next() else { return Vec::new() };
-        nodes
-            .map(|after| {
-                let term = self.step_between(&before, &after, after.eta - before.eta, prior);
-                before = after;
-                term
+        let nodes = self.nodes(clocks);
+        let information = informations(&nodes);
+        let steps = nodes.windows(2).zip(information.windows(2));
+        steps
+            .map(|(nodes, information)| {
+                let (before, after) = (&nodes[0], &nodes[1]);
+                let gained = information[1] - information[0];
+                self.step_between(before, after, gained, after.eta - before.eta, prior)
             })
             .collect()
     }

@@ -1,6 +1,7 @@
 //! Tables against the curves that they are of.
 
 use super::*;
+use crate::curve::noise_per_signal;
 use crate::curve::{GaussianCurve, ScalarMixtureCurve};
 
 fn mesh(nodes: usize) -> TimeGrid {
@@ -86,10 +87,11 @@ fn information_is_the_integral_of_what_is_interpolated() {
     let table =
         TabulatedCurve::of(&coin, &TimeGrid::from_nodes(clocks.to_vec()).expect("a grid")).expect("a table");
     for pair in table.eta.windows(2) {
-        let f = |eta: f64| 0.5 * table.mmse_at(eta);
+        let clock = |eta: f64| 0.5 * eta.recip().ln_1p();
+        let f = |eta: f64| 0.5 * table.mmse(clock(eta));
         let fine = quadrature::composite(pair[0], pair[1], (pair[1] - pair[0]) / 400.0, f);
         let [a, b] =
-            [pair[0], pair[1]].map(|eta| if eta == 0.0 { 0.0 } else { table.node(eta.recip()).information });
+            [pair[0], pair[1]].map(|eta| if eta == 0.0 { 0.0 } else { table.mutual_information(clock(eta)) });
         assert!((b - a - fine).abs() < 1e-7 * fine + 1e-15, "{pair:?}: {} {fine}", b - a);
     }
 }
