@@ -2,7 +2,8 @@
 
 use numeric::Error;
 
-use super::walk::{LeapWalk, MOST};
+use super::step::MOST;
+use super::walk::LeapWalk;
 
 impl LeapWalk<'_> {
     /// Numbers of events at the propensities of the start.
@@ -82,17 +83,18 @@ impl LeapWalk<'_> {
         for (base, (start, &n)) in self.between.iter_mut().zip(self.newton.x.iter_mut().zip(&self.counts)) {
             (*base, *start) = (f64::from(n), f64::from(n));
         }
-        for (reaction, (&events, a)) in self.events.iter().zip(&self.propensities).enumerate() {
+        let drawn = self.events.iter().zip(&self.propensities).enumerate();
+        for (reaction, (&events, a)) in drawn.filter(|(r, _)| !self.critical[*r]) {
             for &(species, change) in network.changes(reaction) {
                 self.between[species as usize] += f64::from(change) * (events as f64 - a * length);
             }
         }
-        if !self.newton.solve(network, self.now, &self.between, length)? {
+        if !self.newton.solve(network, self.now, &self.between, length, &self.critical)? {
             return Ok(false);
         }
-        for ((events, a), later) in
-            self.events.iter_mut().zip(&self.propensities).zip(&self.newton.propensities)
-        {
+        // A critical reaction has its event at the end of the leap, if at all.
+        let drawn = self.events.iter_mut().zip(&self.propensities).zip(&self.newton.propensities).enumerate();
+        for (_, ((events, a), later)) in drawn.filter(|(r, _)| !self.critical[*r]) {
             *events = (*events as f64 + (later - a) * length).round() as i64;
         }
         Ok(self.events.iter().all(|&events| events >= 0))

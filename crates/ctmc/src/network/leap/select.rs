@@ -1,15 +1,31 @@
 //! The choice of a step.
 
+use std::collections::HashMap;
+
 use crate::network::{Network, Rate};
 
 /// A reaction that could use up a species within so many events is critical.
 const CRITICAL: f64 = 10.0;
+
+/// A reaction and its reverse are in partial equilibrium if their propensities differ by at most this part of the smaller one.
+const BALANCED: f64 = 0.05;
+
+/// The reactions whose changes bound a step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Among {
+    /// All but those that are critical.
+    All,
+    /// Without those that are in partial equilibrium with their reverse, as the implicit method is stable for them.
+    Unbalanced,
+}
 
 /// What the choice of Cao, Gillespie and Petzold needs to know of a network.
 #[derive(Clone, Debug)]
 pub(super) struct Selection {
     /// By species: in which ways propensities depend on it; empty if none does.
     dependences: Vec<Vec<Dependence>>,
+    /// By reaction: one that undoes what it does.
+    reverses: Vec<Option<usize>>,
     means: Vec<f64>,
     variances: Vec<f64>,
 }
@@ -60,7 +76,8 @@ impl Selection {
                 }
             }
         }
-        Selection { dependences, means: vec![0.0; species], variances: vec![0.0; species] }
+        let reverses = reverses(network);
+        Selection { dependences, reverses, means: vec![0.0; species], variances: vec![0.0; species] }
     }
 
     /// The longest step in which no propensity is expected to change by more than about `epsilon` of itself, critical
@@ -71,23 +88,31 @@ impl Selection {
         counts: &[u32],
         propensities: &[f64],
         epsilon: f64,
+        among: Among,
         critical: &mut [bool],
     ) -> f64 {
-        self.means.fill(0.0);
-        self.variances.fill(0.0);
-        for (reaction, (&a, critical)) in propensities.iter().zip(critical).enumerate() {
+        for (reaction, (&a, critical)) in propensities.iter().zip(critical.iter_mut()).enumerate() {
             let changes = network.changes(reaction);
             let events = changes
                 .iter()
                 .filter(|&&(_, change)| change < 0)
                 .map(|&(species, change)| (f64::from(counts[species as usize]) / f64::from(-change)).floor());
             *critical = a > 0.0 && events.fold(f64::INFINITY, f64::min) < CRITICAL;
-            if !*critical {
-                for &(species, change) in changes {
-                    let change = f64::from(change);
-                    self.means[species as usize] += change * a;
-                    self.variances[species as usize] += change * change * a;
-                }
+        }
+        self.means.fill(0.0);
+        self.variances.fill(0.0);
+        for (reaction, &a) in propensities.iter().enumerate().filter(|(r, _)| !critical[*r]) {
+            let balanced = |reverse: usize| {
+                let b = propensities[reverse];
+                !critical[reverse] && (a - b).abs() <= BALANCED * a.min(b)
+            };
+            if among == Among::Unbalanced && self.reverses[reaction].is_some_and(balanced) {
+                continue;
+            }
+            for &(species, change) in network.changes(reaction) {
+                let change = f64::from(change);
+                self.means[species as usize] += change * a;
+                self.variances[species as usize] += change * change * a;
             }
         }
         let mut step = f64::INFINITY;
@@ -104,6 +129,22 @@ impl Selection {
         }
         step
     }
+}
+
+/// For each reaction the first one with the opposite changes.
+fn reverses(network: &Network) -> Vec<Option<usize>> {
+    let sorted = |reaction: usize, sign: i64| {
+        let changes = network.changes(reaction).iter();
+        let mut list: Vec<(u32, i64)> = changes.map(|&(species, k)| (species, sign * i64::from(k))).collect();
+        list.sort_unstable();
+        list
+    };
+    let mut first = HashMap::new();
+    for reaction in 0..network.reactions().len() {
+        first.entry(sorted(reaction, 1)).or_insert(reaction);
+    }
+    let of = |reaction| first.get(&sorted(reaction, -1)).copied().filter(|&reverse| reverse != reaction);
+    (0..network.reactions().len()).map(of).collect()
 }
 
 #[cfg(test)]
@@ -132,7 +173,7 @@ mod tests {
         let decay = Network::new(["X"], vec![Reaction::new("decay", [("X", 1)], [], mass(1.0))]).unwrap();
         let mut critical = [false];
         let step = |counts: u32, critical: &mut [bool]| {
-            Selection::new(&decay).select(&decay, &[counts], &[f64::from(counts)], 0.03, critical)
+            Selection::new(&decay).select(&decay, &[counts], &[f64::from(counts)], 0.03, Among::All, critical)
         };
         assert!((step(1000, &mut critical) - 0.03).abs() < 1e-15);
         assert!(!critical[0]);
@@ -148,8 +189,39 @@ mod tests {
         ];
         let both = Network::new(["X"], both).unwrap();
         let g: f64 = 2.0 + 1.0 / 999.0;
-        let step =
-            Selection::new(&both).select(&both, &[1000], &[1000.0, 0.0, 1000.0], 0.03, &mut [false; 3]);
+        let step = Selection::new(&both).select(
+            &both,
+            &[1000],
+            &[1000.0, 0.0, 1000.0],
+            0.03,
+            Among::All,
+            &mut [false; 3],
+        );
         assert!((step - (30.0 / g).powi(2) / 2000.0).abs() < 1e-14);
+    }
+
+    #[test]
+    fn steps_without_reactions_in_balance() {
+        // Back and forth, a way out, and a second way there that is no reverse of a reverse.
+        let reactions = vec![
+            Reaction::new("there", [("A", 1)], [("B", 1)], mass(1e4)),
+            Reaction::new("out", [("B", 1)], [], mass(1.0)),
+            Reaction::new("back", [("B", 1)], [("A", 1)], mass(1e4)),
+            Reaction::new("copy", [("A", 1)], [("A", 1)], mass(1.0)),
+        ];
+        let network = Network::new(["A", "B"], reactions).unwrap();
+        assert_eq!(reverses(&network), [Some(2), None, Some(0), None]);
+        let mut selection = Selection::new(&network);
+        let mut step = |b: u32, among| {
+            let (counts, mut rates) = ([1000, b], [0.0; 4]);
+            network.propensities_into(0.0, &counts, &mut rates).unwrap();
+            selection.select(&network, &counts, &rates, 0.03, among, &mut [false; 4])
+        };
+        // In balance only B going out counts: 0.03 of it. Beyond 5 % all do.
+        assert!((step(1000, Among::Unbalanced) - 0.03).abs() < 1e-15);
+        assert!((step(1000, Among::All) - 900.0 / 2e7).abs() < 1e-8);
+        for (b, balanced) in [(1049, true), (1051, false), (953, true), (952, false)] {
+            assert_eq!(step(b, Among::Unbalanced) > 100.0 * step(b, Among::All), balanced, "{b}");
+        }
     }
 }

@@ -4,19 +4,10 @@ use std::fmt;
 
 use numeric::{Error, Noise, RowStream};
 
+use super::TauLeaping;
 use super::clock::Clock;
 use super::select::Selection;
 use super::smooth::{Newton, Smooth};
-use super::{LeapMethod, LeapStep, TauLeaping};
-
-/// Leaps of fewer expected events than this are not worth it: events are made to happen one by one.
-const FEW: f64 = 10.0;
-
-/// How many events happen one by one before a leap is tried again.
-const ONE_BY_ONE: usize = 100;
-
-/// Greatest expected number of events of one reaction in a leap: what a Poisson number can have for its mean.
-pub(super) const MOST: f64 = 1e15;
 
 /// One path of a network by leaps, from [`TauLeaping::walk`].
 ///
@@ -37,7 +28,7 @@ pub struct LeapWalk<'a> {
     pub(super) of: TauLeaping<'a>,
     noise: Noise,
     pub(super) stream: RowStream,
-    row: u64,
+    pub(super) row: u64,
     pub(super) now: f64,
     pub(super) counts: Vec<u32>,
     pub(super) clocks: Vec<Clock>,
@@ -51,13 +42,18 @@ pub struct LeapWalk<'a> {
     pub(super) next: Vec<u32>,
     pub(super) between: Vec<f64>,
     /// By species: the reactions that change it, and by how much.
-    changers: Vec<Vec<(usize, i32)>>,
-    selection: Selection,
+    pub(super) changers: Vec<Vec<(usize, i32)>>,
+    pub(super) selection: Selection,
+    /// Whether the leap that is tried is one of the implicit method, not an explicit one that is short enough without it.
+    pub(super) implicit: bool,
+    /// How many events are still to happen one by one before a leap is tried, and until when.
+    pub(super) singles: usize,
+    pub(super) singles_end: f64,
     pub(super) smooth: Smooth,
     pub(super) newton: Newton,
-    leaps: u64,
-    single_events: u64,
-    refused: u64,
+    pub(super) leaps: u64,
+    pub(super) single_events: u64,
+    pub(super) refused: u64,
     pub(super) negative_rates: u64,
 }
 
@@ -89,6 +85,9 @@ impl<'a> LeapWalk<'a> {
             between: vec![0.0; species],
             changers,
             selection: Selection::new(of.network),
+            implicit: false,
+            singles: 0,
+            singles_end: 0.0,
             smooth: Smooth::new(species),
             newton: Newton::new(of.network),
             leaps: 0,
@@ -104,6 +103,7 @@ impl<'a> LeapWalk<'a> {
         self.counts.extend(start);
         (self.row, self.stream, self.now) = (row, self.noise.row_stream(row), 0.0);
         self.clocks.iter_mut().for_each(Clock::clear);
+        self.singles = 0;
         (self.leaps, self.single_events, self.refused, self.negative_rates) = (0, 0, 0, 0);
     }
 
@@ -159,173 +159,72 @@ impl<'a> LeapWalk<'a> {
         time: f64,
         watch: &dyn Fn(u64) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let ok = time >= self.now && time.is_finite();
-        Error::domain(ok, "time", time, "a finite time, not before that of the walk")?;
+        self.check_limit("time", time)?;
         for round in 0.. {
             if self.now >= time {
                 break;
             }
             watch(round)?;
-            let steps = self.leaps + self.single_events;
-            if steps >= self.of.max_steps {
-                let reason = "the greatest number of leaps and events";
-                return Err(Error::Stalled {
-                    row: self.row,
-                    time: self.now,
-                    step: time - self.now,
-                    steps,
-                    reason,
-                });
-            }
             self.step(time)?;
         }
         Ok(())
     }
 
-    /// Goes on, up to `limit` at most.
-    fn step(&mut self, limit: f64) -> Result<(), Error> {
-        let network = self.of.network;
-        network.propensities_into(self.now, &self.counts, &mut self.propensities)?;
-        let total: f64 = self.propensities.iter().sum();
-        Error::domain(total.is_finite(), "total propensity", total, "a finite number")?;
-        if total == 0.0 {
-            self.now = limit;
-            return Ok(());
+    /// Makes one leap, or one event where leaps are too short, and returns the time it has come to; `None` if that of the walk is
+    /// `limit` already. A leap ends at the limit if not before: a nearer limit makes a shorter leap.
+    ///
+    /// For what has to be looked at on the way, such as a threshold at which counts are
+    /// [set](LeapWalk::set_counts) anew. [`advance`](LeapWalk::advance) is this until there is nothing left.
+    ///
+    /// # Errors
+    /// As [`advance`](LeapWalk::advance), of the limit. The walk then stays where it is.
+    pub fn next_leap(&mut self, limit: f64) -> Result<Option<f64>, Error> {
+        self.check_limit("limit", limit)?;
+        if self.now >= limit {
+            return Ok(None);
         }
-        let (end, longest) = match self.of.step {
-            LeapStep::Fixed(length) => {
-                self.critical.fill(false);
-                (limit.min(grid_end(self.now, length)), f64::INFINITY)
-            }
-            LeapStep::Adaptive(epsilon) => {
-                let (counts, rates) = (&self.counts, &self.propensities);
-                let step = self.selection.select(network, counts, rates, epsilon, &mut self.critical);
-                if step * total < FEW {
-                    return self.one_by_one(limit, ONE_BY_ONE);
-                }
-                (limit, step)
-            }
-        };
-        // The first of the critical events ends the leap.
-        let (mut first, mut until_event) = (None, f64::INFINITY);
-        for (reaction, clock) in self.clocks.iter_mut().enumerate().filter(|(r, _)| self.critical[*r]) {
-            let wait = clock.next_event(&mut self.stream) / self.propensities[reaction];
-            if wait < until_event {
-                (first, until_event) = (Some(reaction), wait);
-            }
-        }
-        let mut length = longest.min(until_event).min(end - self.now);
-        loop {
-            let event = first.filter(|_| length == until_event);
-            if self.try_leap(length, event)? {
-                self.leaps += 1;
-                self.now = if length == end - self.now { end } else { self.now + length };
-                return Ok(());
-            }
-            self.refused += 1;
-            length *= 0.5;
-            // Not up to the end of the leap alone: that may be now, to rounding.
-            if length * total < FEW {
-                return self.one_by_one(end, ONE_BY_ONE);
-            }
-        }
+        self.step(limit)?;
+        Ok(Some(self.now))
     }
 
-    /// Makes events happen one by one, exactly: the next reaction method on clocks of which some may be known.
-    fn one_by_one(&mut self, limit: f64, most: usize) -> Result<(), Error> {
-        let network = self.of.network;
-        for _ in 0..most {
-            network.propensities_into(self.now, &self.counts, &mut self.propensities)?;
-            let (mut first, mut wait) = (None, limit - self.now);
-            for (reaction, (clock, &a)) in self.clocks.iter_mut().zip(&self.propensities).enumerate() {
-                if a > 0.0 {
-                    let of = clock.next_event(&mut self.stream) / a;
-                    if of < wait {
-                        (first, wait) = (Some(reaction), of);
-                    }
-                }
-            }
-            self.pass_to(wait, first, |_| true);
-            let Some(reaction) = first else {
-                self.now = limit;
-                return Ok(());
-            };
-            network.fire(reaction, &mut self.counts)?;
-            self.now += wait;
-            self.single_events += 1;
-        }
+    /// Sets the counts at the time of the walk, from which it goes on with them.
+    ///
+    /// The Poisson processes of the reactions go on as they are: what a refused leap has seen of them is still to come. To forget
+    /// it would make those events rarer that leaps are refused for.
+    ///
+    /// ```
+    /// use ctmc::network::{Counting, LeapMethod, LeapStep, Network, Rate, Reaction, TauLeaping};
+    /// let make = Reaction::new("make", [], [("X", 1)], Rate::mass_action(1000.0, Counting::Ordered));
+    /// let network = Network::new(["X"], vec![make])?;
+    /// let leaping = TauLeaping::new(&network, LeapMethod::Euler, LeapStep::Fixed(0.01))?;
+    /// let mut walk = leaping.walk(&[0], 0, numeric::Noise::new(1))?;
+    /// // Emptied whenever there are more than 100, which is looked at after each leap of some 10.
+    /// let mut times = 0;
+    /// while let Some(_time) = walk.next_leap(1.0)? {
+    ///     if walk.counts()[0] > 100 {
+    ///         walk.set_counts(&[0])?;
+    ///         times += 1;
+    ///     }
+    /// }
+    /// assert_eq!(walk.leaps(), 100);
+    /// assert!((7..=10).contains(&times));
+    /// # Ok::<(), numeric::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Shape`] unless there is one count for each species.
+    pub fn set_counts(&mut self, counts: &[u32]) -> Result<(), Error> {
+        Error::shape("counts", &[self.counts.len()], &[counts.len()])?;
+        self.counts.copy_from_slice(counts);
+        // Whether leaps are worth it is a matter of the counts.
+        self.singles = 0;
         Ok(())
     }
 
-    /// Moves the clocks of some reactions on to the next event, which is one of `first`, or to where there is none yet.
-    fn pass_to(&mut self, wait: f64, first: Option<usize>, of: impl Fn(usize) -> bool) {
-        for (reaction, (clock, &a)) in self.clocks.iter_mut().zip(&self.propensities).enumerate() {
-            if first == Some(reaction) {
-                clock.pass_event();
-            } else if a > 0.0 && of(reaction) {
-                clock.pass_to(a * wait);
-            }
-        }
+    fn check_limit(&self, parameter: &'static str, limit: f64) -> Result<(), Error> {
+        let ok = limit >= self.now && limit.is_finite();
+        Error::domain(ok, parameter, limit, "a finite time, not before that of the walk")
     }
-
-    /// A leap, at the end of which a critical reaction may happen; false if it is refused, and then nothing has changed but
-    /// what is known of the clocks.
-    fn try_leap(&mut self, length: f64, event: Option<usize>) -> Result<bool, Error> {
-        let most = self.propensities.iter().copied().fold(0.0, f64::max);
-        if most * length > MOST {
-            return Ok(false);
-        }
-        for (reaction, events) in self.events.iter_mut().enumerate() {
-            *events = i64::from(event == Some(reaction));
-        }
-        let drawn = match self.of.method {
-            LeapMethod::Euler => {
-                self.draw(length);
-                true
-            }
-            LeapMethod::Midpoint => self.draw_at_midpoint(length)?,
-            LeapMethod::Trapezoidal(theta) => self.draw_in_two_stages(length, theta)?,
-            LeapMethod::Implicit => self.draw_implicitly(length)?,
-        };
-        if !(drawn && self.go()) {
-            return Ok(false);
-        }
-        std::mem::swap(&mut self.counts, &mut self.next);
-        for (reaction, clock) in self.clocks.iter_mut().enumerate() {
-            if !self.critical[reaction] {
-                clock.pass(self.stretches[reaction]);
-            }
-        }
-        // Critical reactions that do not happen.
-        let critical = std::mem::take(&mut self.critical);
-        self.pass_to(length, event, |reaction| critical[reaction]);
-        self.critical = critical;
-        Ok(true)
-    }
-
-    /// Where the events lead to, in `next`; false if that is no state.
-    pub(super) fn go(&mut self) -> bool {
-        self.next.copy_from_slice(&self.counts);
-        // Sums of all reactions: a species may be made and used up in the same leap.
-        for (species, next) in self.next.iter_mut().enumerate() {
-            let changes = self.changers[species].iter();
-            let change: i128 = changes
-                .map(|&(reaction, change)| i128::from(change) * i128::from(self.events[reaction]))
-                .sum();
-            match u32::try_from(i128::from(*next) + change) {
-                Ok(count) => *next = count,
-                Err(_) => return false,
-            }
-        }
-        true
-    }
-}
-
-/// The next multiple of `length` after a time.
-fn grid_end(now: f64, length: f64) -> f64 {
-    let next = (now / length).floor() + 1.0;
-    // The quotient may have been rounded down to just below an integer.
-    if next * length > now { next * length } else { (next + 1.0) * length }
 }
 
 impl fmt::Debug for LeapWalk<'_> {

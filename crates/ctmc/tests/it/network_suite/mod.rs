@@ -5,10 +5,15 @@
 //! Means and standard deviations are closed forms or come from uniformization, not from the suite's files; some of the
 //! suite's numbers are compared with them.
 
+mod exact;
+mod leaps;
+
 use ctmc::network::Counting::{Combinations, Ordered};
-use ctmc::network::{Algorithm, LeapMethod, LeapStep, Network, Rate, Reaction, Ssa, Start, TauLeaping};
+use ctmc::network::{Network, Rate, Reaction};
 use ctmc::{BirthDeath, Sparse, evolve};
-use numeric::{Control, Noise};
+use numeric::Noise;
+use numeric::ndarray::{Array3, s};
+use rayon::prelude::*;
 use verify::{Family, Moments, scores, seed};
 
 use crate::assert_near;
@@ -249,69 +254,41 @@ fn long_models() -> Vec<Model> {
     ]
 }
 
-/// The counts of rows at the times 1, …, 50: `[time][species][row]`.
-fn simulate(model: &Model, algorithm: Algorithm, rows: u64, noise: Noise) -> Vec<Vec<Vec<f64>>> {
-    let Model { network, start, reset, .. } = model;
-    let times: Vec<f64> = (1..=50).map(f64::from).collect();
-    let ssa = Ssa::new(network, algorithm);
-    let mut seen = vec![vec![vec![]; start.len()]; times.len()];
-    if *reset == Reset::Never {
-        let counts = ssa.counts_at(Start::State(start), &times, 0..rows, noise, Control::default()).unwrap();
-        for ((_, t, species), &count) in counts.indexed_iter() {
-            seen[t][species].push(f64::from(count));
-        }
-        return seen;
-    }
-    for row in 0..rows {
-        let mut walk = ssa.walk(start, row, noise).unwrap();
-        for (time, seen) in times.iter().zip(&mut seen) {
-            match *reset {
-                Reset::At(at, count) if at > time - 1.0 && at <= *time => {
-                    walk.advance(at).unwrap();
-                    walk.set_counts(&[count, 0]).unwrap();
-                }
-                Reset::Above(most) => {
-                    while walk.next_event(*time).unwrap().is_some() {
-                        if walk.counts()[1] > most {
-                            walk.set_counts(start).unwrap();
-                        }
-                    }
-                }
-                _ => {}
-            }
-            walk.advance(*time).unwrap();
-            for (seen, &count) in seen.iter_mut().zip(walk.counts()) {
-                seen.push(f64::from(count));
-            }
-        }
-    }
-    seen
+/// The two of 10⁵ events for each row.
+fn longest_models() -> Vec<Model> {
+    vec![model_001("001-05", 0.1, 0.11, 10_000), model_002("002-04", 1000.0, Reset::Never)]
+}
+
+/// Counts of rows at the times 1, …, 50.
+type Seen = Array3<u32>;
+
+fn times() -> Vec<f64> {
+    (1..=50).map(f64::from).collect()
+}
+
+/// Rows that each have a walk of their own, on all cores.
+fn row_by_row(model: &Model, rows: u64, walk: impl Fn(u64) -> Vec<u32> + Send + Sync) -> Seen {
+    let counts: Vec<Vec<u32>> = (0..rows).into_par_iter().map(walk).collect();
+    Array3::from_shape_vec((rows as usize, times().len(), model.start.len()), counts.concat()).unwrap()
 }
 
 /// Z for all times, and Y where the kurtosis is at most 5: with heavier tails 10,000 rows are too few for the normal limit.
-fn compare(family: &mut Family, models: &[Model], algorithms: &[Algorithm], label: u64) {
-    compare_by(family, models, algorithms, label, |model, &algorithm, noise| {
-        simulate(model, algorithm, 10_000, noise)
-    });
-}
-
-/// As [`compare`], of any ways to simulate.
-fn compare_by<A: std::fmt::Debug>(
+fn compare<A: std::fmt::Debug>(
     family: &mut Family,
     models: &[Model],
     ways: &[A],
     label: u64,
-    simulate: impl Fn(&Model, &A, Noise) -> Vec<Vec<Vec<f64>>>,
+    simulate: impl Fn(&Model, &A, Noise) -> Seen,
 ) {
     for model in models {
-        for algorithm in ways {
-            let noise = Noise::new(seed(label)).fork(model.name).fork(&format!("{algorithm:?}"));
-            let seen = simulate(model, algorithm, noise);
+        for way in ways {
+            let noise = Noise::new(seed(label)).fork(model.name).fork(&format!("{way:?}"));
+            let seen = simulate(model, way, noise);
             for (species, exact) in &model.exact {
                 for (t, &[mean, variance, _, fourth]) in exact.iter().enumerate() {
-                    let name =
-                        |score| format!("{} {algorithm:?} {score} of {species} at {}", model.name, t + 1);
-                    let sample = &seen[t][*species];
+                    let name = |score| format!("{} {way:?} {score} of {species} at {}", model.name, t + 1);
+                    let sample: Vec<f64> =
+                        seen.slice(s![.., t, *species]).iter().map(|&x| f64::from(x)).collect();
                     if variance < 1e-12 {
                         // Restored at this very time.
                         assert!(sample.iter().all(|&x| x == mean), "{}", name("value"));
@@ -319,7 +296,7 @@ fn compare_by<A: std::fmt::Debug>(
                     }
                     let kurtosis = 3.0 + fourth / variance.powi(2);
                     let law = Moments { mean, std_dev: variance.sqrt(), kurtosis };
-                    let found = scores(sample, &law).unwrap();
+                    let found = scores(&sample, &law).unwrap();
                     family.push(name("Z"), found.z_p_value());
                     if kurtosis <= 5.0 {
                         family.push(name("Y"), found.y_p_value());
@@ -362,84 +339,4 @@ fn exact_moments_agree_with_the_suites_numbers() {
     {
         a.iter().zip(b).for_each(|(&a, b)| assert_near(a, b, 1e-12));
     }
-}
-
-/// False alarms: at most one run in a thousand for each of the two tests.
-#[test]
-fn each_simulator_passes_the_tests_of_the_short_models() {
-    let mut family = Family::new(1e-3).unwrap();
-    compare(&mut family, &short_models(), &Algorithm::ALL, 100);
-    family.assert();
-}
-
-#[test]
-fn the_direct_method_passes_the_tests_of_the_long_models() {
-    let mut family = Family::new(1e-3).unwrap();
-    compare(&mut family, &long_models(), &[Algorithm::Direct], 101);
-    family.assert();
-}
-
-#[test]
-#[ignore = "a minute: by default the direct method runs on these, and all others on the short models"]
-fn each_simulator_passes_the_tests_of_the_long_models() {
-    let mut family = Family::new(1e-3).unwrap();
-    compare(&mut family, &long_models(), &Algorithm::ALL[1..], 102);
-    family.assert();
-}
-
-/// The two models of 10⁵ events for each row.
-#[test]
-#[ignore = "a quarter of an hour: what the short models test, at a hundred times the events"]
-fn each_simulator_passes_the_tests_of_the_longest_models() {
-    let mut family = Family::new(1e-3).unwrap();
-    let longest = [model_001("001-05", 0.1, 0.11, 10_000), model_002("002-04", 1000.0, Reset::Never)];
-    compare(&mut family, &longest, &Algorithm::ALL, 103);
-    family.assert();
-}
-
-/// Leaps so short that their bias is below the noise of 10,000 rows, and adaptive ones, which on small models are mostly
-/// exact.
-fn compare_leaps(family: &mut Family, models: &[Model], ways: &[(LeapMethod, LeapStep)]) {
-    compare_by(family, models, ways, 104, |model, &(method, step), noise| {
-        let times: Vec<f64> = (1..=50).map(f64::from).collect();
-        let leaping = TauLeaping::new(&model.network, method, step).unwrap();
-        let start = Start::State(&model.start);
-        let counts = leaping.counts_at(start, &times, 0..10_000, noise, Control::default()).unwrap();
-        let mut seen = vec![vec![vec![]; model.start.len()]; times.len()];
-        for ((_, t, species), &count) in counts.indexed_iter() {
-            seen[t][species].push(f64::from(count));
-        }
-        seen
-    });
-}
-
-/// False alarms: at most one run in a thousand for each of the two tests.
-#[test]
-fn leaps_pass_the_tests_of_a_model() {
-    let mut family = Family::new(1e-3).unwrap();
-    let ways = [
-        (LeapMethod::Midpoint, LeapStep::Fixed(0.1)),
-        (LeapMethod::Trapezoidal(0.5), LeapStep::Fixed(1.0)),
-        (LeapMethod::Euler, LeapStep::Adaptive(0.03)),
-    ];
-    compare_leaps(&mut family, &[model_002("002-01", 1.0, Reset::Never)], &ways);
-    family.assert();
-}
-
-#[test]
-#[ignore = "minutes: by default three of the ways run on one of these models"]
-fn each_leaping_method_passes_the_tests_of_the_short_models() {
-    let ways = [
-        (LeapMethod::Euler, LeapStep::Fixed(0.1)),
-        (LeapMethod::Implicit, LeapStep::Fixed(0.1)),
-        (LeapMethod::Midpoint, LeapStep::Fixed(0.1)),
-        (LeapMethod::Trapezoidal(0.5), LeapStep::Fixed(0.5)),
-        (LeapMethod::Trapezoidal(0.3), LeapStep::Fixed(0.5)),
-        (LeapMethod::Midpoint, LeapStep::Adaptive(0.03)),
-        (LeapMethod::Trapezoidal(0.5), LeapStep::Adaptive(0.03)),
-    ];
-    let models: Vec<Model> = short_models().into_iter().filter(|m| m.reset == Reset::Never).collect();
-    let mut family = Family::new(1e-3).unwrap();
-    compare_leaps(&mut family, &models, &ways);
-    family.assert();
 }
