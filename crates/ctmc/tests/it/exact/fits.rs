@@ -145,3 +145,31 @@ fn what_cannot_be_fitted_is_refused() {
     let mixture = ProductMixture::new(&[0.5, 0.2, 0.3], &laws()).unwrap();
     assert!(mixture.denoiser(&noising).is_err());
 }
+
+#[test]
+fn a_fit_has_converged_after_two_small_changes() {
+    let truth = ProductMixture::new(&[0.6, 0.4], &laws().slice_move(s![1.., .., ..])).unwrap();
+    let data = truth.sample(0..300, Noise::new(4));
+    let options = FitOptions {
+        components: 3,
+        states: 4,
+        count: 0.1,
+        max_iterations: 5000,
+        tolerance: 1e-4,
+        noise: Noise::new(5),
+    };
+    let fit = fit_product_mixture(&data, &options).unwrap();
+    let changes: Vec<f64> = fit.objectives.windows(2).map(|pair| (pair[1] - pair[0]).abs()).collect();
+    let small: Vec<bool> = changes.iter().map(|&change| change <= 1e-4).collect();
+    assert!(small.len() > 3 && small[small.len() - 2..] == [true, true], "{changes:?}");
+    assert!(small[..small.len() - 1].windows(2).all(|pair| pair != [true, true]), "{changes:?}");
+}
+
+#[test]
+fn products_below_the_normal_floats_keep_their_digits() {
+    // Eight tokens of probability 1e-40: their product is a subnormal number.
+    let laws = Array3::from_shape_fn((1, 8, 2), |(_, _, v)| [1e-40, 1.0][v]);
+    let mixture = ProductMixture::new(&[1.0], &laws).unwrap();
+    let found = mixture.ln_probability(&Array2::zeros((1, 8))).unwrap()[0];
+    assert_near(found, 8.0 * 1e-40_f64.ln(), 1e-11);
+}

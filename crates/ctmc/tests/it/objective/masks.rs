@@ -1,13 +1,13 @@
 //! Absorbing chains.
 
-use ctmc::denoise::objective::{DiscreteElbo, Elbo, MaskedElbo, Objective, Target};
+use ctmc::denoise::objective::{DiscreteElbo, Elbo, Form, MaskedElbo, Objective, Target};
 use ctmc::denoise::{Noising, denoiser_from_fn};
 use ctmc::{Refresh, TimeChange};
 use numeric::ndarray::{Array2, ArrayRef3, array};
 use numeric::{Batch, Control, Noise, TimeGrid};
 use verify::{Family, seed};
 
-use super::{FORMS, bound, masked_model, masked_network};
+use super::{FORMS, bound, density, masked_model, masked_network, push, rule};
 use crate::assert_near;
 use crate::exact::chain;
 
@@ -105,4 +105,41 @@ fn probabilities_below_all_floats_count_in_full() {
     let found = masked.values(&model, &x0, 0..1, 4000, Noise::new(1), Control::default()).unwrap()[0];
     // 200 in the mean; each draw is 200 · 300/n with probability n/300, standard deviation 200 · 2.3.
     assert_near(found, 200.0, 6.0 * 460.0 / 4000.0_f64.sqrt());
+}
+
+#[test]
+fn jumps_by_the_cosine_schedule_have_the_same_bound() {
+    let noising = Noising::refresh(Refresh::absorbing(3, 2, 1.0).unwrap(), TimeChange::cosine());
+    // t = u³(10 - 15 u + 6 u²), flat at both ends, where the integrands have logarithms.
+    let nodes: Vec<(f64, f64)> = (rule().into_iter())
+        .map(|(u, w)| (0.5 * u, 0.5 * w))
+        .flat_map(|(u, w)| {
+            let (left, weight) =
+                (u * u * u * (10.0 - 15.0 * u + 6.0 * u * u), w * 30.0 * (u * (1.0 - u)).powi(2));
+            [(left, weight), (1.0 - left, weight)]
+        })
+        // Where 1 - t is below all floats, so is the weight.
+        .filter(|&(t, _)| t < 1.0)
+        .collect();
+    // False alarms: one run in ten thousand.
+    let mut family = Family::new(1e-4).unwrap();
+    for (k, form) in (60..).zip([Form::Jumps, Form::Factorised]) {
+        let elbo = Elbo::new(&noising, 1.0).unwrap().with_form(form).unwrap();
+        // With the share m = sin(πt/2) of masks, ∫ m' ln m' dt = ln π - 1; by a rule of six digits.
+        let constant = std::f64::consts::PI.ln() - 1.0;
+        for v in 0..2 {
+            assert_near(elbo.constants()[v], constant, 1e-6);
+        }
+        for x0 in [[0, 0], [0, 1], [1, 0], [1, 1]] {
+            let path: f64 = nodes.iter().map(|&(t, w)| w * density(&elbo, &masked_model(0.0), t, &x0)).sum();
+            let exact = MASKED_BOUND[x0[0] as usize][x0[1] as usize];
+            assert_near(path + 2.0 * constant, exact, 1e-9);
+        }
+        // And drawn.
+        let x0 = Array2::from_shape_fn((10_000, 2), |(_, d)| d as u32);
+        let noise = Noise::new(seed(k));
+        let found = elbo.values(&masked_model(0.0), &x0, 0..10_000, 1, noise, Control::default()).unwrap();
+        push(&mut family, &format!("{form:?}"), &found, MASKED_BOUND[0][1]);
+    }
+    family.assert();
 }

@@ -3,6 +3,7 @@
 mod contract;
 mod drawn;
 mod masks;
+mod parts;
 mod reference;
 
 use ctmc::denoise::objective::{DiscreteElbo, Elbo, Form, Objective, TrainingBatch};
