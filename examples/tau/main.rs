@@ -2,7 +2,8 @@
 //!
 //! The toy of the paper that brought denoising to continuous time, with its noising (a discretised Gaussian of standard
 //! deviation 8, β(t) = 5 · 5ᵗ ln 5, T = 1). Data are points within a drawn τ. The model is the exact denoiser of these data
-//! and not a network, so that all error comes from the leaps and from the start. Tau-leaping, predictor–corrector and
+//! and not a network, so that all error comes from the leaps, the start and the end, which is the most likely clean value of each
+//! coordinate as in the paper. Tau-leaping, predictor–corrector and
 //! posterior steps are compared at several numbers of steps by the Hellinger distance of their samples to the data. Run
 //! with `--help` for the options.
 
@@ -43,7 +44,7 @@ pub(crate) struct Options {
     /// Points of data within the letter
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(100..=100_000_000))]
     points: u64,
-    /// Time at which runs stop, to draw clean points from the posterior; they start at time 1
+    /// Time at which runs, from time 1, end in the most likely clean value of each coordinate
     #[arg(long, default_value_t = 0.01, allow_negative_numbers = true)]
     early_stop: f64,
     /// Numbers of steps, separated by commas
@@ -193,8 +194,8 @@ impl Study<'_> {
         let Options { samples, .. } = *self.options;
         self.bar.set_message(format!("{name}, {steps} steps"));
         let grid = TimeGrid::uniform(1.0, self.options.early_stop, steps)?;
-        let mut sampler =
-            ReverseSampler::new(self.noising.clone(), &self.model, method, grid)?.with_finish(Finish::Draw);
+        let mut sampler = ReverseSampler::new(self.noising.clone(), &self.model, method, grid)?
+            .with_finish(Finish::MostLikely);
         if let Some(correction) = correction {
             sampler = sampler.with_correction(correction)?;
         }

@@ -4,6 +4,7 @@ use nalgebra::{DMatrix, DVector};
 use numeric::ndarray::{Array3, ArrayRef3, ArrayViewMut1};
 use numeric::{Batch, Batching, Error, Real, Scratch, Times};
 
+use super::denoiser::ln_of_values;
 use super::likelihood::Likelihood;
 use super::noising::check_states;
 use super::{Denoiser, Noising, Output};
@@ -63,6 +64,9 @@ pub struct PosteriorOf<'a, M> {
 ///
 /// Weight 0 is the unconditional model, 1 the conditional one; above 1 the condition counts for more. For ratios this is
 /// guidance of the rates. Where a logit is −∞ in the conditional model it stays so for every positive weight.
+///
+/// Two models that must both be given whole blocks must want blocks of the same size; to be evaluated is an
+/// [`Error::Unsupported`] otherwise, as it is for models of different kinds of output.
 ///
 /// ```
 /// use ctmc::denoise::{Denoiser, Guided, denoiser_from_fn};
@@ -185,9 +189,7 @@ impl<F: Real, M: Denoiser<F>> Denoiser<F> for RatiosOf<'_, M> {
         out: &mut ArrayRef3<F>,
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
-        self.values_into(batch, out, scratch)?;
-        out.mapv_inplace(F::ln);
-        Ok(())
+        ln_of_values(self, batch, out, scratch)
     }
 
     fn values_into(
@@ -241,9 +243,7 @@ impl<F: Real, M: Denoiser<F>> Denoiser<F> for PosteriorOf<'_, M> {
         out: &mut ArrayRef3<F>,
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
-        self.values_into(batch, out, scratch)?;
-        out.mapv_inplace(F::ln);
-        Ok(())
+        ln_of_values(self, batch, out, scratch)
     }
 
     fn values_into(
@@ -328,6 +328,11 @@ impl<F: Real, C: Denoiser<F>, U: Denoiser<F>> Denoiser<F> for Guided<C, U> {
         let sizes = [self.conditional.dim(), self.conditional.states()];
         Error::shape("unconditional", &sizes, &[self.unconditional.dim(), self.unconditional.states()])?;
         check_output(&self.unconditional, self.conditional.output(), "guidance")?;
+        let (a, b) = (self.conditional.batching(), self.unconditional.batching());
+        if !a.rowwise && !b.rowwise && a.rows != b.rows {
+            let reason = "needs models that are given whole blocks of the same size";
+            return Err(Error::Unsupported { method: "guidance", reason });
+        }
         let mut other = Array3::from_elem(out.raw_dim(), F::zero());
         self.conditional.log_values_into(batch, out, scratch)?;
         self.unconditional.log_values_into(batch, &mut other, scratch)?;
@@ -349,7 +354,7 @@ impl<F: Real, C: Denoiser<F>, U: Denoiser<F>> Denoiser<F> for Guided<C, U> {
 
     fn batching(&self) -> Batching {
         let (a, b) = (self.conditional.batching(), self.unconditional.batching());
-        // Blocks of one are whole blocks of the other only if they are equal; the more particular one decides.
+        // The more particular one decides; if both are, they agree, or an evaluation is refused.
         let rows = if b.rowwise { a.rows } else { b.rows };
         Batching { rows, rowwise: a.rowwise && b.rowwise, serial: a.serial || b.serial }
     }

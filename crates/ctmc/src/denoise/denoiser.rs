@@ -101,6 +101,18 @@ pub trait Denoiser<F: Real>: Send + Sync {
     }
 }
 
+/// The logarithms for a model that has the numbers themselves.
+pub(super) fn ln_of_values<F: Real>(
+    model: &impl Denoiser<F>,
+    batch: &Batch<'_, u32>,
+    out: &mut ArrayRef3<F>,
+    scratch: &mut Scratch,
+) -> Result<(), Error> {
+    model.values_into(batch, out, scratch)?;
+    out.mapv_inplace(F::ln);
+    Ok(())
+}
+
 /// Subtracts from the logits of each token the greatest of them.
 fn shift_logits<F: Real>(rows: &[u64], logits: &mut ArrayRef3<F>) -> Result<(), Error> {
     for (mut row, &number) in logits.outer_iter_mut().zip(rows) {

@@ -117,6 +117,7 @@ pub fn uniformized<F: Real>(
             rows: block.collect(),
             x: start[at].to_vec(),
             counts: LeapCounts::default(),
+            sums: Vec::with_capacity(dim),
         };
         for (number, ((from, to), bound)) in (0..).zip(grid.pairs().zip(&bounds)) {
             run.interval(from, to, bound, number, batching.rowwise, scratch)?;
@@ -167,6 +168,8 @@ struct Run<'a, M> {
     rows: Vec<u64>,
     x: Vec<u32>,
     counts: LeapCounts,
+    /// Of the total rates of a row's tokens, of one candidate.
+    sums: Vec<f64>,
 }
 
 impl<M> Run<'_, M> {
@@ -247,13 +250,15 @@ impl<M> Run<'_, M> {
         let (dim, states) = (self.model.dim(), self.model.states());
         self.counts.model_rows += 1;
         let reversal = Reversal::<F>::new(self.noising, t, self.model.output())?;
-        let total_of = |d: usize| {
-            if self.held.get(i * dim + d).is_some_and(|&held| held) {
-                return 0.0;
+        // Running sums over the tokens.
+        self.sums.clear();
+        let mut total = 0.0;
+        for d in 0..dim {
+            if !self.held.get(i * dim + d).is_some_and(|&held| held) {
+                total += reversal.total(self.x[i * dim + d], &values[d * states..][..states]);
             }
-            reversal.total(self.x[i * dim + d], &values[d * states..][..states])
-        };
-        let total: f64 = (0..dim).map(total_of).sum();
+            self.sums.push(total);
+        }
         let row = self.rows[i];
         if total.is_nan() {
             return Err(Error::NotFinite { what: "a rate of the reverse chain", row, step: number, time: t });
@@ -267,16 +272,11 @@ impl<M> Run<'_, M> {
         }
         let stream = &mut self.streams[i];
         let u = stream.uniform() * bound;
-        let mut sum = 0.0;
-        for d in 0..dim {
-            sum += total_of(d);
-            if u < sum {
-                let token = &values[d * states..][..states];
-                let uniforms = [stream.uniform(), stream.uniform()];
-                self.x[i * dim + d] = reversal.destination(self.x[i * dim + d], token, uniforms);
-                self.counts.jumps += 1;
-                break;
-            }
+        if let Some(d) = self.sums.iter().position(|&sum| u < sum) {
+            let token = &values[d * states..][..states];
+            let uniforms = [stream.uniform(), stream.uniform()];
+            self.x[i * dim + d] = reversal.destination(self.x[i * dim + d], token, uniforms);
+            self.counts.jumps += 1;
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use numeric::ndarray::{Array2, ArrayRef2, ArrayRef3, Axis};
 use numeric::{Batch, Error, Real, Scratch, Times, vectorize};
 
 use super::rows::{check_batch, impossible};
+use crate::denoise::denoiser::ln_of_values;
 use crate::denoise::likelihood::Likelihood;
 use crate::denoise::{Denoiser, Noising};
 use crate::law::check_law;
@@ -132,9 +133,7 @@ impl<F: Real> Denoiser<F> for ProductDenoiser<F> {
         out: &mut ArrayRef3<F>,
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
-        self.values_into(batch, out, scratch)?;
-        out.mapv_inplace(F::ln);
-        Ok(())
+        ln_of_values(self, batch, out, scratch)
     }
 
     fn values_into(

@@ -1,8 +1,10 @@
 //! Discrete denoising against enumeration.
 
 mod adapters;
+mod coupled;
 mod exact;
 mod flow;
+mod jumps;
 mod laws;
 mod leaps;
 mod reversal;
