@@ -106,6 +106,30 @@ pub struct Batching {
     pub serial: bool,
 }
 
+impl Batching {
+    /// What suits two models that are asked about the same rows: the more particular one decides about the blocks.
+    ///
+    /// ```
+    /// use numeric::Batching;
+    /// let blocks = |rows| Batching { rows, rowwise: false, serial: false };
+    /// assert_eq!(Batching::default().joint(blocks(100))?, blocks(100));
+    /// assert!(blocks(100).joint(blocks(64)).is_err());
+    /// # Ok::<(), numeric::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for two models that must both be given whole blocks, of different sizes.
+    pub fn joint(self, other: Batching) -> Result<Batching, Error> {
+        if !self.rowwise && !other.rowwise && self.rows != other.rows {
+            let reason = "they must be given whole blocks of rows, of different sizes";
+            return Err(Error::Unsupported { method: "two models together", reason });
+        }
+        let rows = if other.rowwise { self.rows } else { other.rows };
+        let (rowwise, serial) = (self.rowwise && other.rowwise, self.serial || other.serial);
+        Ok(Batching { rows, rowwise, serial })
+    }
+}
+
 impl Default for Batching {
     /// 64 rows, row by row, from all threads.
     fn default() -> Batching {
@@ -320,7 +344,7 @@ pub struct Combined<V, W> {
 /// ```
 ///
 /// # Errors
-/// [`Error::Domain`] for a weight that is not finite; [`Error::Shape`] if the dimensions differ.
+/// [`Error::Domain`] for a weight that is not finite; [`Error::Shape`] if the dimensions differ; those of [`Batching::joint`].
 pub fn combined<F: Real, V: VectorField<F>, W: VectorField<F>>(
     a: f64,
     v: V,
@@ -330,6 +354,7 @@ pub fn combined<F: Real, V: VectorField<F>, W: VectorField<F>>(
     Error::domain(a.is_finite(), "a", a, "a finite weight")?;
     Error::domain(b.is_finite(), "b", b, "a finite weight")?;
     Error::shape("w", &[v.dim()], &[w.dim()])?;
+    v.batching().joint(w.batching())?;
     Ok(Combined { a, v, b, w })
 }
 
@@ -351,9 +376,7 @@ impl<F: Real, V: VectorField<F>, W: VectorField<F>> VectorField<F> for Combined<
     }
 
     fn batching(&self) -> Batching {
-        let (v, w) = (self.v.batching(), self.w.batching());
-        let slow = if v.rowwise { w } else { v };
-        Batching { rowwise: v.rowwise && w.rowwise, serial: v.serial || w.serial, ..slow }
+        self.v.batching().joint(self.w.batching()).expect("as when they were combined")
     }
 }
 

@@ -328,11 +328,7 @@ impl<F: Real, C: Denoiser<F>, U: Denoiser<F>> Denoiser<F> for Guided<C, U> {
         let sizes = [self.conditional.dim(), self.conditional.states()];
         Error::shape("unconditional", &sizes, &[self.unconditional.dim(), self.unconditional.states()])?;
         check_output(&self.unconditional, self.conditional.output(), "guidance")?;
-        let (a, b) = (self.conditional.batching(), self.unconditional.batching());
-        if !a.rowwise && !b.rowwise && a.rows != b.rows {
-            let reason = "needs models that are given whole blocks of the same size";
-            return Err(Error::Unsupported { method: "guidance", reason });
-        }
+        self.conditional.batching().joint(self.unconditional.batching())?;
         let mut other = Array3::from_elem(out.raw_dim(), F::zero());
         self.conditional.log_values_into(batch, out, scratch)?;
         self.unconditional.log_values_into(batch, &mut other, scratch)?;
@@ -353,10 +349,9 @@ impl<F: Real, C: Denoiser<F>, U: Denoiser<F>> Denoiser<F> for Guided<C, U> {
     }
 
     fn batching(&self) -> Batching {
-        let (a, b) = (self.conditional.batching(), self.unconditional.batching());
-        // The more particular one decides; if both are, they agree, or an evaluation is refused.
-        let rows = if b.rowwise { a.rows } else { b.rows };
-        Batching { rows, rowwise: a.rowwise && b.rowwise, serial: a.serial || b.serial }
+        let conditional = self.conditional.batching();
+        // Where they do not agree an evaluation is refused.
+        conditional.joint(self.unconditional.batching()).unwrap_or(conditional)
     }
 }
 

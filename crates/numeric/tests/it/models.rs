@@ -6,7 +6,7 @@ use ndarray::{Array2, ArrayRef2, array};
 use numeric::{
     Batch, Batching, Control, Divergence, Error, JacobianProducts, Level, Model, PosteriorCovariance,
     Prediction, Schedule, Scratch, Time, TimeGrid, Times, VectorField, combined, fill_rows, from_fn,
-    from_row_fn, ndarray, run_blocks, run_rows, scaled, time_reversed,
+    from_row_fn, ndarray, run_blocks, run_rows, scaled, time_reversed, with_batching,
 };
 use proptest::prelude::*;
 
@@ -155,6 +155,15 @@ fn adapters_compose() {
     assert!(combined(1.0, field(), f64::INFINITY, field()).is_err());
     let one = from_row_fn(1, |_: Time, _, _: &mut [f64]| Ok(()));
     assert!(matches!(combined(1.0, field(), 1.0, one), Err(Error::Shape { .. })));
+    // Whole blocks of the same size, or none.
+    let blocks = |rows| {
+        with_batching(field(), Batching { rows, rowwise: false, serial: false }).expect("blocks of some rows")
+    };
+    let both = combined(1.0, blocks(8), 1.0, blocks(8)).expect("of one size");
+    assert_eq!(VectorField::<f64>::batching(&both), VectorField::<f64>::batching(&blocks(8)));
+    let one = combined(1.0, field(), 1.0, blocks(8)).expect("one is particular");
+    assert_eq!(VectorField::<f64>::batching(&one), VectorField::<f64>::batching(&blocks(8)));
+    assert!(matches!(combined(1.0, blocks(8), 1.0, blocks(6)), Err(Error::Unsupported { .. })));
 }
 
 #[test]

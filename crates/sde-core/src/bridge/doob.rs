@@ -46,13 +46,14 @@ impl<E, V> DoobTransform<E, V> {
     /// The transform of `sde` by the field `∇ log h`.
     ///
     /// # Errors
-    /// [`Error::Shape`] if the dimensions differ.
+    /// [`Error::Shape`] if the dimensions differ; those of [`Batching::joint`].
     pub fn new<F: Real>(sde: E, grad_log_h: V) -> Result<DoobTransform<E, V>, Error>
     where
         E: Sde<F>,
         V: VectorField<F>,
     {
         Error::shape("grad_log_h", &[sde.dim()], &[grad_log_h.dim()])?;
+        sde.batching().joint(grad_log_h.batching())?;
         Ok(DoobTransform { sde, grad_log_h })
     }
 }
@@ -154,8 +155,6 @@ impl<F: Real, E: Sde<F>, V: VectorField<F>> Sde<F> for DoobTransform<E, V> {
     }
 
     fn batching(&self) -> Batching {
-        let (e, v) = (self.sde.batching(), self.grad_log_h.batching());
-        let slow = if e.rowwise { v } else { e };
-        Batching { rowwise: e.rowwise && v.rowwise, serial: e.serial || v.serial, ..slow }
+        self.sde.batching().joint(self.grad_log_h.batching()).expect("as in the constructor")
     }
 }

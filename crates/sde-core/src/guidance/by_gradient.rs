@@ -38,7 +38,7 @@ pub struct ByGradient<V, G, S> {
 /// # Errors
 /// [`Error::Shape`] if the dimensions differ; [`Error::Domain`] for a scale that is not finite;
 /// [`Error::Unsupported`] for [`Prediction::Edm`]. Evaluating it, [`Error::Domain`] where the prediction does not
-/// determine the score: a denoiser at α = 0.
+/// determine the score: a denoiser at α = 0. Those of [`Batching::joint`].
 ///
 /// # References
 /// Dhariwal, Nichol (2021), *Diffusion models beat GANs on image synthesis*, section 4.
@@ -55,6 +55,7 @@ where
 {
     refuse_edm("guidance by a gradient", &model)?;
     Error::shape("gradient", &[model.field.dim()], &[gradient.dim()])?;
+    model.field.batching().joint(gradient.batching())?;
     Error::domain(scale.is_finite(), "scale", scale, "a finite number")?;
     let (prediction, schedule) = (model.prediction, model.schedule.clone());
     Ok(Model::new(ByGradient { model, gradient, scale }, prediction, schedule))
@@ -87,8 +88,6 @@ impl<F: Real, V: VectorField<F>, G: VectorField<F>, S: Schedule> VectorField<F> 
     }
 
     fn batching(&self) -> Batching {
-        let (v, g) = (self.model.field.batching(), self.gradient.batching());
-        let slow = if v.rowwise { g } else { v };
-        Batching { rowwise: v.rowwise && g.rowwise, serial: v.serial || g.serial, ..slow }
+        self.model.field.batching().joint(self.gradient.batching()).expect("as in the constructor")
     }
 }

@@ -44,7 +44,8 @@ pub struct ClassifierFree<C, U, S> {
 ///
 /// # Errors
 /// [`Error::Unsupported`] if the two models predict different things; [`Error::Shape`] if they differ in dimension;
-/// [`Error::Domain`] for a weight that is not finite, or a range of ratios that is empty or not of numbers from 0.
+/// [`Error::Domain`] for a weight that is not finite, or a range of ratios that is empty or not of numbers from 0; those of
+/// [`Batching::joint`].
 ///
 /// # References
 /// Ho, Salimans (2022), *Classifier-free diffusion guidance*. Kynkäänniemi, Aittala, Karras, Laine, Aila, Lehtinen
@@ -66,6 +67,7 @@ where
         return Err(Error::Unsupported { method: "classifier-free guidance", reason });
     }
     Error::shape("unconditional", &[conditional.field.dim()], &[unconditional.field.dim()])?;
+    conditional.field.batching().joint(unconditional.field.batching())?;
     Error::domain(weight.is_finite(), "weight", weight, "a finite weight")?;
     let (low, high) = (*ratios.start(), *ratios.end());
     Error::domain(low >= 0.0, "ratios.start", low, "a number of at least 0")?;
@@ -120,8 +122,6 @@ impl<F: Real, C: VectorField<F>, U: VectorField<F>, S: Schedule> VectorField<F> 
     }
 
     fn batching(&self) -> Batching {
-        let (c, u) = (self.conditional.batching(), self.unconditional.batching());
-        let slow = if c.rowwise { u } else { c };
-        Batching { rowwise: c.rowwise && u.rowwise, serial: c.serial || u.serial, ..slow }
+        self.conditional.batching().joint(self.unconditional.batching()).expect("as in the constructor")
     }
 }

@@ -116,13 +116,14 @@ impl<V, W> Diagonal<V, W> {
     /// not checked.
     ///
     /// # Errors
-    /// [`Error::Shape`] if the dimensions differ.
+    /// [`Error::Shape`] if the dimensions differ; those of [`Batching::joint`].
     pub fn new<F: Real>(reading: Reading, drift: V, sigma: W) -> Result<Diagonal<V, W>, Error>
     where
         V: VectorField<F>,
         W: VectorField<F>,
     {
         Error::shape("sigma", &[drift.dim()], &[sigma.dim()])?;
+        drift.batching().joint(sigma.batching())?;
         Ok(Diagonal { reading, drift, sigma })
     }
 }
@@ -163,7 +164,7 @@ impl<F: Real, V: VectorField<F>, W: VectorField<F>> Sde<F> for Diagonal<V, W> {
         Ok(())
     }
     fn batching(&self) -> Batching {
-        joint(self.drift.batching(), self.sigma.batching())
+        self.drift.batching().joint(self.sigma.batching()).expect("as in the constructor")
     }
 }
 
@@ -275,12 +276,6 @@ where
     fn batching(&self) -> Batching {
         self.drift.batching()
     }
-}
-
-/// What suits both fields.
-fn joint(a: Batching, b: Batching) -> Batching {
-    let slow = if a.rowwise { b } else { a };
-    Batching { rowwise: a.rowwise && b.rowwise, serial: a.serial || b.serial, ..slow }
 }
 
 pub(crate) fn slice<F>(array: &ArrayRef2<F>) -> &[F] {

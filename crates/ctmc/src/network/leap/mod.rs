@@ -227,12 +227,7 @@ impl<'a> TauLeaping<'a> {
             let mut walk = LeapWalk::new(*self, noise);
             let mut seen = Vec::with_capacity((block.end - block.start) as usize * times.len() * species);
             for row in block {
-                match start {
-                    Start::State(state) => walk.restart(row, state.iter().copied()),
-                    Start::States(states) => {
-                        walk.restart(row, states.row((row - first) as usize).iter().copied())
-                    }
-                }
+                walk.restart(row, start.row((row - first) as usize).iter().copied());
                 for &time in times {
                     walk.advance_watched(time, &|steps| watch(steps, control.cancel))?;
                     seen.extend_from_slice(walk.counts());

