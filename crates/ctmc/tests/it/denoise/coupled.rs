@@ -139,7 +139,7 @@ fn guidance_needs_blocks_of_one_size() {
     };
     let (five, ten) = (Coupled { model: pair(), rows: 5 }, Coupled { model: pair(), rows: 10 });
     for (a, b) in [(&five, &ten), (&ten, &five)] {
-        assert!(matches!(evaluate(a, b), Err(Error::Unsupported { method: "guidance", .. })));
+        assert!(matches!(evaluate(a, b), Err(Error::Unsupported { method: "two models together", .. })));
     }
     assert_eq!(evaluate(&five, &five), Ok((5, false)));
     // A model that computes rows one by one takes the blocks of the other.
