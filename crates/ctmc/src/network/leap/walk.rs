@@ -137,7 +137,8 @@ impl<'a> LeapWalk<'a> {
         self.refused
     }
 
-    /// How many rates of the second stage of [`LeapMethod::Trapezoidal`] were negative, and 0 instead.
+    /// How many rates of the second stage of [`LeapMethod::Trapezoidal`](super::LeapMethod::Trapezoidal) were negative,
+    /// and 0 instead.
     #[must_use]
     pub fn negative_rates(&self) -> u64 {
         self.negative_rates
