@@ -11,7 +11,7 @@ use crate::curve::ErrorCurve;
 pub(crate) enum Length {
     /// A short one, by series that are the functions to the last digit, and have no branches.
     Series(f64),
-    /// Any, without cancellation.
+    /// Any other, without cancellation.
     Precise(f64),
     /// From $`p = e^{-g}`$ without another exponential: short ones by five terms of their series, to 1e-8 of
     /// themselves, long ones to the rounding of 1.
@@ -56,6 +56,11 @@ const THIRD_TO_ELEVENTH: [f64; 9] = {
 };
 
 impl Length {
+    /// To the last digit.
+    pub(crate) fn precise(g: f64) -> Length {
+        if g.abs() < SERIES { Length::Series(g) } else { Length::Precise(g) }
+    }
+
     /// c(g).
     #[inline(always)]
     fn shrunk(self) -> f64 {
@@ -171,7 +176,7 @@ impl Drifts {
     pub(super) fn add_to(&self, terms: &mut [f64], lengths: &[f64]) {
         if lengths.iter().any(|g| !(g.abs() < SERIES)) {
             for (k, (term, &g)) in terms.iter_mut().zip(lengths).enumerate() {
-                *term += self.term(k, Length::Precise(g));
+                *term += self.term(k, Length::precise(g));
             }
             return;
         }

@@ -199,7 +199,7 @@ pub(crate) fn step_term(scheme: &Scheme, curve: &dyn ErrorCurve, step: &Step) ->
         // To the last digit of a short step.
         _ => curve.prior_step(step.from, step.to, scheme.prior()),
     };
-    Ok(of_chain + Drifts::new(scheme, curve, &[step.from]).term(0, Length::Precise(step.length)))
+    Ok(of_chain + Drifts::new(scheme, curve, &[step.from]).term(0, Length::precise(step.length)))
 }
 
 /// The chain KL of each step between the clocks, of the Gaussian steps that the scheme is or is compared with.

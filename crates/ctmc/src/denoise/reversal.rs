@@ -297,8 +297,9 @@ impl<F: Real> Reversal<F> {
     }
 
     /// Where a reverse jump from x goes: s with probability $`\hat R_t(x, s) / \sum_{s'} \hat R_t(x, s')`$, given two
-    /// uniforms on (0, 1). O(S): a clean value is drawn first, then the state before the jump on its bridge. It is x itself
-    /// where nothing leads away.
+    /// uniforms on (0, 1). O(S): a clean value is drawn first, then the state before the jump on its bridge; for a refreshing chain
+    /// it is first whether that state was new, whatever the clean value, and only else which one was kept. It is x itself where
+    /// nothing leads away.
     ///
     /// # Panics
     /// If there is no such state, or not S numbers.
@@ -315,7 +316,8 @@ impl<F: Real> Reversal<F> {
             }
             Form::Refresh { keep, fresh, totals, chain, .. } => {
                 let [moved, stayed] = totals[at];
-                let (same, others) = (stayed * values[at].as_f64(), moved * (1.0 - values[at].as_f64()));
+                let same = values[at].as_f64();
+                let (same, others) = (stayed * same, moved * (1.0 - same).max(0.0));
                 if !(same + others > 0.0) {
                     return x;
                 }

@@ -47,6 +47,11 @@ pub(super) fn check_times(parameter: &'static str, times: &[f64]) -> Result<(), 
     Ok(())
 }
 
+/// The rows of all blocks.
+pub(super) fn joined(mut blocks: Vec<Vec<u32>>) -> Vec<u32> {
+    if blocks.len() == 1 { blocks.remove(0) } else { blocks.concat() }
+}
+
 /// Moments of counts by time and species, from blocks of rows of them.
 pub(super) fn moments(
     shape: (usize, usize),

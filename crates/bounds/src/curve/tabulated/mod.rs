@@ -172,15 +172,19 @@ impl TabulatedCurve {
         let mut v = [0.0];
         levels(&[tau], &mut v);
         let eta = v[0].recip();
-        let i = (self.eta.partition_point(|&node| node <= eta) - 1).min(self.cells.len() - 1);
-        self.node_in(i, v[0], eta)
+        self.node_in(self.cell_of(eta), v[0], eta)
+    }
+
+    fn cell_of(&self, eta: f64) -> usize {
+        (self.eta.partition_point(|&node| node <= eta) - 1).min(self.cells.len() - 1)
     }
 
     /// At decreasing clocks.
     fn nodes(&self, clocks: &[f64]) -> Vec<Node<'_>> {
+        debug_assert!(clocks.is_sorted_by(|before, after| before >= after), "decreasing clocks");
         let mut v = vec![0.0; clocks.len()];
         levels(clocks, &mut v);
-        let (mut i, last) = (0, self.cells.len() - 1);
+        let (mut i, last) = (v.first().map_or(0, |v| self.cell_of(v.recip())), self.cells.len() - 1);
         let node = |v: f64| {
             let eta = v.recip();
             // They come in order: the cell is here or a little further on.

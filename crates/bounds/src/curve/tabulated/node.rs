@@ -19,7 +19,7 @@ pub(super) struct Node<'a> {
 impl Node<'_> {
     /// $`e^{-2τ}`$.
     pub(super) fn kept(&self) -> f64 {
-        self.eta / (1.0 + self.eta)
+        (1.0 + self.v).recip()
     }
 
     pub(super) fn information(&self) -> f64 {

@@ -74,14 +74,13 @@ impl<F: Real> ProductDenoiser<F> {
             let laws = laws.chunks_exact(states);
             match likelihood {
                 Likelihood::Refresh { keep, fresh, chain } => {
-                    // Of a place beyond the last token: nothing impossible.
-                    let (mut own, mut other) = ([0.0; PART], [1.0; PART]);
+                    let (mut own, mut other) = ([0.0; PART], [0.0; PART]);
                     for (((own, other), &x), law) in own.iter_mut().zip(&mut other).zip(x).zip(laws.clone()) {
                         (*own, *other) = (law[x as usize].as_f64(), fresh * chain.weight(x));
                     }
                     // The divisions of all tokens side by side.
                     let (mut scales, mut kept, mut possible) = ([F::zero(); PART], [F::zero(); PART], true);
-                    for k in 0..PART {
+                    for k in 0..x.len() {
                         let total = other[k] + keep * own[k];
                         possible &= total > 0.0;
                         scales[k] = F::of(other[k] / total);

@@ -16,7 +16,7 @@ use numeric::{Batching, Control, Error, Noise, run_blocks};
 pub use walk::LeapWalk;
 
 use super::Network;
-use super::ensemble::{check_start, check_times, count, moments, watch};
+use super::ensemble::{check_start, check_times, count, joined, moments, watch};
 use super::ssa::Start;
 
 /// How often each reaction happens in a leap of length τ from a state x with the propensities $`a_r`$.
@@ -61,8 +61,9 @@ pub enum LeapMethod {
     /// step come out too small.
     ///
     /// With an [adaptive](LeapStep::Adaptive) step the choice leaves out reactions that are in partial equilibrium with their
-    /// reverse: whose propensities differ by at most 0.05 of the smaller one. Where this step is not more than a hundred times
-    /// that of all reactions the leap is an explicit one, with the latter.
+    /// reverse: the propensities of all reactions that change the counts as they do, and of those that undo it, differ by at most
+    /// 0.05 of the smaller sum. Where this step is not more than a hundred times that of all reactions, or no reaction is left to
+    /// bound it, the leap is an explicit one, with the latter.
     ///
     /// # References
     /// Rathinam, Petzold, Cao, Gillespie (2003), *Stiffness in stochastic chemically reacting systems: the implicit tau-leaping
@@ -188,7 +189,7 @@ impl<'a> TauLeaping<'a> {
     ) -> Result<Array3<u32>, Error> {
         let shape = (count(&rows), times.len(), self.network.species().len());
         let blocks = self.look(start, times, rows, noise, control)?;
-        Ok(Array3::from_shape_vec(shape, blocks.concat()).expect("counts for each row, time and species"))
+        Ok(Array3::from_shape_vec(shape, joined(blocks)).expect("counts for each row, time and species"))
     }
 
     /// Means and variances of the counts at ascending times, `(times, species)`.

@@ -7,7 +7,7 @@ use crate::network::{Network, Rate};
 /// A reaction that could use up a species within so many events is critical.
 const CRITICAL: f64 = 10.0;
 
-/// A reaction and its reverse are in partial equilibrium if their propensities differ by at most this part of the smaller one.
+/// Reactions and their reverses are in partial equilibrium if their propensities differ by at most this part of the smaller one.
 const BALANCED: f64 = 0.05;
 
 /// The reactions whose changes bound a step.
@@ -24,8 +24,10 @@ pub(super) enum Among {
 pub(super) struct Selection {
     /// By species: in which ways propensities depend on it; empty if none does.
     dependences: Vec<Vec<Dependence>>,
-    /// By reaction: one that undoes what it does.
-    reverses: Vec<Option<usize>>,
+    /// By reaction: the class of those that change the counts alike, and of those that undo it.
+    classes: Vec<(usize, Option<usize>)>,
+    /// Of each class, without critical reactions.
+    sums: Vec<f64>,
     means: Vec<f64>,
     variances: Vec<f64>,
 }
@@ -76,8 +78,9 @@ impl Selection {
                 }
             }
         }
-        let reverses = reverses(network);
-        Selection { dependences, reverses, means: vec![0.0; species], variances: vec![0.0; species] }
+        let classes = classes(network);
+        let sums = vec![0.0; classes.len()];
+        Selection { dependences, classes, sums, means: vec![0.0; species], variances: vec![0.0; species] }
     }
 
     /// The longest step in which no propensity is expected to change by more than about `epsilon` of itself, critical
@@ -101,12 +104,18 @@ impl Selection {
         }
         self.means.fill(0.0);
         self.variances.fill(0.0);
-        for (reaction, &a) in propensities.iter().enumerate().filter(|(r, _)| !critical[*r]) {
+        self.sums.fill(0.0);
+        let going = || propensities.iter().enumerate().filter(|(r, _)| !critical[*r]);
+        for (reaction, &a) in going() {
+            self.sums[self.classes[reaction].0] += a;
+        }
+        for (reaction, &a) in going() {
+            let (class, reverse) = self.classes[reaction];
             let balanced = |reverse: usize| {
-                let b = propensities[reverse];
-                !critical[reverse] && (a - b).abs() <= BALANCED * a.min(b)
+                let (a, b) = (self.sums[class], self.sums[reverse]);
+                (a - b).abs() <= BALANCED * a.min(b)
             };
-            if among == Among::Unbalanced && self.reverses[reaction].is_some_and(balanced) {
+            if among == Among::Unbalanced && reverse.is_some_and(balanced) {
                 continue;
             }
             for &(species, change) in network.changes(reaction) {
@@ -131,8 +140,8 @@ impl Selection {
     }
 }
 
-/// For each reaction the first one with the opposite changes.
-fn reverses(network: &Network) -> Vec<Option<usize>> {
+/// For each reaction the first one with the same changes, and the first one with the opposite changes.
+fn classes(network: &Network) -> Vec<(usize, Option<usize>)> {
     let sorted = |reaction: usize, sign: i64| {
         let changes = network.changes(reaction).iter();
         let mut list: Vec<(u32, i64)> = changes.map(|&(species, k)| (species, sign * i64::from(k))).collect();
@@ -143,7 +152,11 @@ fn reverses(network: &Network) -> Vec<Option<usize>> {
     for reaction in 0..network.reactions().len() {
         first.entry(sorted(reaction, 1)).or_insert(reaction);
     }
-    let of = |reaction| first.get(&sorted(reaction, -1)).copied().filter(|&reverse| reverse != reaction);
+    let of = |reaction| {
+        let class = first[&sorted(reaction, 1)];
+        // What changes nothing is no reverse of itself.
+        (class, first.get(&sorted(reaction, -1)).copied().filter(|&reverse| reverse != class))
+    };
     (0..network.reactions().len()).map(of).collect()
 }
 
@@ -210,7 +223,7 @@ mod tests {
             Reaction::new("copy", [("A", 1)], [("A", 1)], mass(1.0)),
         ];
         let network = Network::new(["A", "B"], reactions).unwrap();
-        assert_eq!(reverses(&network), [Some(2), None, Some(0), None]);
+        assert_eq!(classes(&network), [(0, Some(2)), (1, None), (2, Some(0)), (3, None)]);
         let mut selection = Selection::new(&network);
         let mut step = |b: u32, among| {
             let (counts, mut rates) = ([1000, b], [0.0; 4]);
@@ -223,5 +236,23 @@ mod tests {
         for (b, balanced) in [(1049, true), (1051, false), (953, true), (952, false)] {
             assert_eq!(step(b, Among::Unbalanced) > 100.0 * step(b, Among::All), balanced, "{b}");
         }
+    }
+
+    #[test]
+    fn two_ways_there_and_one_back_are_not_in_balance() {
+        let reactions = vec![
+            Reaction::new("there", [("A", 1)], [("B", 1)], mass(1.0)),
+            Reaction::new("as well", [("A", 1)], [("B", 1)], mass(1.0)),
+            Reaction::new("back", [("B", 1)], [("A", 1)], mass(1.0)),
+        ];
+        let network = Network::new(["A", "B"], reactions).unwrap();
+        assert_eq!(classes(&network), [(0, Some(2)), (0, Some(2)), (2, Some(0))]);
+        let step = |b: u32, among| {
+            let (counts, mut rates) = ([100_000, b], [0.0; 3]);
+            network.propensities_into(0.0, &counts, &mut rates).unwrap();
+            Selection::new(&network).select(&network, &counts, &rates, 0.03, among, &mut [false; 3])
+        };
+        assert_eq!(step(100_000, Among::Unbalanced), step(100_000, Among::All));
+        assert_eq!(step(200_000, Among::Unbalanced), f64::INFINITY);
     }
 }

@@ -87,7 +87,9 @@ impl LeapWalk<'_> {
         }
         let implicit =
             self.selection.select(network, counts, rates, epsilon, Among::Unbalanced, &mut self.critical);
-        self.implicit = implicit > STIFF * explicit;
+        // Reactions that are all in balance do not say how long a leap may be; an event of a critical one ends it.
+        let is_bounded = implicit.is_finite() || self.critical.contains(&true);
+        self.implicit = implicit > STIFF * explicit && is_bounded;
         if self.implicit { implicit } else { explicit }
     }
 

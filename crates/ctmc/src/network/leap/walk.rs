@@ -172,7 +172,8 @@ impl<'a> LeapWalk<'a> {
     }
 
     /// Makes one leap, or one event where leaps are too short, and returns the time it has come to; `None` if that of the walk is
-    /// `limit` already. A leap ends at the limit if not before: a nearer limit makes a shorter leap.
+    /// `limit` already. A leap ends at the limit if not before: a nearer limit makes a shorter leap. Where nothing happens until then, or
+    /// until single events end and leaps are tried again, it comes to that time.
     ///
     /// For what has to be looked at on the way, such as a threshold at which counts are
     /// [set](LeapWalk::set_counts) anew. [`advance`](LeapWalk::advance) is this until there is nothing left.

@@ -12,7 +12,7 @@ use super::elementary::Elementary;
 /// Paths that are worked on together.
 const LANES: usize = 64;
 /// Events between two looks at whether all is well.
-const ROUND: u64 = 64;
+pub(super) const ROUND: u64 = 64;
 
 type Lane<T> = [T; LANES];
 
@@ -35,7 +35,7 @@ pub(super) struct Task<'a> {
     pub(super) alone: &'a Alone<'a>,
 }
 
-/// Where all workers take their rows from, so that all are busy to the end, however long the paths are.
+/// Where all workers take their rows from, so that all are busy to the end.
 struct Queue {
     started: AtomicUsize,
     done: AtomicU64,
@@ -76,15 +76,18 @@ pub(super) fn look(task: &Task<'_>) -> Result<Vec<u32>, Error> {
         failure: Mutex::new(None),
     };
     let workers = rayon::current_num_threads().min(task.rows.div_ceil(LANES));
-    let parts: Vec<Result<_, Error>> =
-        (0..workers).into_par_iter().with_max_len(1).map(|_| Lanes::new(task, &queue).run()).collect();
+    // Where one is cancelled, it is not known which row would have failed first.
+    let parts: Vec<_> = (0..workers)
+        .into_par_iter()
+        .with_max_len(1)
+        .map(|_| Lanes::new(task, &queue).run())
+        .collect::<Result<_, Error>>()?;
     if let Some(error) = queue.failure.into_inner().expect("no worker panics with it") {
         return Err(error);
     }
     let width = task.times.len() * task.network.species;
     let mut out = vec![0; task.rows * width];
-    for part in parts {
-        let (places, counts) = part?;
+    for (places, counts) in parts {
         for (place, counts) in places.into_iter().zip(counts.chunks_exact(width)) {
             out[place * width..][..width].copy_from_slice(counts);
         }
@@ -130,7 +133,7 @@ impl<'a> Lanes<'a> {
     /// Rows, and the counts of each at the times, until no row is left.
     fn run(mut self) -> Result<(Vec<usize>, Vec<u32>), Error> {
         (0..LANES).for_each(|lane| self.load(lane));
-        while self.slot.iter().any(Option::is_some) {
+        while self.slot.iter().any(Option::is_some) && !self.is_cancelled() {
             vectorize(
                 #[inline(always)]
                 || {
@@ -140,15 +143,19 @@ impl<'a> Lanes<'a> {
                 },
             );
             self.check();
-            if self.task.control.cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
-                return Err(Error::Cancelled);
-            }
             if self.ended >= LANES as u64 {
                 self.report();
             }
         }
+        if self.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
         self.report();
         Ok((self.places, self.out))
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.task.control.cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed))
     }
 
     fn report(&mut self) {
@@ -238,7 +245,7 @@ impl<'a> Lanes<'a> {
     fn load(&mut self, l: usize) {
         let Task { network, times, rows, .. } = *self.task;
         (self.time[l], self.pairs[l], self.seen[l]) = (0.0, 0, 0);
-        while let Some(place) = self.queue.next(rows) {
+        while let Some(place) = self.queue.next(rows).filter(|_| !self.is_cancelled()) {
             let slot = self.places.len();
             self.places.push(place);
             self.out.resize(self.places.len() * times.len() * network.species, 0);
@@ -272,6 +279,9 @@ impl<'a> Lanes<'a> {
         match (self.task.alone)(place, &mut self.out[slot * width..][..width]) {
             Ok(()) => self.ended += 1,
             Err(error) => self.queue.fail(place, error),
+        }
+        if self.ended >= LANES as u64 {
+            self.report();
         }
     }
 

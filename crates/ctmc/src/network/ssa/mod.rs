@@ -27,7 +27,7 @@ pub use walk::Walk;
 
 use self::elementary::Elementary;
 use super::Network;
-use super::ensemble::{check_start, check_times, count, moments, watch};
+use super::ensemble::{check_start, check_times, count, joined, moments, watch};
 
 /// The label of the row streams.
 const STREAM: &str = "ssa";
@@ -140,7 +140,7 @@ impl<'a> Ssa<'a> {
     ) -> Result<Array3<u32>, Error> {
         let shape = (count(&rows), times.len(), self.network.species().len());
         let blocks = self.look(start, times, rows, noise, control)?;
-        Ok(Array3::from_shape_vec(shape, blocks.concat()).expect("counts for each row, time and species"))
+        Ok(Array3::from_shape_vec(shape, joined(blocks)).expect("counts for each row, time and species"))
     }
 
     /// Means and variances of the counts at ascending times, `(times, species)`.
@@ -229,7 +229,9 @@ impl<'a> Ssa<'a> {
     ) -> Result<Vec<Vec<u32>>, Error> {
         check_times("times", times)?;
         let small = if self.algorithm == Algorithm::Direct { Elementary::small(self.network) } else { None };
-        if let Some(network) = small.filter(|_| count(&rows) >= FEWEST_LANES && !times.is_empty()) {
+        // With so few events allowed each row would be left to the scalar method.
+        let many = count(&rows) >= FEWEST_LANES && self.max_events > 4 * lanes::ROUND;
+        if let Some(network) = small.filter(|_| many && !times.is_empty()) {
             return self.look_in_lanes(&network, start, times, rows, noise, control);
         }
         self.blocks(start, rows, noise, control, |walk, seen: &mut Vec<u32>, watch| {

@@ -87,7 +87,7 @@ fn destinations_of_many_states_have_the_law_of_the_rates() {
     let law: Vec<f64> = (0..states).map(|s| 1.0 + ((s * 17) % 11) as f64).collect();
     let total: f64 = law.iter().sum();
     let law: Vec<f64> = law.iter().map(|p| p / total).collect();
-    let n = 300;
+    let n = 1000;
     for output in [Output::Posterior, Output::Ratios] {
         let reversal = Reversal::<f64>::new(&uniform(states), 0.01, output).unwrap();
         for x in [0, 3, 19, 36, 39] {

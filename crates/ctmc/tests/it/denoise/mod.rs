@@ -9,6 +9,7 @@ mod laws;
 mod leaps;
 mod reversal;
 mod runs;
+mod tables;
 
 use ctmc::denoise::{Denoiser, JumpRule, Noising, Output, Reversal};
 use ctmc::{Dense, TimeChange};
