@@ -156,7 +156,7 @@ fn each_leaping_method_passes_the_tests_of_the_longest_models() {
             if name == "001-05" { [5e-4, 0.0125, 0.5] } else { [3e-4, 0.0125, 0.05] };
         let adaptive = vec![
             (Euler, Adaptive(euler)),
-            // No reaction has a reverse: these are explicit leaps.
+            // No reactions are within 5 % of their reverse: these are explicit leaps.
             (Implicit, Adaptive(euler)),
             (Midpoint, Adaptive(5e-4)),
             (Trapezoidal(0.5), Adaptive(0.002)),
