@@ -153,12 +153,14 @@ proptest! {
             if k < targets { chain.rate(inside[i], target[k]) } else { 1.0 }
         });
         let exact = minus.lu().solve(&right).unwrap();
+        // The solver subtracts, and where states return often it loses digits: as many as by which its probabilities miss 1.
+        let lost = (0..n).map(|i| (exact.row(i).columns(0, targets).sum() - 1.0).abs()).fold(0.0, f64::max);
         let (times, hits) = (expected_times(&chain, &target).unwrap(), first_hits(&chain, &target).unwrap());
         for (i, &state) in inside.iter().enumerate() {
-            prop_assert!((times[state as usize] / exact[(i, targets)] - 1.0).abs() < 1e-11);
+            prop_assert!((times[state as usize] / exact[(i, targets)] - 1.0).abs() < 1e-11 + 10.0 * lost);
             prop_assert_eq!(hits.never[state as usize], 0.0);
             for k in 0..targets {
-                prop_assert!((hits.states[[state as usize, k]] - exact[(i, k)]).abs() < 1e-12);
+                prop_assert!((hits.states[[state as usize, k]] - exact[(i, k)]).abs() < 1e-12 + 10.0 * lost);
             }
             prop_assert!((hits.states.row(state as usize).sum() - 1.0).abs() < 1e-14);
         }
