@@ -1,8 +1,7 @@
 //! Tables against the curves that they are of.
 
 use super::*;
-use crate::curve::noise_per_signal;
-use crate::curve::{GaussianCurve, ScalarMixtureCurve};
+use crate::curve::{GaussianCurve, ScalarMixtureCurve, noise_per_signal};
 
 fn mesh(nodes: usize) -> TimeGrid {
     let v = |k: usize| 400.0 * (0.02f64 / 400.0).powf(k as f64 / nodes as f64);
@@ -38,6 +37,35 @@ fn an_isotropic_gaussian_is_its_table() {
             }
         }
         close(table.prior_step(tau + 0.1, tau, 0.7), 0.0, "its own prior");
+    }
+}
+
+/// Side by side as one by one: short and long steps, within a cell and over many, at nodes, and cells through which the
+/// error falls by orders of magnitude.
+#[test]
+fn many_clocks_are_each_of_them() {
+    let coin = ScalarMixtureCurve::new(&[0.5, 0.5], &[-1.0, 1.0], &[0.0, 0.0]).expect("a curve");
+    for nodes in [3, 8, 400] {
+        let table = TabulatedCurve::of(&coin, &mesh(nodes)).expect("a table");
+        let mut clocks: Vec<f64> = mesh(7).nodes().iter().map(|node| node.t).collect();
+        clocks.extend(mesh(nodes).nodes().iter().map(|node| node.t));
+        clocks.extend([5.0, 1.5, 1.499, 0.0101]);
+        clocks.sort_unstable_by(|a, b| b.total_cmp(a));
+        clocks.dedup();
+        for (k, &tau) in clocks.iter().enumerate() {
+            assert_eq!(table.score_squares(&clocks)[k], table.score_square(tau));
+            assert_eq!(table.relative_score_squares(&clocks)[k], table.relative_score_square(tau));
+        }
+        for prior in [0.0, 0.3, f64::INFINITY] {
+            let steps = table.prior_steps(&clocks, prior);
+            for (found, pair) in steps.iter().zip(clocks.windows(2)) {
+                let expected = table.prior_step(pair[0], pair[1], prior);
+                assert!(
+                    (found - expected).abs() < 1e-11 * expected + 1e-13,
+                    "{pair:?}: {found:e} {expected:e}"
+                );
+            }
+        }
     }
 }
 

@@ -64,7 +64,7 @@ fn each_simulator_passes_the_tests_of_the_long_models() {
 
 /// The two models of 10⁵ events for each row.
 #[test]
-#[ignore = "a quarter of an hour: what the short models test, at a hundred times the events"]
+#[ignore = "ten minutes of one core: what the short models test, at a hundred times the events"]
 fn each_simulator_passes_the_tests_of_the_longest_models() {
     passes(&longest_models(), &Algorithm::ALL, 103);
 }
