@@ -298,20 +298,76 @@ macro_rules! products {
                 } else {
                     // Slices of exactly `depth`, so that the loop over it needs no checks.
                     let rows: [&[$float]; ROWS] = std::array::from_fn(|r| &a[(row + r) * depth..][..depth]);
-                    for k in 0..depth {
+                    let b = &b[..depth * width];
+                    // Two steps at a time: one address for each row then serves both. Four need more registers than there are.
+                    let mut k = 0;
+                    while k + 2 <= depth {
+                        let a: [&[_; 2]; ROWS] =
+                            std::array::from_fn(|r| rows[r][k..].first_chunk().expect("two of them"));
+                        for step in 0..2 {
+                            let b: &[_; VECTORS] =
+                                b[(k + step) * width + first..].first_chunk().expect("VECTORS of them");
+                            for (sums, a) in sums.iter_mut().zip(&a) {
+                                let a = simd.$splat(a[step]);
+                                for (sum, &b) in sums.iter_mut().zip(b) {
+                                    *sum = simd.$mul_add(a, b, *sum);
+                                }
+                            }
+                        }
+                        k += 2;
+                    }
+                    if k < depth {
                         let b: &[_; VECTORS] = b[k * width + first..].first_chunk().expect("VECTORS of them");
-                        for (r, sums) in sums.iter_mut().enumerate() {
-                            let a = simd.$splat(rows[r][k]);
+                        for (sums, row) in sums.iter_mut().zip(&rows) {
+                            let a = simd.$splat(row[k]);
                             for (sum, &b) in sums.iter_mut().zip(b) {
                                 *sum = simd.$mul_add(a, b, *sum);
                             }
                         }
                     }
                 }
+                if self.output == Output::Rows && (first + VECTORS) * S::$lanes <= self.n {
+                    return self.store_whole::<S, ROWS, VECTORS>(simd, row, first, sums);
+                }
                 // A copy for `store`, which indexes it at run time: the sums themselves must not have an address, or
                 // each step of the loop would write them to the stack.
                 let done = std::array::from_fn(|r| std::array::from_fn(|v| sums[r][v]));
                 self.store::<S, ROWS, VECTORS>(simd, row, first, &done);
+            }
+
+            /// Writes a tile of sums that has all of its columns, without a way through memory.
+            #[inline(always)]
+            fn store_whole<S: Simd, const ROWS: usize, const VECTORS: usize>(
+                &mut self,
+                simd: S,
+                row: usize,
+                first: usize,
+                sums: [[S::$vectors; VECTORS]; ROWS],
+            ) {
+                let (n, affine) = (self.n, self.affine);
+                let start = row * n + first * S::$lanes;
+                // The rows of the tile and nothing behind its last entry.
+                let out = &mut self.out[start..][..(ROWS - 1) * n + VECTORS * S::$lanes];
+                let Some((s, t, x)) = affine else {
+                    for r in 0..ROWS {
+                        let (out, _) = S::$as_mut_simd(&mut out[r * n..]);
+                        *out.first_chunk_mut().expect("VECTORS of them") = sums[r];
+                    }
+                    return;
+                };
+                let s: &[_; ROWS] = s[row..].first_chunk().expect("ROWS of them");
+                let t: &[_; ROWS] = t[row..].first_chunk().expect("ROWS of them");
+                let x = &x[start..][..out.len()];
+                for r in 0..ROWS {
+                    let (out, _) = S::$as_mut_simd(&mut out[r * n..]);
+                    let (x, _) = S::$as_simd(&x[r * n..]);
+                    let out: &mut [_; VECTORS] = out.first_chunk_mut().expect("VECTORS of them");
+                    let x: &[_; VECTORS] = x.first_chunk().expect("VECTORS of them");
+                    let (scale, shift) = (simd.$splat(s[r]), simd.$splat(t[r]));
+                    for v in 0..VECTORS {
+                        out[v] = simd.$mul_add(scale, sums[r][v], simd.$mul(shift, x[v]));
+                    }
+                }
             }
 
             /// Writes or adds a tile of sums.
