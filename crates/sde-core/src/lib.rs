@@ -74,6 +74,7 @@ mod run;
 mod sampler;
 mod schedule;
 mod sde;
+mod sum;
 
 pub use approximate_covariance::ApproximateCovariance;
 pub use bridge::{BridgeKernel, BrownianMotion, DoobTransform, LinearBridge, ScaledOu};

@@ -54,9 +54,10 @@ pub use sra::{Sosra, Sra3};
 pub use stratonovich::{EulerHeun, Heun, Midpoint};
 
 use numeric::ndarray::ArrayRef2;
-use numeric::{Batch, Error, Noise, Real, Scratch, Time, TimeGrid, Times, vectorize};
+use numeric::{Batch, Error, Noise, Real, Scratch, Time, TimeGrid, Times};
 
 use crate::sde::coefficients::{slice, slice_mut};
+use crate::sum::{Sum, Target};
 use crate::{NoiseClass, Reading, Sde};
 
 /// Orders of convergence that a method declares for a class of noise, under the usual smoothness.
@@ -254,28 +255,12 @@ impl<'a, F: Real> SdeStep<'a, F> {
 
 /// `x += c a`.
 fn add<F: Real>(x: &mut ArrayRef2<F>, c: f64, a: &ArrayRef2<F>) {
-    let (c, a, x) = (F::of(c), slice(a), slice_mut(x));
-    vectorize(
-        #[inline(always)]
-        || {
-            for (x, &a) in x.iter_mut().zip(a) {
-                *x += c * a;
-            }
-        },
-    );
+    Sum::new(1.0, 1.0, &[(c, a)]).write(Target::InPlace(slice_mut(x)));
 }
 
 /// `x += c a + b`.
 fn add_two<F: Real>(x: &mut ArrayRef2<F>, c: f64, a: &ArrayRef2<F>, b: &ArrayRef2<F>) {
-    let (c, a, b, x) = (F::of(c), slice(a), slice(b), slice_mut(x));
-    vectorize(
-        #[inline(always)]
-        || {
-            for ((x, &a), &b) in x.iter_mut().zip(a).zip(b) {
-                *x += c * a + b;
-            }
-        },
-    );
+    Sum::new(1.0, 1.0, &[(c, a), (1.0, b)]).write(Target::InPlace(slice_mut(x)));
 }
 
 /// `out = x + c a + e b`.
@@ -285,13 +270,5 @@ fn stage<F: Real>(
     (c, a): (f64, &ArrayRef2<F>),
     (e, b): (f64, &ArrayRef2<F>),
 ) {
-    let (c, e, x, a, b, out) = (F::of(c), F::of(e), slice(x), slice(a), slice(b), slice_mut(out));
-    vectorize(
-        #[inline(always)]
-        || {
-            for (((out, &x), &a), &b) in out.iter_mut().zip(x).zip(a).zip(b) {
-                *out = x + c * a + e * b;
-            }
-        },
-    );
+    Sum::new(1.0, 1.0, &[(c, a), (e, b)]).write(Target::Into { x: slice(x), out: slice_mut(out) });
 }

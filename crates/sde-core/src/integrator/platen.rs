@@ -6,6 +6,7 @@ use numeric::{Error, Real, Scratch, vectorize};
 use super::{Integrator, Orders, SdeStep, add, stage};
 use crate::sde::coefficients::{slice, slice_mut};
 use crate::sde::{put_rows, take_rows};
+use crate::sum::{Sum, Target};
 use crate::{NoiseClass, Reading, Sde};
 
 /// Platen's explicit method of weak order 2, for any noise.
@@ -75,52 +76,61 @@ impl<F: Real> Integrator<F> for PlatenWeak2 {
     ) -> Result<(), Error> {
         let (n, m) = step.w.dim();
         let (h, root) = (step.length, step.length.sqrt());
-        let [mut f, mut g, mut sum, mut at, mut column, mut value] = take_rows::<F, 6>(scratch, x.dim());
-        let [mut unit, mut w] = take_rows::<F, 2>(scratch, (n, m));
-        let [mut signs] = take_rows::<F, 1>(scratch, (n, m * m));
         let pairs = sde.noise_class() >= NoiseClass::Commutative;
-        if pairs {
-            self.signs_into(&step, m, &mut signs);
-        }
+        let [mut f, mut f_end, mut g, mut at, mut column] = take_rows::<F, 5>(scratch, x.dim());
+        let [mut plus, mut minus] = take_rows::<F, 2>(scratch, x.dim());
+        let [mut unit, mut w] = take_rows::<F, 2>(scratch, (n, m));
 
         sde.drift_into(&step.batch(x), &mut f, scratch)?;
         sde.diffuse_into(&step.batch(x), step.w, &mut g, scratch)?;
         stage(&mut at, x, (h, &f), (1.0, &g));
-        sde.drift_into(&step.batch_at(1.0, &at), &mut value, scratch)?;
+        sde.drift_into(&step.batch_at(1.0, &at), &mut f_end, scratch)?;
         // The terms of 2 g_j W^j, once with a plus and m − 1 times with a minus.
         let net = if pairs { 0.5 * (2.0 - m as f64) } else { 0.5 };
-        start_sum(&mut sum, (net, &g), (0.5 * h, [&f, &value]));
-
-        // Where the columns do not see each other's motion, all of them at once.
-        let groups = if pairs { m } else { 1 };
-        for r in 0..groups {
-            unit.fill(if pairs { F::zero() } else { F::one() });
-            unit.column_mut(r).fill(F::one());
+        let known = [(net, &*g), (0.5 * h, &*f), (0.5 * h, &*f_end)];
+        if !pairs {
+            // The columns do not see each other's motion: all of them at once.
+            unit.fill(F::one());
             sde.diffuse_into(&step.batch(x), &unit, &mut column, scratch)?;
-            for sign in [1.0, -1.0] {
+            for (sign, value) in [(1.0, &mut plus), (-1.0, &mut minus)] {
                 stage(&mut at, x, (h, &f), (sign * root, &column));
-                if pairs {
+                own_weights(&step, sign / root, &mut w);
+                sde.diffuse_into(&step.batch_at(1.0, &at), &w, value, scratch)?;
+            }
+            let [a, b, c] = known;
+            let terms = [a, b, c, (1.0, &*plus), (1.0, &*minus)];
+            Sum::new(1.0, 1.0, &terms).write(Target::InPlace(slice_mut(x)));
+        } else {
+            let [mut signs] = take_rows::<F, 1>(scratch, (n, m * m));
+            self.signs_into(&step, m, &mut signs);
+            let (sum, value) = (&mut plus, &mut minus);
+            Sum::new(0.0, 1.0, &known).write(Target::Into { x: slice(x), out: slice_mut(sum) });
+            for r in 0..m {
+                unit.fill(F::zero());
+                unit.column_mut(r).fill(F::one());
+                sde.diffuse_into(&step.batch(x), &unit, &mut column, scratch)?;
+                for sign in [1.0, -1.0] {
+                    stage(&mut at, x, (h, &f), (sign * root, &column));
                     w.fill(F::zero());
                     let weight = own_weight(step.length, sign / root);
                     w.column_mut(r).zip_mut_with(&step.w.column(r), |out, &w| *out = weight(w));
-                } else {
-                    own_weights(&step, sign / root, &mut w);
-                }
-                sde.diffuse_into(&step.batch_at(1.0, &at), &w, &mut value, scratch)?;
-                add(&mut sum, 1.0, &value);
-                if pairs && m > 1 {
-                    at.assign(x);
-                    add(&mut at, sign * root, &column);
-                    pair_weights(&step, r, sign / root, &signs, &mut w);
-                    sde.diffuse_into(&step.batch(&at), &w, &mut value, scratch)?;
-                    add(&mut sum, 1.0, &value);
+                    sde.diffuse_into(&step.batch_at(1.0, &at), &w, value, scratch)?;
+                    add(sum, 1.0, value);
+                    if m > 1 {
+                        at.assign(x);
+                        add(&mut at, sign * root, &column);
+                        pair_weights(&step, r, sign / root, &signs, &mut w);
+                        sde.diffuse_into(&step.batch(&at), &w, value, scratch)?;
+                        add(sum, 1.0, value);
+                    }
                 }
             }
+            add(x, 1.0, sum);
+            put_rows(scratch, [signs]);
         }
-        add(x, 1.0, &sum);
-        put_rows(scratch, [f, g, sum, at, column, value]);
+        put_rows(scratch, [f, f_end, g, at, column]);
+        put_rows(scratch, [plus, minus]);
         put_rows(scratch, [unit, w]);
-        put_rows(scratch, [signs]);
         Ok(())
     }
 }
@@ -138,24 +148,6 @@ impl PlatenWeak2 {
             }
         }
     }
-}
-
-/// `sum = net g + half (f + f')`, term by term.
-fn start_sum<F: Real>(
-    sum: &mut Array2<F>,
-    (net, g): (f64, &Array2<F>),
-    (half, [f, f_end]): (f64, [&Array2<F>; 2]),
-) {
-    let (net, half) = (F::of(net), F::of(half));
-    let (sum, g, f, f_end) = (slice_mut(sum), slice(g), slice(f), slice(f_end));
-    vectorize(
-        #[inline(always)]
-        || {
-            for (((sum, &g), &f), &f_end) in sum.iter_mut().zip(g).zip(f).zip(f_end) {
-                *sum = net * g + half * f + half * f_end;
-            }
-        },
-    );
 }
 
 /// `W ↦ ¼ (W ± (W² − h)/√h)`.

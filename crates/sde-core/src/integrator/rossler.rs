@@ -4,7 +4,9 @@ use numeric::ndarray::{Array2, ArrayRef2};
 use numeric::{Error, Real, Scratch, vectorize};
 
 use super::{Integrator, Needs, Orders, SdeStep, add, stage};
+use crate::sde::coefficients::{slice, slice_mut};
 use crate::sde::{put_rows, take_rows};
+use crate::sum::{Sum, Target};
 use crate::{NoiseClass, Reading, Sde};
 
 /// SRA1: two stages for additive noise, strong order 1½.
@@ -183,9 +185,8 @@ impl<F: Real> Integrator<F> for Sri1W1 {
     ) -> Result<(), Error> {
         let (h, root) = (step.length, step.length.sqrt());
         let [mut f, mut at, mut g1, mut g2, mut g3, mut g4] = take_rows::<F, 6>(scratch, x.dim());
-        let [mut ones, mut mean] = take_rows::<F, 2>(scratch, step.w.dim());
+        let [mut ones] = take_rows::<F, 1>(scratch, step.w.dim());
         ones.fill(F::one());
-        mean_position(&step, &mut mean);
         // With noise of these classes all columns at once: g 1 has the column of each coordinate in it.
         sde.drift_into(&step.batch(x), &mut f, scratch)?;
         sde.diffuse_into(&step.batch(x), &ones, &mut g1, scratch)?;
@@ -193,57 +194,53 @@ impl<F: Real> Integrator<F> for Sri1W1 {
         sde.diffuse_into(&step.batch_at(0.25, &at), &ones, &mut g2, scratch)?;
         stage(&mut at, x, (h, &f), (-root, &g1));
         sde.diffuse_into(&step.batch_at(1.0, &at), &ones, &mut g3, scratch)?;
-        stage(&mut at, x, (0.25 * h, &f), (-5.0 * root, &g1));
-        add(&mut at, 3.0 * root, &g2);
-        add(&mut at, 0.5 * root, &g3);
+        let terms = [(0.25 * h, &*f), (-5.0 * root, &*g1), (3.0 * root, &*g2), (0.5 * root, &*g3)];
+        Sum::new(1.0, 1.0, &terms).write(Target::Into { x: slice(x), out: slice_mut(&mut at) });
         sde.diffuse_into(&step.batch_at(0.25, &at), &ones, &mut g4, scratch)?;
-        at.assign(x);
-        add(&mut at, 0.75 * h, &f);
-        add(x, h / 3.0, &f);
-        add_integrals(x, &mut at, [&g1, &g2, &g3, &g4], (step.w, &mean), h);
+        add_integrals(x, &mut at, &f, [&g1, &g2, &g3, &g4], &step);
         sde.drift_into(&step.batch_at(0.75, &at), &mut f, scratch)?;
         add(x, 2.0 * h / 3.0, &f);
         put_rows(scratch, [f, at, g1, g2, g3, g4]);
-        put_rows(scratch, [ones, mean]);
+        put_rows(scratch, [ones]);
         Ok(())
     }
 }
 
-/// Adds the diffusion's part to the state, and `3/2 γ_1 I_10/h` to the second drift stage.
+/// Adds to the state what does not wait for the second drift stage, and writes that stage:
+/// `X + ¾ f h + 3/2 γ_1 I_10/h`.
 fn add_integrals<F: Real>(
     x: &mut ArrayRef2<F>,
     drift_stage: &mut Array2<F>,
+    f: &Array2<F>,
     gamma: [&Array2<F>; 4],
-    (w, mean): (&ArrayRef2<F>, &Array2<F>),
-    h: f64,
+    step: &SdeStep<'_, F>,
 ) {
     /// Numbers treated together, in local arrays: the compiler then need not ask which slices overlap.
     const CHUNK: usize = 16;
-    let slices = "steps work on standard layout";
-    let (d, scalar) = (x.ncols(), w.ncols() == 1);
-    let (x, drift_stage) = (x.as_slice_mut().expect(slices), drift_stage.as_slice_mut().expect(slices));
-    let (w, mean) = (w.as_slice().expect(slices), mean.as_slice().expect(slices));
-    let gamma = gamma.map(|gamma| gamma.as_slice().expect(slices));
-    let weights = Weights::new(h);
+    let (d, scalar) = (x.ncols(), step.w.ncols() == 1);
+    let (x, drift_stage, f) = (slice_mut(x), slice_mut(drift_stage), slice(f));
+    let (w, areas) = (slice(step.w), slice(step.areas()));
+    let gamma = gamma.map(|gamma| slice(gamma));
+    let weights = Weights::new(step.length);
     vectorize(
         #[inline(always)]
         || {
             if scalar {
-                for (row, (&w, &mean)) in w.iter().zip(mean).enumerate() {
+                for (row, (&w, &area)) in w.iter().zip(areas).enumerate() {
                     for i in row * d..(row + 1) * d {
-                        weights.add([w], [mean], gamma, i, x, drift_stage);
+                        weights.add([w], [area], f, gamma, i, x, drift_stage);
                     }
                 }
                 return;
             }
             let mut i = 0;
             while i + CHUNK <= x.len() {
-                let (w, mean) = (at::<F, CHUNK>(w, i), at(mean, i));
-                weights.add(w, mean, gamma, i, x, drift_stage);
+                let (w, areas) = (at::<F, CHUNK>(w, i), at(areas, i));
+                weights.add(w, areas, f, gamma, i, x, drift_stage);
                 i += CHUNK;
             }
             while i < x.len() {
-                weights.add([w[i]], [mean[i]], gamma, i, x, drift_stage);
+                weights.add([w[i]], [areas[i]], f, gamma, i, x, drift_stage);
                 i += 1;
             }
         },
@@ -275,24 +272,29 @@ impl<F: Real> Weights<F> {
     fn add<const C: usize>(
         &self,
         w: [F; C],
-        mean: [F; C],
+        areas: [F; C],
+        f: &[F],
         gamma: [&[F]; 4],
         i: usize,
         x: &mut [F],
         drift_stage: &mut [F],
     ) {
         let Weights { beta, h, half_by_root, sixth_by_h } = *self;
+        let (third, three_quarters) = (h / F::of(3.0), F::of(0.75) * h);
         let [g1, g2, g3, g4]: [[F; C]; 4] =
             [at(gamma[0], i), at(gamma[1], i), at(gamma[2], i), at(gamma[3], i)];
-        let (mut sums, mut stages): ([F; C], [F; C]) = (at(x, i), at(drift_stage, i));
+        let (f, mut sums): ([F; C], [F; C]) = (at(f, i), at(x, i));
+        let mut stages = sums;
         for c in 0..C {
-            let (w, mean) = (w[c], mean[c]);
+            // I_10/h, the mean of the path over the step.
+            let (w, mean) = (w[c], F::of(0.5) * w[c] + areas[c]);
             let twice = (w * w - h) * half_by_root;
             let thrice = (w * w - F::of(3.0) * h) * w * sixth_by_h;
             let weight = |[a, b, c, d]: [F; 4]| (a * w + b * twice) + (c * mean + d * thrice);
+            sums[c] += third * f[c];
             sums[c] += (g1[c] * weight(beta[0]) + g2[c] * weight(beta[1]))
                 + (g3[c] * weight(beta[2]) + g4[c] * weight(beta[3]));
-            stages[c] += F::of(1.5) * g1[c] * mean;
+            stages[c] += three_quarters * f[c] + F::of(1.5) * g1[c] * mean;
         }
         x[i..i + C].copy_from_slice(&sums);
         drift_stage[i..i + C].copy_from_slice(&stages);

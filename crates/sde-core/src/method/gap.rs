@@ -1,12 +1,12 @@
 //! A step as every reverse-time method sees it: in `u = x/α`, by the noise-to-signal ratio `r = σ/α`.
 
 use numeric::ndarray::{Array2, ArrayRef2};
-use numeric::{
-    Batch, Error, Model, Prediction, Real, Schedule, Scratch, Time, Times, VectorField, vectorize,
-};
+use numeric::{Batch, Error, Model, Prediction, Real, Schedule, Scratch, Time, Times, VectorField};
 
 use super::Step;
 use crate::LinearProcess;
+use crate::sde::coefficients::{slice, slice_mut};
+use crate::sum::{MOST_TERMS, Sum, Target};
 
 /// The step from ratio r to r' < r. With `λ = −ln r`, the half log-SNR, its length is `h = λ' − λ = −ln ρ`.
 ///
@@ -126,9 +126,9 @@ impl Gap {
         self.to == 0.0
     }
 
-    /// `x' = a x + α' Σ b p`: the factor a is that of x, the others are those of u; from one term to four.
+    /// `x' = a x + α' Σ b p`: the factor a is that of x, the others are those of u; up to four terms.
     pub(super) fn advance<F: Real>(&self, x: &mut ArrayRef2<F>, a: f64, terms: &[(f64, &ArrayRef2<F>)]) {
-        self.add_terms(x, a, terms);
+        Sum::new(a, self.alpha, terms).write(Target::InPlace(slice_mut(x)));
     }
 
     /// [`advance`](Self::advance), written over `out`.
@@ -139,33 +139,22 @@ impl Gap {
         a: f64,
         terms: &[(f64, &ArrayRef2<F>)],
     ) {
-        let (b, p) = terms[0];
-        let (a, b) = (F::of(a), F::of(self.alpha * b));
-        let (x, p) = (x.as_slice().expect(SLICES), p.as_slice().expect(SLICES));
-        let values = out.as_slice_mut().expect(SLICES);
-        vectorize(
-            #[inline(always)]
-            || {
-                for ((out, &x), &p) in values.iter_mut().zip(x).zip(p) {
-                    *out = a * x + b * p;
-                }
-            },
-        );
-        self.add_terms(out, 1.0, &terms[1..]);
+        Sum::new(a, self.alpha, terms).write(Target::Into { x: slice(x), out: slice_mut(out) });
     }
 
-    /// `x = a x + α' Σ b p`, in one pass.
-    fn add_terms<F: Real>(&self, x: &mut ArrayRef2<F>, a: f64, terms: &[(f64, &ArrayRef2<F>)]) {
-        let (a, x) = (F::of(a), x.as_slice_mut().expect(SLICES));
-        let term = |k: usize| (F::of(self.alpha * terms[k].0), terms[k].1.as_slice().expect(SLICES));
-        match terms.len() {
-            0 => add_all(a, x, &[]),
-            1 => add_all(a, x, &[term(0)]),
-            2 => add_all(a, x, &[0, 1].map(term)),
-            3 => add_all(a, x, &[0, 1, 2].map(term)),
-            4 => add_all(a, x, &[0, 1, 2, 3].map(term)),
-            n => unreachable!("no method has {n} terms"),
-        }
+    /// [`advance_into`](Self::advance_into), and [`advance`](Self::advance) with `others` as factors of the same arrays,
+    /// in one pass.
+    pub(super) fn advance_both<F: Real>(
+        &self,
+        out: &mut ArrayRef2<F>,
+        x: &mut ArrayRef2<F>,
+        a: f64,
+        terms: &[(f64, &ArrayRef2<F>)],
+        others: [f64; MOST_TERMS],
+    ) {
+        let others = others.map(|b| F::of(self.alpha * b));
+        let target = Target::Both { x: slice_mut(x), out: slice_mut(out), others };
+        Sum::new(a, self.alpha, terms).write(target);
     }
 
     /// The node `(λ_j − λ)/h` of an earlier ratio, at most 0.
@@ -174,46 +163,14 @@ impl Gap {
     }
 }
 
-const SLICES: &str = "steps work on standard layout";
-
-/// `x = a x + Σ b p` in one pass, term by term in their order: four written out, as loops over the terms are not
-/// vectorised.
-fn add_all<F: Real>(a: F, x: &mut [F], terms: &[(F, &[F])]) {
-    macro_rules! pass {
-        ($all:expr, $values:pat => $x:ident $(+ $b:ident $p:ident)*) => {
-            vectorize(
-                #[inline(always)]
-                || {
-                    for $values in $all {
-                        *$x = a * *$x $(+ $b * $p)*;
-                    }
-                },
-            )
-        };
-    }
-    match *terms {
-        [] => pass!(x.iter_mut(), x => x),
-        [(b, p)] => pass!(x.iter_mut().zip(p), (x, &p) => x + b p),
-        [(b, p), (c, q)] => pass!(x.iter_mut().zip(p).zip(q), ((x, &p), &q) => x + b p + c q),
-        [(b, p), (c, q), (e, r)] => {
-            pass!(x.iter_mut().zip(p).zip(q).zip(r), (((x, &p), &q), &r) => x + b p + c q + e r);
-        }
-        [(b, p), (c, q), (e, r), (f, s)] => pass!(
-            x.iter_mut().zip(p).zip(q).zip(r).zip(s),
-            ((((x, &p), &q), &r), &s) => x + b p + c q + e r + f s
-        ),
-        _ => unreachable!("{} terms", terms.len()),
-    }
-}
-
 /// `x = a x + b p`.
 pub(super) fn axpby<F: Real>(a: f64, x: &mut ArrayRef2<F>, b: f64, p: &ArrayRef2<F>) {
-    add_all(F::of(a), x.as_slice_mut().expect(SLICES), &[(F::of(b), p.as_slice().expect(SLICES))]);
+    Sum::new(a, 1.0, &[(b, p)]).write(Target::InPlace(slice_mut(x)));
 }
 
 /// `x = a x`.
 pub(super) fn scale<F: Real>(a: f64, x: &mut ArrayRef2<F>) {
-    add_all(F::of(a), x.as_slice_mut().expect(SLICES), &[]);
+    Sum::new(a, 1.0, &[]).write(Target::InPlace(slice_mut(x)));
 }
 
 /// `x = a x + std z` with the normals z of the step; nothing is drawn for a `std` of 0.

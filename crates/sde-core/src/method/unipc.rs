@@ -125,17 +125,13 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for Un
             }
             _ => weights(&nodes[1..=used], moments),
         };
-        let mut predicted = take_array(x, scratch);
         let known: [&ArrayRef2<F>; MOST - 1] =
             [0, 1, 2].map(|back: usize| &**remembered(back.min(used - 1)).1);
         let terms = [0, 1, 2].map(|back| (predictor[back], known[back]));
-        gap.advance_into(&mut predicted, x, gap.rho_of_x(), &terms[..used]);
         if gap.ends_at_data() {
-            x.assign(&predicted);
-            scratch.put(predicted);
+            gap.advance(x, gap.rho_of_x(), &terms[..used]);
             return Ok(());
         }
-        let end = predict(model, Prediction::Denoised, step.rows, step.to, &predicted, scratch)?;
         let corrector = match used {
             1 => {
                 let half = self.half(&gap);
@@ -143,10 +139,19 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for Un
             }
             _ => weights(&nodes[..=used], moments),
         };
-        let [newest, older, oldest] = known;
-        let terms: [(f64, &ArrayRef2<F>); MOST] =
-            [(corrector[0], &*end), (corrector[1], newest), (corrector[2], older), (corrector[3], oldest)];
-        gap.advance(x, gap.rho_of_x(), &terms[..=used]);
+        // What is known of the corrected end, beside the predicted one.
+        let mut predicted = take_array(x, scratch);
+        let [of_end, others @ ..] = corrector;
+        let [newest, older, oldest] = others;
+        gap.advance_both(
+            &mut predicted,
+            x,
+            gap.rho_of_x(),
+            &terms[..used],
+            [newest, older, oldest, 0.0, 0.0],
+        );
+        let end = predict(model, Prediction::Denoised, step.rows, step.to, &predicted, scratch)?;
+        gap.advance(x, 1.0, &[(of_end, &*end)]);
         if let Some(forgotten) = history.push_array(step.to, end, self.order) {
             scratch.put(forgotten);
         }

@@ -1,0 +1,118 @@
+//! Weighted sums of arrays, in one pass: what a step does besides calls and draws.
+
+use numeric::ndarray::ArrayRef2;
+use numeric::{Real, vectorize};
+
+use crate::sde::coefficients::slice;
+
+/// Arrays that one step sums, at most.
+pub(crate) const MOST_TERMS: usize = 5;
+
+/// `a x + Σ b p`, term by term in their order.
+pub(crate) struct Sum<'a, F> {
+    a: F,
+    factors: [F; MOST_TERMS],
+    arrays: [&'a [F]; MOST_TERMS],
+    terms: usize,
+}
+
+/// Where a [`Sum`] is written.
+pub(crate) enum Target<'a, F> {
+    InPlace(&'a mut [F]),
+    Into {
+        x: &'a [F],
+        out: &'a mut [F],
+    },
+    /// Over `out`, and with other factors over x.
+    Both {
+        x: &'a mut [F],
+        out: &'a mut [F],
+        others: [F; MOST_TERMS],
+    },
+}
+
+impl<'a, F: Real> Sum<'a, F> {
+    /// The terms `scale b p`.
+    pub(crate) fn new(a: f64, scale: f64, terms: &[(f64, &'a ArrayRef2<F>)]) -> Sum<'a, F> {
+        let mut sum = Sum {
+            a: F::of(a),
+            factors: [F::zero(); MOST_TERMS],
+            arrays: [&[]; MOST_TERMS],
+            terms: terms.len(),
+        };
+        for (k, &(b, p)) in terms.iter().enumerate() {
+            (sum.factors[k], sum.arrays[k]) = (F::of(scale * b), slice(p));
+        }
+        sum
+    }
+
+    pub(crate) fn write(&self, mut to: Target<'_, F>) {
+        // The compiler is to know the number of terms.
+        match self.terms {
+            0 => self.pass::<0>(&mut to),
+            1 => self.pass::<1>(&mut to),
+            2 => self.pass::<2>(&mut to),
+            3 => self.pass::<3>(&mut to),
+            4 => self.pass::<4>(&mut to),
+            5 => self.pass::<5>(&mut to),
+            n => unreachable!("no method has {n} terms"),
+        }
+    }
+
+    /// In chunks of local arrays: then the compiler need not ask which slices overlap.
+    fn pass<const N: usize>(&self, to: &mut Target<'_, F>) {
+        const CHUNK: usize = 32;
+        let len = match to {
+            Target::InPlace(x) | Target::Both { x, .. } => x.len(),
+            Target::Into { x, .. } => x.len(),
+        };
+        let whole = len / CHUNK * CHUNK;
+        vectorize(
+            #[inline(always)]
+            || {
+                for i in (0..whole).step_by(CHUNK) {
+                    self.chunk::<N, CHUNK>(i, to);
+                }
+                for i in whole..len {
+                    self.chunk::<N, 1>(i, to);
+                }
+            },
+        );
+    }
+
+    /// C numbers from `i` on, of N terms.
+    #[inline(always)]
+    fn chunk<const N: usize, const C: usize>(&self, i: usize, to: &mut Target<'_, F>) {
+        let part = "as long as x";
+        match to {
+            Target::InPlace(x) => {
+                let x: &mut [F; C] = x[i..].first_chunk_mut().expect(part);
+                *x = self.of::<N, C>(i, x, &self.factors);
+            }
+            Target::Into { x, out } => {
+                let x: &[F; C] = x[i..].first_chunk().expect(part);
+                *out[i..].first_chunk_mut().expect(part) = self.of::<N, C>(i, x, &self.factors);
+            }
+            Target::Both { x, out, others } => {
+                let x: &mut [F; C] = x[i..].first_chunk_mut().expect(part);
+                *out[i..].first_chunk_mut().expect(part) = self.of::<N, C>(i, x, &self.factors);
+                *x = self.of::<N, C>(i, x, others);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn of<const N: usize, const C: usize>(&self, i: usize, x: &[F; C], factors: &[F; MOST_TERMS]) -> [F; C] {
+        let mut sum = *x;
+        for sum in &mut sum {
+            *sum *= self.a;
+        }
+        for (&b, p) in factors.iter().zip(&self.arrays).take(N) {
+            let p: &[F; C] = p[i..].first_chunk().expect("as long as x");
+            for (sum, &p) in sum.iter_mut().zip(p) {
+                *sum += b * p;
+            }
+        }
+        sum
+    }
+}
