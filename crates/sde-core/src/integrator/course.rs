@@ -7,6 +7,7 @@ use numeric::{
     Batching, Brownian, BrownianCursor, Control, Error, Node, Noise, Real, Scratch, Time, TimeGrid,
 };
 
+use super::dense::time;
 use super::path::Walk;
 use super::{Needs, SdeStep};
 use crate::run::GridRun;
@@ -100,8 +101,7 @@ impl<'a> Course<'a> {
 
     /// The time `ticks` after the start of step `k`; at both ends of the step exactly a node of the grid.
     pub(super) fn time(&self, k: usize, ticks: u64) -> Time {
-        let part = ticks as f64 / self.ticks() as f64;
-        if ticks == 0 { self.grid.node(k) } else { self.grid.node(k).between(self.grid.node(k + 1), part) }
+        time(self.grid, k, ticks, self.ticks())
     }
 }
 
