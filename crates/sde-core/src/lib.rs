@@ -16,7 +16,7 @@
 //!
 //! General equations `dX = f dt + g dW` are [`Sde`]s, in either [`Reading`]: solved by the methods of [`integrator`] with
 //! fixed steps ([`Solver`]) or steps of each row's own on one Brownian path ([`AdaptiveSolver`]); both give states at any
-//! times (`run_at`), the first also the crossings of a surface; with jumps
+//! times (`run_at`), as does [`integrator::Baoab`], the first also the crossings of a surface; with jumps
 //! ([`JumpDiffusion`]), back in time ([`ReverseTime`]), exactly where the transitions are known ([`ExactTransition`]);
 //! weighed against another drift ([`ChangeOfDrift`]), and averaged cheaply ([`multilevel`]).
 //!

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use numeric::{Control, Error, Noise, Real, Time, TimeGrid, check_finite};
 
-use super::course::{Parts, Steps};
+use super::course::{Course, Parts, Stepper, Steps};
 use super::{Integrator, Solver};
 use crate::run::GridRun;
 use crate::{Keep, Sde, Start, Trajectory};
@@ -18,12 +18,17 @@ impl<F: Real, E: Sde<F>, I: Integrator<F>> Solver<F, E, I> {
     /// X(t) = \Phi\bigl(t_k, X_k;\; t - t_k,\; W_t - W_{t_k},\; H_{t_k, t}\bigr),
     /// ```
     ///
-    /// with the increment and, for methods that ask for it, the space-time area of the path that the run goes along. So
+    /// with the increment and, for methods that ask for them, the areas of the path that the run goes along. So
     /// it has one value, whatever else is asked for, and tends to those at the nodes; at a node it is the state there.
     /// The steps of the run are those of [`run`](Self::run), to the bit.
     ///
     /// The path is known at the ticks of the tree, 2⁻⁴⁰ of a cell apart: each time is moved to the nearest one, and
     /// [`Trajectory::times`] are those of the ticks.
+    ///
+    /// *Lévy areas* are put together from the same parts of the tree as those of the whole step, the last of them cut off
+    /// at t ([`BrownianCursor::levy_areas_into`](numeric::BrownianCursor::levy_areas_into)): at the ends of these parts
+    /// they are those that the step itself uses up to there, and within a part they enter by their conditional mean given
+    /// its W and H up to t. W and H are exact; the areas are as inexact as the step's, and no more.
     ///
     /// ```
     /// use numeric::{Brownian, Noise, Scratch, TimeGrid, from_row_fn, ndarray::{Array2, array}};
@@ -50,11 +55,12 @@ impl<F: Real, E: Sde<F>, I: Integrator<F>> Solver<F, E, I> {
     ///
     /// # Complexity
     /// One step more for each time that is no node, which [`Statistics::calls`](crate::Statistics::calls) counts and
-    /// `accepted` does not; and the path down to its tick, 40 levels of the tree at most.
+    /// `accepted` does not; and the path down to its tick, 40 levels of the tree at most. With Lévy areas, up to 2^depth
+    /// parts of the step for each time.
     ///
     /// # Errors
     /// [`Error::Entry`] for times outside of the grid, not strictly in its direction, NaN, or nearer to each other than a
-    /// tick; [`Error::Unsupported`] for methods that need Lévy areas; else as [`run`](Self::run).
+    /// tick; else as [`run`](Self::run).
     ///
     /// # Panics
     /// Never by itself.
@@ -66,31 +72,45 @@ impl<F: Real, E: Sde<F>, I: Integrator<F>> Solver<F, E, I> {
         noise: Noise,
         control: Control<'_>,
     ) -> Result<Trajectory<F>, Error> {
-        let course = self.course();
-        course.check_parts()?;
-        let stops = Stops::new(self.grid(), course.ticks(), times)?;
-        let (keep, batching) = (Keep::Nodes(&stops.kept), course.batching);
-        let run = GridRun { grid: &stops.grid, start, keep, rows, dim: course.dims.0, batching };
-        start.check_given(course.name, run.count(), course.dims.0)?;
-        let draws = course.draws(noise)?;
+        self.course().run_at(self, start, times, rows, noise, control)
+    }
+}
+
+impl Course<'_> {
+    /// A run that keeps states at any times.
+    pub(super) fn run_at<F: Real>(
+        &self,
+        stepper: &impl Stepper<F>,
+        start: Start<'_, F>,
+        times: &[f64],
+        rows: Range<u64>,
+        noise: Noise,
+        control: Control<'_>,
+    ) -> Result<Trajectory<F>, Error> {
+        let stops = Stops::new(self.grid, self.ticks(), times)?;
+        let (dim, batching) = (self.dims.0, self.batching);
+        let run = GridRun { grid: &stops.grid, start, keep: Keep::Nodes(&stops.kept), rows, dim, batching };
+        start.check_given(self.name, run.count(), dim)?;
+        let draws = self.draws(noise)?;
         let (times, states) = run.run(control, None, |rows, x, scratch, seen| {
-            let mut steps = Steps::new(&course, draws, rows, scratch);
-            let mut parts = Parts::new(&course, draws);
+            let mut steps = Steps::new(self, draws, rows, scratch);
+            let mut parts = Parts::new(self, draws);
+            stepper.begin(x, scratch)?;
             let mut stop = 0;
-            for k in 0..self.grid().steps() {
+            for k in 0..self.grid.steps() {
                 // Errors name the step of the grid, not the stop.
-                let from = course.grid.node(k).t;
+                let from = self.grid.node(k).t;
                 for (i, &ticks) in stops.within(k).iter().enumerate() {
                     if i == 0 {
                         parts.begin(rows, k);
                     }
                     let mut part = x.to_owned();
-                    self.integrator().step(self.sde(), parts.first(ticks), &mut part, scratch)?;
+                    stepper.part(parts.first(ticks, scratch), &mut part, scratch)?;
                     check_finite("the state", rows, k as u64, from, part.view())?;
                     stop += 1;
                     seen(stop, &part)?;
                 }
-                self.integrator().step(self.sde(), steps.next(k, scratch), x, scratch)?;
+                stepper.step(steps.next(k, scratch), x, scratch)?;
                 check_finite("the state", rows, k as u64, from, x.view())?;
                 stop += 1;
                 seen(stop, x)?;
@@ -98,8 +118,8 @@ impl<F: Real, E: Sde<F>, I: Integrator<F>> Solver<F, E, I> {
             steps.end(scratch);
             Ok(())
         })?;
-        let mut statistics = course.statistics((run.count() * self.grid().steps()) as u64);
-        statistics.calls += (run.count() * stops.ticks.len() * course.calls) as u64;
+        let mut statistics = self.statistics((run.count() * self.grid.steps()) as u64);
+        statistics.calls += (run.count() * stops.ticks.len() * self.calls) as u64;
         Ok(Trajectory { times, states, statistics })
     }
 }

@@ -4,9 +4,8 @@
 
 use numeric::ndarray::{array, s};
 use numeric::{Batching, Brownian, Control, Error, Noise, Time, from_row_fn, with_batching};
-use sde_core::integrator::{EulerMaruyama, LevyMilstein, Sra1, Sra3};
+use sde_core::integrator::{EulerMaruyama, Sra1, Sra3};
 use sde_core::ode::{Direction, Event, OdeSolver, Passage, Tsit5};
-use sde_core::problems::Waves;
 use sde_core::{Additive, Keep, Sde, Solver, Start, Statistics};
 use statrs::distribution::{ContinuousCDF, Normal};
 use verify::{Family, normal_p_value, seed};
@@ -215,9 +214,6 @@ fn what_cannot_be_followed_is_refused() {
     let (noise, control) = (Noise::new(1), Control::default());
     let zero = level(10.0);
     let event = [Event { function: &zero, direction: Direction::Either, terminal: true }];
-    let levy = Solver::new(Waves { strength: 1.0 }, LevyMilstein { depth: 1 }, grid(1.0, 2)).unwrap();
-    let refused = levy.run_until(Start::Point(&[0.0; 2]), &event, 0..1, noise, control).unwrap_err();
-    assert!(matches!(refused, Error::Unsupported { method: "LevyMilstein", .. }), "{refused}");
     let field = from_row_fn(1, |_, _, out: &mut [f64]| {
         out[0] = 0.0;
         Ok(())

@@ -4,8 +4,7 @@
 
 use numeric::ndarray::{Array2, array, s};
 use numeric::{Brownian, Control, Error, Noise, Time, TimeGrid, from_row_fn};
-use sde_core::integrator::{EulerMaruyama, LevyMilstein, Sosra, Sra1, Sra3};
-use sde_core::problems::Waves;
+use sde_core::integrator::{EulerMaruyama, Sosra, Sra1, Sra3};
 use sde_core::{
     Additive, Component, Covariance, Integrator, Keep, Mixture, Ou, ReverseTime, Solver, Start, Statistics,
 };
@@ -177,9 +176,6 @@ fn times_are_checked() {
         solver.run_at(Start::Point(&[0.0; 2]), &[0.1], 0..2, noise, control),
         Err(Error::Shape { .. })
     ));
-    let levy = Solver::new(Waves { strength: 1.0 }, LevyMilstein { depth: 1 }, grid(1.0, 2)).unwrap();
-    let refused = levy.run_at(Start::Point(&[0.0; 2]), &[0.1], 0..1, noise, control).unwrap_err();
-    assert!(matches!(refused, Error::Unsupported { method: "LevyMilstein", .. }), "{refused}");
     // A state that stops being finite between two nodes or at one: the step of the grid is named.
     let wild = from_row_fn(1, |time: Time, _, out: &mut [f64]| {
         out[0] = if time.t < 0.5 { 0.0 } else { f64::NAN };

@@ -3,10 +3,14 @@
 mod adaptive;
 mod crossings;
 mod fixed;
+mod langevin;
+mod levy;
 
 use numeric::ndarray::{Array2, array};
 use numeric::{Brownian, Scratch, TimeGrid, from_row_fn};
-use sde_core::integrator::{EulerMaruyama, Midpoint, Milstein, PlatenWeak2, Sosra, Sra1, Sra3, Sri1W1};
+use sde_core::integrator::{
+    EulerMaruyama, LevyMilstein, Midpoint, Milstein, PlatenWeak2, Sosra, Sra1, Sra3, Sri1W1,
+};
 use sde_core::problems::{DoubleWell, Tanh, Waves};
 use sde_core::{Additive, Integrator, NoiseClass, Reading, Sde, Solver, as_stratonovich};
 
@@ -37,8 +41,17 @@ fn path_at(brownian: &Brownian<'_>, cell: u64, ticks: u64, rows: &[u64]) -> Arra
 
 /// Every method, on an equation of each class that it solves.
 fn everywhere(check: impl Fn(&Solver<f64, &dyn Sde<f64>, &dyn Integrator<f64>>)) {
-    let methods: [&dyn Integrator<f64>; 8] =
-        [&EulerMaruyama, &Milstein, &Midpoint, &Sra1, &Sosra, &Sra3, &Sri1W1, &PlatenWeak2];
+    let methods: [&dyn Integrator<f64>; 9] = [
+        &EulerMaruyama,
+        &Milstein,
+        &LevyMilstein { depth: 2 },
+        &Midpoint,
+        &Sra1,
+        &Sosra,
+        &Sra3,
+        &Sri1W1,
+        &PlatenWeak2,
+    ];
     let problems: [&dyn Sde<f64>; 3] =
         [&Waves { strength: 1.0 }, &DoubleWell { dim: 2, sigma: 1.0 }, &Tanh { dim: 2, a: 0.1, b: 0.2 }];
     for method in methods {
