@@ -7,6 +7,7 @@ use numeric::{Control, Error, Noise, Real, Time, TimeGrid, check_finite};
 use super::course::{Course, Parts, Stepper, Steps};
 use super::{Integrator, Solver};
 use crate::run::GridRun;
+use crate::sde::{put_rows, take_rows};
 use crate::{Keep, Sde, Start, Trajectory};
 
 impl<F: Real, E: Sde<F>, I: Integrator<F>> Solver<F, E, I> {
@@ -104,11 +105,13 @@ impl Course<'_> {
                     if i == 0 {
                         parts.begin(rows, k);
                     }
-                    let mut part = x.to_owned();
+                    let [mut part] = take_rows::<F, 1>(scratch, x.dim());
+                    part.assign(x);
                     stepper.part(parts.first(ticks, scratch), &mut part, scratch)?;
                     check_finite("the state", rows, k as u64, from, part.view())?;
                     stop += 1;
                     seen(stop, &part)?;
+                    put_rows(scratch, [part]);
                 }
                 stepper.step(steps.next(k, scratch), x, scratch)?;
                 check_finite("the state", rows, k as u64, from, x.view())?;

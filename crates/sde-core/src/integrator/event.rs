@@ -47,7 +47,8 @@ impl<F: Real, E: Sde<F>, I: Integrator<F>> Solver<F, E, I> {
     /// ```
     ///
     /// # Complexity
-    /// g once per node and event; up to 41 parts of a step and values of g to locate a crossing. In
+    /// g once per node and event; up to 41 parts of a step and values of g to locate a crossing, each of them with up to
+    /// 2^depth parts of the tree for a method with Lévy areas. In
     /// [`Statistics`], `accepted` counts the steps of each row up to its end, and `calls` also those of the parts.
     ///
     /// # Errors

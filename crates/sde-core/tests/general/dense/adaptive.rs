@@ -5,9 +5,14 @@
 use std::cell::Cell;
 
 use numeric::ndarray::{Array2, ArrayRef2, array, s};
-use numeric::{Batch, Batching, Brownian, Control, Error, Noise, Time, from_fn, from_row_fn, with_batching};
+use numeric::{
+    Batch, Batching, Brownian, Control, Error, Noise, Time, TimeGrid, from_fn, from_row_fn, with_batching,
+};
 use sde_core::integrator::{Sra1, Sra3};
-use sde_core::{AdaptiveSolver, Additive, Keep, Sde, Solver, Start, Statistics, Tolerance};
+use sde_core::{
+    AdaptiveSolver, Additive, Component, Covariance, Keep, Mixture, Ou, ReverseTime, Sde, Solver, Start,
+    Statistics, Tolerance,
+};
 use statrs::distribution::{ContinuousCDF, Normal};
 use verify::{Family, Moments, kolmogorov_smirnov, normal_p_value, scores, seed};
 
@@ -73,6 +78,28 @@ fn without_rejections_it_is_the_fixed_run() {
     // Five of the times are nodes or middles of cells.
     let calls = 3 * (3 * 70 * 8 + 70 * 5);
     assert_eq!(adaptive.statistics, Statistics { calls, accepted: 70 * 8, rejected: 0 });
+}
+
+/// Back in time, in `f32`, one row in one dimension.
+#[test]
+fn grids_may_run_back() {
+    let component =
+        |mean| Component { weight: 0.5, mean: array![mean], covariance: Covariance::Isotropic(0.04) };
+    let data = Mixture::new(vec![component(-1.0), component(1.0)]).unwrap();
+    let sde = ReverseTime::new(data.score::<f32, _>(Ou), 1.0).unwrap();
+    let back = TimeGrid::from_nodes(vec![2.0, 1.0, 0.5, 0.125]).unwrap();
+    let times = [2.0, 1.9, 1.5, 0.7, 0.3, 0.125];
+    let (noise, start) = (Noise::new(seed(16)), Start::Point(&[0.3_f32][..]));
+    let loose = AdaptiveSolver::new(&sde, Sra1, back.clone(), tolerance(1e6)).unwrap();
+    let adaptive = loose.run_at(start, &times, 8..9, noise, Control::default()).unwrap();
+    let fixed = Solver::new(&sde, Sra1, back.clone()).unwrap().refined(1);
+    let fixed = fixed.run_at(start, &times, 8..9, noise, Control::default()).unwrap();
+    assert_eq!((&adaptive.states, &adaptive.times), (&fixed.states, &fixed.times));
+    assert_eq!(adaptive.states[(0, 0, 0)], 0.3);
+    let strict = AdaptiveSolver::new(&sde, Sra1, back, tolerance(1e-3)).unwrap();
+    assert!(strict.run_at(start, &[0.3, 0.4], 8..9, noise, Control::default()).is_err());
+    let run = strict.run_at(start, &times, 8..9, noise, Control::default()).unwrap();
+    assert!(run.statistics.rejected > 0 && run.states.iter().all(|x| x.abs() < 4.0));
 }
 
 /// For every method that adaptive steps take.
