@@ -15,7 +15,8 @@
 //! time of a process, to be edited from there.
 //!
 //! General equations `dX = f dt + g dW` are [`Sde`]s, in either [`Reading`]: solved by the methods of [`integrator`] with
-//! fixed steps ([`Solver`], which also gives states between its nodes and the crossings of a surface) or steps of each row's own on one Brownian path ([`AdaptiveSolver`]), with jumps
+//! fixed steps ([`Solver`]) or steps of each row's own on one Brownian path ([`AdaptiveSolver`]); both give states at any
+//! times (`run_at`), as does [`integrator::Baoab`], the first also the crossings of a surface; with jumps
 //! ([`JumpDiffusion`]), back in time ([`ReverseTime`]), exactly where the transitions are known ([`ExactTransition`]);
 //! weighed against another drift ([`ChangeOfDrift`]), and averaged cheaply ([`multilevel`]).
 //!

@@ -3,6 +3,7 @@
 mod brownian;
 mod chains;
 mod discrete;
+mod levy;
 mod models;
 mod noise;
 mod special;

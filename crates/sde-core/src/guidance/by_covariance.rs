@@ -6,8 +6,7 @@ use numeric::{
     vectorize,
 };
 
-use super::Likelihood;
-use crate::LinearObservation;
+use super::{Likelihood, Observations};
 use crate::method::cholesky;
 
 /// The denoiser of a model given a linear observation; made by [`by_covariance`].
@@ -15,7 +14,7 @@ use crate::method::cholesky;
 pub struct ByCovariance<V, S> {
     field: V,
     schedule: S,
-    observation: LinearObservation,
+    observations: Observations,
     likelihood: Likelihood,
     /// R, `(k, k)` row-major.
     noise: Vec<f64>,
@@ -23,7 +22,8 @@ pub struct ByCovariance<V, S> {
     gram: Vec<f64>,
 }
 
-/// The model given `y = A x_0 + e`, e ~ N(0, R), through its posterior mean m and covariance Σ at each row.
+/// The model given `y = A x_0 + e`, e ~ N(0, R), through its posterior mean m and covariance Σ at each row; a
+/// [`LinearObservation`](crate::LinearObservation) of all rows, or [`Observations`] with values of each.
 ///
 /// ```math
 /// m_y(x) = m + \Sigma A^\top S^{-1} (y - A m), \qquad \text{that is}\quad
@@ -60,10 +60,11 @@ pub struct ByCovariance<V, S> {
 /// [`Error::Unsupported`] if the model does not predict the denoised sample; [`Error::Shape`] for another dimension;
 /// [`Error::Domain`] for a `data_variance` that is not positive, or [`Likelihood::Point`] with a singular R.
 /// Evaluating it, [`Error::NotPositiveDefinite`] with the place of the row in its batch where S is singular: without
-/// noise, where the model knows what is observed exactly, as on the support of atoms.
+/// noise, where the model knows what is observed exactly, as on the support of atoms; [`Error::Shape`] for a row
+/// without values, see [`Observations::of_rows`].
 pub fn by_covariance<F, V, S>(
     model: Model<V, S>,
-    observation: LinearObservation,
+    observation: impl Into<Observations>,
     likelihood: Likelihood,
 ) -> Result<Model<ByCovariance<V, S>, S>, Error>
 where
@@ -76,8 +77,10 @@ where
         let reason = "a posterior covariance belongs to a model that predicts the denoised sample";
         return Err(Error::Unsupported { method: "guidance by the posterior covariance", reason });
     }
+    let observations = observation.into();
+    let observation = observations.form();
     Error::shape("observation", &[field.dim()], &[observation.dim()])?;
-    likelihood.check(&observation)?;
+    likelihood.check(observation)?;
     let (d, k) = (observation.dim(), observation.count());
     let mut gram = vec![0.0; k * k];
     let (mut unit, mut row) = (vec![0.0; k], vec![0.0; d]);
@@ -88,7 +91,7 @@ where
         unit[i] = 0.0;
     }
     let noise = observation.noise_matrix().into_iter().collect();
-    let guided = ByCovariance { field, schedule: schedule.clone(), observation, likelihood, noise, gram };
+    let guided = ByCovariance { field, schedule: schedule.clone(), observations, likelihood, noise, gram };
     Ok(Model::new(guided, Prediction::Denoised, schedule))
 }
 
@@ -121,18 +124,19 @@ impl<V, S: Schedule> ByCovariance<V, S> {
         mean: &mut [F],
         work: &mut Work<F>,
     ) -> Result<(), Error> {
-        let (d, k) = (self.observation.dim(), self.observation.count());
+        let observation = self.observations.form();
+        let (d, k) = (observation.dim(), observation.count());
         let Work { product, column, s, residual, .. } = work;
         // Σ is symmetric: A applied to its j-th row is the j-th column of A Σ.
         product.resize(k * d, 0.0);
         column.resize(k, 0.0);
-        if let Some(chosen) = self.observation.coordinates() {
+        if let Some(chosen) = observation.coordinates() {
             for (product, &j) in product.chunks_exact_mut(d).zip(chosen) {
                 product.iter_mut().zip(&covariance[j * d..][..d]).for_each(|(p, &c)| *p = c.as_f64());
             }
         } else {
             for (j, row) in covariance.chunks_exact(d).enumerate() {
-                self.observation.apply(row, column);
+                observation.apply(row, column);
                 column.iter().enumerate().for_each(|(l, &value)| product[l * d + j] = value);
             }
         }
@@ -142,7 +146,7 @@ impl<V, S: Schedule> ByCovariance<V, S> {
             Some(variance) => s.iter_mut().zip(&self.gram).for_each(|(s, &g)| *s += variance * g),
             None => {
                 for (s, row) in s.chunks_exact_mut(k).zip(product.chunks_exact(d)) {
-                    self.observation.apply(row, column);
+                    observation.apply(row, column);
                     s.iter_mut().zip(column.iter()).for_each(|(s, &c)| *s += c);
                 }
             }
@@ -155,8 +159,8 @@ impl<V, S: Schedule> ByCovariance<V, S> {
             return Err(Error::NotPositiveDefinite { parameter: "A Sigma A^T + R", index: i });
         }
         residual.resize(k, 0.0);
-        self.observation.apply(mean, residual);
-        residual.iter_mut().zip(self.observation.values()).for_each(|(r, &y)| *r = y - *r);
+        observation.apply(mean, residual);
+        self.observations.residual_from(batch.rows()[i], residual);
         solve_lower(s, k, residual);
         solve_lower_transposed(s, k, residual);
         for (j, mean) in mean.iter_mut().enumerate() {
@@ -195,6 +199,7 @@ impl<F: Real, V: PosteriorCovariance<F>, S: Schedule> VectorField<F> for ByCovar
         out: &mut ArrayRef2<F>,
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
+        self.observations.check_rows(batch.rows())?;
         let d = batch.dim();
         let mut work: Work<F> = scratch.take();
         let mut covariance = std::mem::take(&mut work.covariance);
@@ -231,7 +236,8 @@ impl<F: Real, V: PosteriorCovariance<F>, S: Schedule> PosteriorCovariance<F> for
             let reason = "only the moment-matched likelihood has a posterior covariance";
             return Err(Error::Unsupported { method: "guidance by the posterior covariance", reason });
         }
-        let (d, k) = (batch.dim(), self.observation.count());
+        self.observations.check_rows(batch.rows())?;
+        let (d, k) = (batch.dim(), self.observations.form().count());
         self.field.mean_covariance_into(batch, mean, covariance, scratch)?;
         let mut work: Work<F> = scratch.take();
         let rows = mean.as_slice_mut().expect("fields are given standard layout").chunks_exact_mut(d);

@@ -5,8 +5,7 @@ use numeric::{
     Batch, Batching, Error, JacobianProducts, Model, Prediction, Real, Schedule, Scratch, VectorField,
 };
 
-use super::{Likelihood, refuse_edm};
-use crate::LinearObservation;
+use super::{Likelihood, Observations, refuse_edm};
 
 /// When the method of conjugate gradients stops.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,12 +21,13 @@ pub struct ConjugateGradients {
 #[derive(Clone, Debug)]
 pub struct ByProducts<V, S> {
     model: Model<V, S>,
-    observation: LinearObservation,
+    observations: Observations,
     likelihood: Likelihood,
     solver: ConjugateGradients,
 }
 
-/// The model given `y = A x_0 + e`, e ~ N(0, R), through products with its Jacobian: no matrix is formed.
+/// The model given `y = A x_0 + e`, e ~ N(0, R), through products with its Jacobian: no matrix is formed. For all rows a
+/// [`LinearObservation`](crate::LinearObservation), or [`Observations`] with values of each.
 ///
 /// The formula is that of [`by_covariance`](super::by_covariance). The products with the posterior covariance are
 /// `Σ v = (σ²/α) ∂m/∂x v` (Tweedie), and `S u = y − A m` is solved in each row by conjugate gradients. The Jacobian of
@@ -60,14 +60,15 @@ pub struct ByProducts<V, S> {
 /// [`Error::Unsupported`] for [`Prediction::Edm`]; [`Error::Shape`] for another dimension; [`Error::Domain`] for a
 /// tolerance that is not in (0, 1), no iteration, and as [`by_covariance`](super::by_covariance). Evaluating it,
 /// [`Error::NotConverged`] with the largest relative residual of a row; [`Error::NotPositiveDefinite`] with the place
-/// of the row in its batch where S is not; [`Error::Domain`] at α = 0.
+/// of the row in its batch where S is not; [`Error::Domain`] at α = 0; [`Error::Shape`] for a row without values, see
+/// [`Observations::of_rows`].
 ///
 /// # References
 /// Rozet, Andry, Lanusse, Louppe (2024), *Learning diffusion priors from observations by expectation maximization*
 /// (conjugate gradients). Hestenes, Stiefel (1952), *Methods of conjugate gradients for solving linear systems*.
 pub fn by_products<F, V, S>(
     model: Model<V, S>,
-    observation: LinearObservation,
+    observation: impl Into<Observations>,
     likelihood: Likelihood,
     solver: ConjugateGradients,
 ) -> Result<Model<ByProducts<V, S>, S>, Error>
@@ -77,13 +78,14 @@ where
     S: Schedule + Clone,
 {
     refuse_edm("guidance by Jacobian products", &model)?;
-    Error::shape("observation", &[model.field.dim()], &[observation.dim()])?;
-    likelihood.check(&observation)?;
+    let observations = observation.into();
+    Error::shape("observation", &[model.field.dim()], &[observations.form().dim()])?;
+    likelihood.check(observations.form())?;
     let tolerance = solver.tolerance;
     Error::domain(tolerance > 0.0 && tolerance < 1.0, "tolerance", tolerance, "a number in (0, 1)")?;
     Error::domain(solver.max_iterations > 0, "max_iterations", 0.0, "at least 1")?;
     let schedule = model.schedule.clone();
-    Ok(Model::new(ByProducts { model, observation, likelihood, solver }, Prediction::Denoised, schedule))
+    Ok(Model::new(ByProducts { model, observations, likelihood, solver }, Prediction::Denoised, schedule))
 }
 
 /// Buffers of one worker; `(n, k)` in `f64`, `(n, d)` in `F`.
@@ -131,9 +133,9 @@ impl<V, S: Schedule> ByProducts<V, S> {
     where
         V: JacobianProducts<F>,
     {
-        let (d, k) = (batch.dim(), self.observation.count());
+        let (d, k) = (batch.dim(), self.observations.form().count());
         for (v, u) in v.chunks_exact_mut(d).zip(u.chunks_exact(k)) {
-            self.observation.apply_transposed(u, v);
+            self.observations.form().apply_transposed(u, v);
         }
         let shape = (batch.len(), d);
         let view = ArrayView2::from_shape(shape, v).expect("n rows");
@@ -166,7 +168,7 @@ impl<V, S: Schedule> ByProducts<V, S> {
     where
         V: JacobianProducts<F>,
     {
-        let (d, k) = (batch.dim(), self.observation.count());
+        let (d, k) = (batch.dim(), self.observations.form().count());
         let Work { direction, product, v, sigma_v, .. } = work;
         if self.likelihood == Likelihood::MomentMatched {
             self.covariance_products(batch, direction, v, sigma_v, scratch)?;
@@ -176,11 +178,11 @@ impl<V, S: Schedule> ByProducts<V, S> {
         for (i, ((product, direction), sigma_v)) in rows.enumerate() {
             let level = self.model.schedule.level(batch.times().get(i));
             if let Some(variance) = self.likelihood.fixed_variance(level) {
-                self.observation.apply_transposed(direction, sigma_v);
+                self.observations.form().apply_transposed(direction, sigma_v);
                 sigma_v.iter_mut().for_each(|s| *s *= F::of(variance));
             }
-            self.observation.apply(sigma_v, product);
-            self.observation.add_noise_product(direction, product);
+            self.observations.form().apply(sigma_v, product);
+            self.observations.form().add_noise_product(direction, product);
         }
         Ok(())
     }
@@ -195,7 +197,7 @@ impl<V, S: Schedule> ByProducts<V, S> {
     where
         V: JacobianProducts<F>,
     {
-        let k = self.observation.count();
+        let k = self.observations.form().count();
         work.u.clear();
         work.u.resize(batch.len() * k, 0.0);
         work.direction.clear();
@@ -251,16 +253,19 @@ impl<F: Real, V: JacobianProducts<F>, S: Schedule> VectorField<F> for ByProducts
         out: &mut ArrayRef2<F>,
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
-        let (d, k) = (batch.dim(), self.observation.count());
+        self.observations.check_rows(batch.rows())?;
+        let observation = self.observations.form();
+        let (d, k) = (batch.dim(), observation.count());
         self.model.predict_into(Prediction::Denoised, batch, out, scratch)?;
         let mut work: Work<F> = scratch.take();
         work.v.resize(batch.len() * d, F::zero());
         work.sigma_v.resize(batch.len() * d, F::zero());
         work.residual.resize(batch.len() * k, 0.0);
         let mean = out.as_slice_mut().expect("fields are given standard layout");
-        for (residual, mean) in work.residual.chunks_exact_mut(k).zip(mean.chunks_exact(d)) {
-            self.observation.apply(mean, residual);
-            residual.iter_mut().zip(self.observation.values()).for_each(|(r, &y)| *r = y - *r);
+        let rows = work.residual.chunks_exact_mut(k).zip(mean.chunks_exact(d)).zip(batch.rows());
+        for ((residual, mean), &row) in rows {
+            observation.apply(mean, residual);
+            self.observations.residual_from(row, residual);
         }
         self.solve(batch, &mut work, scratch)?;
         let Work { u, v, sigma_v, .. } = &mut work;

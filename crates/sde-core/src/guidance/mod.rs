@@ -8,7 +8,8 @@
 //! | a linear observation of `x_0`, and products with the model's Jacobian | [`by_products`] |
 //! | the law of the data, as a mixture | none is needed: [`Mixture::posterior`](crate::Mixture::posterior) is exact |
 //!
-//! A condition that differs from row to row is looked up by the absolute number of the row, as in [`by_label`].
+//! A condition that differs from row to row is looked up by the absolute number of the row: labels in [`by_label`], values
+//! that were observed in [`Observations`].
 //!
 //! # How exact is it?
 //! The score of the conditional law is `∇ log q_t(x) + ∇ log p(y | x_t)`. [`by_gradient`] with the exact gradient and
@@ -22,6 +23,7 @@ mod by_gradient;
 mod by_label;
 mod by_products;
 mod classifier_free;
+mod observations;
 
 use numeric::{Error, Level, Model, Prediction};
 
@@ -30,6 +32,7 @@ pub use by_gradient::{ByGradient, by_gradient};
 pub use by_label::{ByLabel, by_label};
 pub use by_products::{ByProducts, ConjugateGradients, by_products};
 pub use classifier_free::{ClassifierFree, classifier_free};
+pub use observations::Observations;
 
 use crate::LinearObservation;
 

@@ -1,13 +1,15 @@
 //! Adaptive steps on the Brownian tree.
 
+mod between;
 mod block;
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use numeric::{Brownian, Control, Error, Node, Noise, Real, Time, TimeGrid};
+use numeric::{Brownian, Control, Error, Noise, Real, Time, TimeGrid};
 
 use self::block::Block;
+use super::dense::{Stops, time};
 use super::{Integrator, Needs, check_solves};
 use crate::run::{GridRun, enlarged};
 use crate::{Keep, Sde, Start, Statistics, Trajectory};
@@ -146,36 +148,121 @@ impl<F: Real, E: Sde<F>, K: Integrator<F>> AdaptiveSolver<F, E, K> {
         noise: Noise,
         control: Control<'_>,
     ) -> Result<Trajectory<F>, Error> {
+        self.walk(&Stops::new(&self.grid, Brownian::TICKS, &[])?, start, keep, rows, noise, control)
+    }
+
+    /// Runs the rows and keeps their states at any times, `(n, times, d)`.
+    ///
+    /// A time t lies for each row in a half of a node that was accepted, `s < t < s'`. The state there is one shorter step
+    /// of the same method from the start of that half,
+    ///
+    /// ```math
+    /// X(t) = \Phi\bigl(s, X(s);\; t - s,\; W_t - W_s,\; H_{s, t}\bigr),
+    /// ```
+    ///
+    /// with the increment and the space-time area of the path that the run goes along: of the one path that steps which
+    /// were rejected have seen as well, and so with its conditional law given all that was seen. It has one value,
+    /// whatever else is asked for; where a half ends it is the state of the run there, at nodes of the grid that of
+    /// [`run`](Self::run). The steps are those of `run`, to the bit.
+    ///
+    /// The path is known at the ticks of the tree, 2⁻⁴⁰ of a cell apart: each time is moved to the nearest one, and
+    /// [`Trajectory::times`] are those of the ticks.
+    ///
+    /// ```
+    /// use numeric::{Brownian, Noise, Scratch, TimeGrid, from_row_fn, ndarray::{Array2, array}};
+    /// use sde_core::{Additive, AdaptiveSolver, Start, Tolerance, integrator::Sra1};
+    /// // Beside dX = −30 X dt + dW the same path itself, Y = W.
+    /// let drift = from_row_fn(2, |_, x, out: &mut [f64]| {
+    ///     out.copy_from_slice(&[-30.0 * x[0], 0.0]);
+    ///     Ok(())
+    /// });
+    /// let (sde, grid) = (Additive::new(drift, &array![[1.0], [1.0]])?, TimeGrid::uniform(0.0, 1.0, 1)?);
+    /// let tolerance = Tolerance { relative: 1e-3, absolute: 1e-3 };
+    /// let solver = AdaptiveSolver::<f64, _, _>::new(sde, Sra1, grid, tolerance)?;
+    /// let noise = Noise::new(1);
+    /// let run = solver.run_at(Start::Point(&[0.0; 2]), &[0.3], 0..3, noise, Default::default())?;
+    ///
+    /// let (brownian, mut w) = (Brownian::with_area(noise.fork("path"), &[1.0])?, Array2::<f64>::zeros((3, 1)));
+    /// let tick = brownian.tick(0, 0.3)?;
+    /// brownian.between_into(&[0, 1, 2], 0, 0..tick, &mut w, None, &mut Scratch::new());
+    /// assert!((0..3).all(|i| (run.states[(i, 0, 1)] - w[(i, 0)]).abs() < 1e-14));
+    /// assert!(run.statistics.rejected > 0);
+    /// # Ok::<(), numeric::Error>(())
+    /// ```
+    ///
+    /// # Convergence
+    /// One step more, shorter than one that met the tolerance, whose own error is not judged. Without drift and with
+    /// constant noise the states are exact.
+    ///
+    /// # Complexity
+    /// One step more for each row and time at which none of its halves ends, which
+    /// [`Statistics::calls`](crate::Statistics::calls) counts and `accepted` does not; and the path down to its tick, 40
+    /// levels of the tree at most. A block keeps the states at the times of one cell.
+    ///
+    /// # Errors
+    /// [`Error::Entry`] for times outside of the grid, not strictly in its direction, NaN, or nearer to each other than a
+    /// tick; else as [`run`](Self::run), and [`Error::NotFinite`] also for a state between the nodes.
+    ///
+    /// # Panics
+    /// Never by itself.
+    pub fn run_at(
+        &self,
+        start: Start<'_, F>,
+        times: &[f64],
+        rows: Range<u64>,
+        noise: Noise,
+        control: Control<'_>,
+    ) -> Result<Trajectory<F>, Error> {
+        let stops = Stops::new(&self.grid, Brownian::TICKS, times)?;
+        self.walk(&stops, start, Keep::Nodes(&stops.kept), rows, noise, control)
+    }
+
+    /// A run that keeps states at stops.
+    fn walk(
+        &self,
+        stops: &Stops,
+        start: Start<'_, F>,
+        keep: Keep<'_, F>,
+        rows: Range<u64>,
+        noise: Noise,
+        control: Control<'_>,
+    ) -> Result<Trajectory<F>, Error> {
         let (dim, batching) = (self.sde.dim(), self.sde.batching());
         // Few rows of a block are at the same node at a time: where the equation allows, more rows are in a block.
         let count = usize::try_from(rows.end.saturating_sub(rows.start)).expect("rows fit into memory");
         let batching = enlarged(batching, BLOCKS, count);
-        let course = GridRun { grid: &self.grid, start, keep, rows, dim, batching };
+        let course = GridRun { grid: &stops.grid, start, keep, rows, dim, batching };
         start.check_given(self.integrator.name(), course.count(), dim)?;
         let noises = (Brownian::with_area(noise.fork("path"), &self.lengths)?, noise.fork("extra"));
-        let counts = [const { AtomicU64::new(0) }; 2];
+        let counts = [const { AtomicU64::new(0) }; 3];
         let (times, states) = course.run(control, None, |rows, x, scratch, seen| {
             let mut block = Block::new(self, rows, noises, x);
+            let mut stop = 0;
             for cell in 0..self.grid.steps() {
-                block.walk(cell, scratch)?;
-                seen(cell + 1, block.x)?;
+                let asked = stops.within(cell);
+                block.walk(cell, asked, scratch)?;
+                for between in &block.between[..asked.len()] {
+                    stop += 1;
+                    seen(stop, between)?;
+                }
+                stop += 1;
+                seen(stop, block.x)?;
             }
             block.end()?;
-            for (count, of_block) in counts.iter().zip([block.accepted, block.rejected]) {
+            for (count, of_block) in counts.iter().zip([block.accepted, block.rejected, block.parts]) {
                 count.fetch_add(of_block, Ordering::Relaxed);
             }
             Ok(())
         })?;
-        let [accepted, rejected] = counts.map(AtomicU64::into_inner);
-        let calls = 3 * self.integrator.calls() as u64 * (accepted + rejected);
+        let [accepted, rejected, parts] = counts.map(AtomicU64::into_inner);
+        let calls = self.integrator.calls() as u64 * (3 * (accepted + rejected) + parts);
         Ok(Trajectory { times, states, statistics: Statistics { calls, accepted, rejected } })
     }
 }
 
 impl<F, E, K> AdaptiveSolver<F, E, K> {
-    /// Where a node starts; for an index one beyond the last, where the cell ends. Both ends of a cell are exact.
-    fn time(&self, node: Node) -> Time {
-        let (a, b) = (self.grid.node(node.cell as usize), self.grid.node(node.cell as usize + 1));
-        a.between(b, node.index as f64 / (1_u64 << node.level) as f64)
+    /// The time of a tick of a cell.
+    fn time(&self, cell: u64, tick: u64) -> Time {
+        time(&self.grid, cell as usize, tick, Brownian::TICKS)
     }
 }

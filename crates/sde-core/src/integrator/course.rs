@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
-use numeric::ndarray::{Array2, ArrayRef2};
+use numeric::ndarray::{Array2, ArrayRef2, Axis};
 use numeric::{
     Batching, Brownian, BrownianCursor, Control, Error, Node, Noise, Real, Scratch, Time, TimeGrid,
 };
 
+use super::dense::time;
 use super::path::Walk;
 use super::{Needs, SdeStep};
 use crate::run::GridRun;
@@ -33,15 +34,31 @@ pub(super) struct Draws<'a> {
     extra: Noise,
 }
 
+/// What takes the steps of a course: a solver's method for general equations, or one for Langevin dynamics.
+pub(super) trait Stepper<F>: Sync {
+    /// Before the first step of a block of rows.
+    fn begin(&self, _x: &ArrayRef2<F>, _scratch: &mut Scratch) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Takes the step that comes next.
+    fn step(&self, step: SdeStep<'_, F>, x: &mut ArrayRef2<F>, scratch: &mut Scratch) -> Result<(), Error>;
+
+    /// Takes a part of the step that comes next, from its start, and leaves what [`step`](Self::step) will find as it is.
+    fn part(&self, part: SdeStep<'_, F>, x: &mut ArrayRef2<F>, scratch: &mut Scratch) -> Result<(), Error> {
+        self.step(part, x, scratch)
+    }
+}
+
 impl<'a> Course<'a> {
     pub(super) fn run<F: Real>(
         &self,
+        stepper: &impl Stepper<F>,
         start: Start<'_, F>,
         keep: Keep<'_, F>,
         rows: Range<u64>,
         noise: Noise,
         control: Control<'_>,
-        step: impl Fn(SdeStep<'_, F>, &mut ArrayRef2<F>, &mut Scratch) -> Result<(), Error> + Sync,
     ) -> Result<Trajectory<F>, Error> {
         let dim = self.dims.0;
         let course = GridRun { grid: self.grid, start, keep, rows, dim, batching: self.batching };
@@ -49,8 +66,9 @@ impl<'a> Course<'a> {
         let draws = self.draws(noise)?;
         let (times, states) = course.run(control, None, |rows, x, scratch, seen| {
             let mut steps = Steps::new(self, draws, rows, scratch);
+            stepper.begin(x, scratch)?;
             for k in 0..self.grid.steps() {
-                step(steps.next(k, scratch), x, scratch)?;
+                stepper.step(steps.next(k, scratch), x, scratch)?;
                 seen(k + 1, x)?;
             }
             steps.end(scratch);
@@ -76,15 +94,11 @@ impl<'a> Course<'a> {
         Ok(Draws { brownian, extra })
     }
 
-    /// Whether the method can take a part of a step: the tree has no Lévy areas over a part.
-    pub(super) fn check_parts(&self) -> Result<(), Error> {
-        match self.needs {
-            Needs::LevyAreas { .. } => Err(Error::Unsupported {
-                method: self.name,
-                reason: "states between nodes know increments and space-time areas, not Lévy areas",
-            }),
-            Needs::Increment | Needs::Area => Ok(()),
-        }
+    /// Room for the Lévy areas of so many rows, for methods that need them.
+    fn levy_areas<F: Real>(&self, rows: usize) -> Option<Array2<F>> {
+        let m = self.dims.1;
+        matches!(self.needs, Needs::LevyAreas { .. })
+            .then(|| Array2::zeros((rows, m * m.saturating_sub(1) / 2)))
     }
 
     /// Ticks of the tree in each step.
@@ -100,8 +114,7 @@ impl<'a> Course<'a> {
 
     /// The time `ticks` after the start of step `k`; at both ends of the step exactly a node of the grid.
     pub(super) fn time(&self, k: usize, ticks: u64) -> Time {
-        let part = ticks as f64 / self.ticks() as f64;
-        if ticks == 0 { self.grid.node(k) } else { self.grid.node(k).between(self.grid.node(k + 1), part) }
+        time(self.grid, k, ticks, self.ticks())
     }
 }
 
@@ -125,8 +138,7 @@ impl<'a, F: Real> Steps<'a, F> {
         let m = course.dims.1;
         let mut walk: Walk<F> = scratch.take();
         walk.fit((rows.len(), m), course.refinement);
-        let levy = matches!(course.needs, Needs::LevyAreas { .. })
-            .then(|| Array2::zeros((rows.len(), m * (m - 1) / 2)));
+        let levy = course.levy_areas(rows.len());
         Steps { course, draws, rows: rows.to_vec(), walk, levy }
     }
 
@@ -155,6 +167,9 @@ impl<'a, F: Real> Steps<'a, F> {
     pub(super) fn retain(&mut self, places: &[usize]) {
         self.rows = places.iter().map(|&i| self.rows[i]).collect();
         self.walk.retain(places);
+        if let Some(levy) = &mut self.levy {
+            *levy = levy.select(Axis(0), places);
+        }
     }
 
     pub(super) fn end(self, scratch: &mut Scratch) {
@@ -172,13 +187,14 @@ pub(super) struct Parts<'a, F> {
     cursor: BrownianCursor<'a, F>,
     w: Array2<F>,
     h: Array2<F>,
+    levy: Option<Array2<F>>,
 }
 
 impl<'a, F: Real> Parts<'a, F> {
     pub(super) fn new(course: &'a Course<'a>, draws: Draws<'a>) -> Parts<'a, F> {
         let cursor = BrownianCursor::new(draws.brownian, &[], 0);
         let [w, h] = [(); 2].map(|()| Array2::zeros((0, 0)));
-        Parts { course, draws, rows: Vec::new(), k: 0, cursor, w, h }
+        Parts { course, draws, rows: Vec::new(), k: 0, cursor, w, h, levy: None }
     }
 
     /// Goes to step `k` of these rows.
@@ -190,6 +206,7 @@ impl<'a, F: Real> Parts<'a, F> {
         let shape = (rows.len(), self.course.dims.1);
         if self.w.dim() != shape {
             (self.w, self.h) = (Array2::zeros(shape), Array2::zeros(shape));
+            self.levy = self.course.levy_areas(rows.len());
         }
     }
 
@@ -197,12 +214,19 @@ impl<'a, F: Real> Parts<'a, F> {
     ///
     /// It has the number of the whole step: what a weak scheme draws from "extra" is the same at every tick, so that
     /// the last part is the step itself.
-    pub(super) fn first(&mut self, ticks: u64) -> SdeStep<'_, F> {
+    pub(super) fn first(&mut self, ticks: u64, scratch: &mut Scratch) -> SdeStep<'_, F> {
         let (Draws { brownian, extra }, course, k) = (self.draws, self.course, self.k);
         let node = course.node(k);
         let from = node.ticks().start;
-        let area = brownian.has_areas();
-        self.cursor.between_into(from..from + ticks, &mut self.w, area.then_some(&mut self.h));
+        let (area, ticks_since) = (brownian.has_areas(), from..from + ticks);
+        let (w, h) = (&mut self.w, &mut self.h);
+        match (course.needs, &mut self.levy) {
+            // The parts of the tree that the areas of the whole step come from.
+            (Needs::LevyAreas { depth }, Some(levy)) => {
+                self.cursor.levy_areas_into(ticks_since, node.level + depth, [w, h], levy, scratch);
+            }
+            _ => self.cursor.between_into(ticks_since, w, area.then_some(h)),
+        }
         SdeStep {
             rows: &self.rows,
             from: course.grid.node(k),
@@ -210,7 +234,7 @@ impl<'a, F: Real> Parts<'a, F> {
             length: brownian.length(node) * (ticks as f64 / course.ticks() as f64),
             w: &self.w,
             area: area.then_some(&*self.h),
-            levy: None,
+            levy: self.levy.as_deref(),
             extra,
             index: k as u64,
         }

@@ -47,11 +47,12 @@ impl<F: Real, E: Sde<F>, I: Integrator<F>> Solver<F, E, I> {
     /// ```
     ///
     /// # Complexity
-    /// g once per node and event; up to 41 parts of a step and values of g to locate a crossing. In
+    /// g once per node and event; up to 41 parts of a step and values of g to locate a crossing, each of them with up to
+    /// 2^depth parts of the tree for a method with Lévy areas. In
     /// [`Statistics`], `accepted` counts the steps of each row up to its end, and `calls` also those of the parts.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for methods that need Lévy areas, or if the equation does not compute each row from that row
+    /// [`Error::Unsupported`] if the equation does not compute each row from that row
     /// alone; [`Error::NotFinite`] if g is NaN at a node or where a crossing is being located; else as
     /// [`run`](Self::run).
     ///
@@ -71,7 +72,6 @@ impl<F: Real, E: Sde<F>, I: Integrator<F>> Solver<F, E, I> {
         control: Control<'_>,
     ) -> Result<(Vec<Passage<F>>, Statistics), Error> {
         let course = self.course();
-        course.check_parts()?;
         if !course.batching.rowwise {
             let reason =
                 "crossings are located row by row: the equation must compute each row from that row alone";
@@ -144,7 +144,12 @@ impl<F: Real, E: Sde<F>, I: Integrator<F>> Solver<F, E, I> {
                             begun = true;
                         }
                         part.assign(&before.slice(s![j..=j, ..]));
-                        self.integrator().step(self.sde(), parts.first(ticks), &mut part, scratch)?;
+                        self.integrator().step(
+                            self.sde(),
+                            parts.first(ticks, scratch),
+                            &mut part,
+                            scratch,
+                        )?;
                         check_finite("the state", &[row], k as u64, course.grid.node(k).t, part.view())?;
                         extra += 1;
                         out.copy_from_slice(part.as_slice().expect("standard layout"));

@@ -5,7 +5,7 @@ use std::ops::Range;
 use numeric::ndarray::{Array2, ArrayRef2, s};
 use numeric::{Control, Error, LogDensity, Noise, Scratch, TimeGrid, vectorize};
 
-use super::course::Course;
+use super::course::{Course, Stepper};
 use super::{Needs, SdeStep};
 use crate::sde::coefficients::{slice, slice_mut};
 use crate::sde::{put_rows, take_rows};
@@ -110,8 +110,70 @@ impl<P: LogDensity> Baoab<P> {
         noise: Noise,
         control: Control<'_>,
     ) -> Result<Trajectory<f64>, Error> {
+        let count = rows.end.saturating_sub(rows.start);
+        let mut run = self.course().run(self, start, keep, rows, noise, control)?;
+        run.statistics.calls += count;
+        Ok(run)
+    }
+
+    /// Runs the rows along the grid and keeps their states (q, p) at any times, `(n, times, 2d)`.
+    ///
+    /// The state at a time t between the nodes `t_k < t < t_{k+1}` is one BAOAB step of length `s = t − t_k` from the state
+    /// at t_k, along the same path: its O-step takes `z = (W_t − W_{t_k})/√s`. So it has one value, whatever else is asked
+    /// for, and tends to those at the nodes; at a node it is the state there. The steps of the run are those of
+    /// [`run`](Self::run), to the bit. Times are moved to ticks as in [`Solver::run_at`](crate::Solver::run_at).
+    ///
+    /// ```
+    /// use numeric::{Noise, TimeGrid, ndarray::array};
+    /// use sde_core::{Component, Covariance, Mixture, Start, UnderdampedLangevin, integrator::Baoab};
+    /// let normal = Mixture::new(vec![Component { weight: 1.0, mean: array![0.0], covariance: Covariance::Isotropic(1.0) }])?;
+    /// let method = Baoab::new(UnderdampedLangevin::new(normal, 1.0)?, TimeGrid::uniform(0.0, 12.0, 24)?);
+    /// let (start, noise) = (Start::Point(&[0.0, 0.0]), Noise::new(1));
+    /// let run = method.run_at(start, &[11.3, 12.0], 0..4000, noise, Default::default())?;
+    /// assert_eq!(run.states.shape(), &[4000, 2, 2]);
+    /// let mean_square = run.states.column(0).iter().map(|q| q * q).sum::<f64>() / 4000.0;
+    /// assert!((mean_square - 1.0).abs() < 0.1);
+    /// # trait Column { fn column(&self, j: usize) -> Vec<f64>; }
+    /// # impl Column for numeric::ndarray::Array3<f64> {
+    /// #     fn column(&self, j: usize) -> Vec<f64> { self.slice(numeric::ndarray::s![.., 0, j]).to_vec() }
+    /// # }
+    /// # Ok::<(), numeric::Error>(())
+    /// ```
+    ///
+    /// # Convergence
+    /// The law at a time between the nodes has weak order 2, as at the nodes: it is that of a run with one shorter step at
+    /// the end. So have the joint laws of states at several times, also within one step: there the noises
+    /// `√2γ ∫ e^{−γ(t − u)} dW_u` of two times are correlated as multiples of W are, an error of O(h²) that no later
+    /// step sees. The method follows no path more exactly than that, between the nodes as at them.
+    ///
+    /// For a Gaussian target the positions at the nodes have the target's law; between them only up to O(h⁴), since a step
+    /// of another length preserves another law of the velocities. For the target N(0, 1) the positions at s after a node
+    /// have the variance `1 − ¼ a² (h² − s²)` with `a = (s/2)(1 + e^{−γs})`.
+    ///
+    /// # Complexity
+    /// One gradient more for each time that is no node.
+    ///
+    /// # Errors
+    /// [`Error::Entry`] for times outside of the grid, not strictly in its direction, NaN, or nearer to each other than a
+    /// tick; else as [`run`](Self::run).
+    pub fn run_at(
+        &self,
+        start: Start<'_, f64>,
+        times: &[f64],
+        rows: Range<u64>,
+        noise: Noise,
+        control: Control<'_>,
+    ) -> Result<Trajectory<f64>, Error> {
+        let count = rows.end.saturating_sub(rows.start);
+        let mut run = self.course().run_at(self, start, times, rows, noise, control)?;
+        run.statistics.calls += count;
+        Ok(run)
+    }
+
+    /// What a run goes along.
+    fn course(&self) -> Course<'_> {
         let d = self.dynamics.target().dim();
-        let course = Course {
+        Course {
             name: "Baoab",
             dims: (2 * d, d),
             batching: self.dynamics.target().batching(),
@@ -120,32 +182,20 @@ impl<P: LogDensity> Baoab<P> {
             grid: &self.grid,
             cells: &self.cells,
             refinement: self.refinement,
-        };
-        let count = rows.end.saturating_sub(rows.start);
-        let mut run =
-            course.run(start, keep, rows, noise, control, |step, x, scratch| self.step(step, x, scratch))?;
-        run.statistics.calls += count;
-        Ok(run)
+        }
     }
 
-    fn step(
+    /// One step from rows at whose positions the force is `force`; afterwards it is that at the new positions.
+    fn advance(
         &self,
         step: SdeStep<'_, f64>,
         x: &mut ArrayRef2<f64>,
+        force: &mut Array2<f64>,
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
         let (target, half) = (self.dynamics.target(), 0.5 * step.length);
         let (n, d) = (x.nrows(), target.dim());
         let [mut q] = take_rows::<f64, 1>(scratch, (n, d));
-        let Force(mut force) = scratch.take();
-        if step.index == 0 {
-            // A new block of rows, or the same one from its start.
-            if force.dim() != (n, d) {
-                force = Array2::zeros((n, d));
-            }
-            q.assign(&x.slice(s![.., ..d]));
-            target.gradient_into(&q, &mut force)?;
-        }
         let decay = self.dynamics.friction() * step.length;
         // The step's normals are W/√h.
         let (keep, spread) = ((-decay).exp(), (-(-2.0 * decay).exp_m1() / step.length).sqrt());
@@ -155,7 +205,7 @@ impl<P: LogDensity> Baoab<P> {
             #[inline(always)]
             || {
                 let of_row =
-                    positions.chunks_exact_mut(d).zip(slice(&force).chunks_exact(d)).zip(w.chunks_exact(d));
+                    positions.chunks_exact_mut(d).zip(slice(force).chunks_exact(d)).zip(w.chunks_exact(d));
                 for (x, ((ends, force), w)) in x.chunks_exact_mut(2 * d).zip(of_row) {
                     let (q, p) = x.split_at_mut(d);
                     for ((((end, &q), p), &force), &w) in ends.iter_mut().zip(&*q).zip(p).zip(force).zip(w) {
@@ -167,11 +217,11 @@ impl<P: LogDensity> Baoab<P> {
                 }
             },
         );
-        target.gradient_into(&q, &mut force)?;
+        target.gradient_into(&q, force)?;
         vectorize(
             #[inline(always)]
             || {
-                let ends = slice(&q).chunks_exact(d).zip(slice(&force).chunks_exact(d));
+                let ends = slice(&q).chunks_exact(d).zip(slice(force).chunks_exact(d));
                 for (x, (end, force)) in x.chunks_exact_mut(2 * d).zip(ends) {
                     let (q, p) = x.split_at_mut(d);
                     q.copy_from_slice(end);
@@ -182,6 +232,49 @@ impl<P: LogDensity> Baoab<P> {
             },
         );
         put_rows(scratch, [q]);
+        Ok(())
+    }
+}
+
+impl<P: LogDensity> Stepper<f64> for Baoab<P> {
+    fn begin(&self, x: &ArrayRef2<f64>, scratch: &mut Scratch) -> Result<(), Error> {
+        let target = self.dynamics.target();
+        let shape = (x.nrows(), target.dim());
+        let Force(mut force) = scratch.take();
+        if force.dim() != shape {
+            force = Array2::zeros(shape);
+        }
+        let [mut q] = take_rows::<f64, 1>(scratch, shape);
+        q.assign(&x.slice(s![.., ..shape.1]));
+        target.gradient_into(&q, &mut force)?;
+        put_rows(scratch, [q]);
+        scratch.put(Force(force));
+        Ok(())
+    }
+
+    fn step(
+        &self,
+        step: SdeStep<'_, f64>,
+        x: &mut ArrayRef2<f64>,
+        scratch: &mut Scratch,
+    ) -> Result<(), Error> {
+        let Force(mut force) = scratch.take();
+        self.advance(step, x, &mut force, scratch)?;
+        scratch.put(Force(force));
+        Ok(())
+    }
+
+    fn part(
+        &self,
+        part: SdeStep<'_, f64>,
+        x: &mut ArrayRef2<f64>,
+        scratch: &mut Scratch,
+    ) -> Result<(), Error> {
+        let Force(force) = scratch.take();
+        let [mut there] = take_rows::<f64, 1>(scratch, force.dim());
+        there.assign(&force);
+        self.advance(part, x, &mut there, scratch)?;
+        put_rows(scratch, [there]);
         scratch.put(Force(force));
         Ok(())
     }

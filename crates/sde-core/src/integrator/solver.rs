@@ -3,10 +3,11 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use numeric::{Control, Error, Noise, Real, TimeGrid};
+use numeric::ndarray::ArrayRef2;
+use numeric::{Control, Error, Noise, Real, Scratch, TimeGrid};
 
-use super::course::Course;
-use super::{Integrator, Needs, check_solves};
+use super::course::{Course, Stepper};
+use super::{Integrator, Needs, SdeStep, check_solves};
 use crate::{Keep, Sde, Start, Trajectory};
 
 /// Solver of a stochastic differential equation with fixed steps: an equation, a method and a grid.
@@ -133,9 +134,7 @@ impl<F: Real, E: Sde<F>, I: Integrator<F>> Solver<F, E, I> {
         noise: Noise,
         control: Control<'_>,
     ) -> Result<Trajectory<F>, Error> {
-        self.course().run(start, keep, rows, noise, control, |step, x, scratch| {
-            self.integrator.step(&self.sde, step, x, scratch)
-        })
+        self.course().run(self, start, keep, rows, noise, control)
     }
 
     /// What a run goes along.
@@ -154,5 +153,11 @@ impl<F: Real, E: Sde<F>, I: Integrator<F>> Solver<F, E, I> {
             cells: &self.cells,
             refinement: self.refinement,
         }
+    }
+}
+
+impl<F: Real, E: Sde<F>, I: Integrator<F>> Stepper<F> for Solver<F, E, I> {
+    fn step(&self, step: SdeStep<'_, F>, x: &mut ArrayRef2<F>, scratch: &mut Scratch) -> Result<(), Error> {
+        self.integrator.step(&self.sde, step, x, scratch)
     }
 }

@@ -1,9 +1,11 @@
 //! Lévy areas of a node.
 
+use std::ops::Range;
+
 use ndarray::{Array2, ArrayRef2};
 
 use super::walk::{Pair, Tree, reshape};
-use super::{Brownian, Node};
+use super::{Brownian, BrownianCursor, Node};
 use crate::{Real, Scratch, vectorize};
 
 /// Buffers of a walk over the leaves.
@@ -129,6 +131,69 @@ impl Brownian<'_> {
             add_leaf(w, h, before, out, m);
         }
         scratch.put(leaves);
+    }
+}
+
+impl<F: Real> BrownianCursor<'_, F> {
+    /// The increments `w` and space-time areas `h` over an interval of ticks, `(n, m)`, and the Lévy areas of all pairs
+    /// resolved by the nodes of `level`, `(n, m(m − 1)/2)`.
+    ///
+    /// The nodes cut the interval into parts: whole nodes and, at its ends, parts of nodes. They are put together as by
+    /// [`Brownian::levy_areas_into`], each by its conditional mean given its own $`W`$ and $`H`$, which the tree gives
+    /// exactly. So all areas belong to one path: over a node they are those of `levy_areas_into` with
+    /// `depth = level − node.level`, to the bit; over neighbouring intervals that meet where a node of `level` does they
+    /// obey Chen's relation; and the areas from a fixed tick on are continuous in time, since the area of a part that
+    /// shrinks tends to 0.
+    ///
+    /// ```
+    /// use numeric::{Brownian, BrownianCursor, Node, Noise, Scratch, ndarray::Array2};
+    /// let brownian = Brownian::with_area(Noise::new(1), &[0.5])?;
+    /// let (rows, mut scratch) = ([7, 8], Scratch::new());
+    /// let (mut w, mut h, mut a) = (Array2::<f64>::zeros((2, 3)), Array2::zeros((2, 3)), Array2::zeros((2, 3)));
+    /// let mut cursor = BrownianCursor::new(brownian, &rows, 0);
+    /// cursor.levy_areas_into(Node::whole(0).ticks(), 4, [&mut w, &mut h], &mut a, &mut scratch);
+    /// let mut whole = a.clone();
+    /// brownian.levy_areas_into(&rows, Node::whole(0), 4, [&w, &h], &mut whole, &mut scratch);
+    /// assert_eq!(a, whole);
+    /// # Ok::<(), numeric::Error>(())
+    /// ```
+    ///
+    /// # Convergence
+    /// With parts of the lengths $`l_i`$ the mean-square error of each pair is $`\sum_i l_i^2 / 12`$.
+    ///
+    /// # Complexity
+    /// The path over each part; nodes that the parts share are split once.
+    ///
+    /// # Panics
+    /// If the tree has no areas or no such level, if the shapes do not fit, or as
+    /// [`between_into`](BrownianCursor::between_into).
+    #[track_caller]
+    pub fn levy_areas_into(
+        &mut self,
+        ticks: Range<u64>,
+        level: u32,
+        [w, h]: [&mut ArrayRef2<F>; 2],
+        out: &mut ArrayRef2<F>,
+        scratch: &mut Scratch,
+    ) {
+        assert!(level <= Node::MAX_LEVEL, "level {level} is below the deepest one");
+        let (n, m) = w.dim();
+        assert_eq!(out.dim(), (n, m * m.saturating_sub(1) / 2), "shape of the Lévy areas, n x m(m - 1)/2");
+        let size = Brownian::TICKS >> level;
+        let Leaves { halves, mut before } = scratch.take();
+        reshape(&mut before, (n, m));
+        before.fill(F::zero());
+        out.fill(F::zero());
+        let areas = out.as_slice_mut().expect("standard layout");
+        let mut from = if areas.is_empty() { ticks.end } else { ticks.start };
+        while from < ticks.end {
+            let end = ((from / size + 1) * size).min(ticks.end);
+            self.between_into(from..end, w, Some(&mut *h));
+            add_leaf(w, h, before.as_slice_mut().expect("standard layout"), areas, m);
+            from = end;
+        }
+        self.between_into(ticks, w, Some(h));
+        scratch.put(Leaves { halves, before });
     }
 }
 

@@ -80,6 +80,7 @@ use crate::{Error, Real};
 /// | one interval after the other, with rejections | [`BrownianCursor`] | one or two per new node |
 /// | the path at a time of each row, to a tolerance | [`values_into`](Brownian::values_into) | one per level |
 /// | Lévy areas of a node | [`levy_areas_into`](Brownian::levy_areas_into) | two per part |
+/// | Lévy areas of any interval | [`BrownianCursor::levy_areas_into`] | two per new node |
 ///
 /// # References
 /// Lévy (1948), Processus stochastiques et mouvement brownien. Gaines and Lyons (1997), Variable step size control in

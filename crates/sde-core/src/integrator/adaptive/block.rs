@@ -1,7 +1,7 @@
 //! The rows of a block on their way through the trees of the cells.
 
 use numeric::ndarray::{Array2, ArrayRef2, s};
-use numeric::{Brownian, Error, Node, Noise, Real, Scratch, check_finite};
+use numeric::{Brownian, BrownianCursor, Error, Node, Noise, Real, Scratch, check_finite};
 
 use super::{AdaptiveSolver, Tolerance};
 use crate::Sde;
@@ -10,7 +10,7 @@ use crate::sde::coefficients::{slice, slice_mut};
 use crate::sde::{put_rows, take_rows};
 
 /// Ticks of a cell: the deepest nodes of its tree.
-const TICKS: u64 = 1 << Node::MAX_LEVEL;
+const TICKS: u64 = Brownian::TICKS;
 
 /// Where a row is in its cell.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,11 +27,16 @@ struct Place {
 
 /// The rows of a block on their way.
 pub(super) struct Block<'a, F, E, K> {
-    solver: &'a AdaptiveSolver<F, E, K>,
-    rows: &'a [u64],
+    pub(super) solver: &'a AdaptiveSolver<F, E, K>,
+    pub(super) rows: &'a [u64],
     brownian: Brownian<'a>,
     extra: Noise,
     pub(super) x: &'a mut ArrayRef2<F>,
+    /// The ticks of the cell, other than its ends, at which states are asked for, and the states there.
+    pub(super) asked: &'a [u64],
+    pub(super) between: Vec<Array2<F>>,
+    /// The path within a half.
+    pub(super) cursor: BrownianCursor<'a, F>,
     places: Vec<Place>,
     /// W and H of each row's current node, `(n, m)`.
     current: [Array2<F>; 2],
@@ -39,10 +44,12 @@ pub(super) struct Block<'a, F, E, K> {
     waiting: Vec<[Array2<F>; 2]>,
     pub(super) accepted: u64,
     pub(super) rejected: u64,
+    /// Parts of halves that were taken for the states between.
+    pub(super) parts: u64,
     /// Rows that are on their way: all, or those below the lowest that failed.
-    live: usize,
+    pub(super) live: usize,
     /// Error of the lowest row that failed so far.
-    failure: Option<Error>,
+    pub(super) failure: Option<Error>,
 }
 
 impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
@@ -59,11 +66,15 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
             brownian,
             extra,
             x,
+            asked: &[],
+            between: Vec::new(),
+            cursor: BrownianCursor::new(brownian, &[], 0),
             places: vec![Place { tick: 0, level: 0, wanted: 0, waiting: 0 }; n],
             current: [(); 2].map(|()| Array2::zeros((n, m))),
             waiting: Vec::new(),
             accepted: 0,
             rejected: 0,
+            parts: 0,
             live: n,
             failure: None,
         }
@@ -74,9 +85,13 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
         self.failure.take().map_or(Ok(()), Err)
     }
 
-    /// Carries all rows through a cell. A row that fails is left behind with those above it: rows below it may still
+    /// Carries all rows through a cell, and keeps their states at the ticks asked for. A row that fails is left behind with those above it: rows below it may still
     /// fail later, and the lowest is to be reported.
-    pub(super) fn walk(&mut self, cell: usize, scratch: &mut Scratch) -> Result<(), Error> {
+    pub(super) fn walk(&mut self, cell: usize, asked: &'a [u64], scratch: &mut Scratch) -> Result<(), Error> {
+        self.asked = asked;
+        if self.between.len() < asked.len() {
+            self.between.resize(asked.len(), Array2::zeros(self.x.raw_dim()));
+        }
         let [w, h] = &mut self.current;
         self.brownian.increments_and_areas_into(self.rows, Node::whole(cell as u64), w, h);
         for place in &mut self.places {
@@ -126,12 +141,17 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
         let [first, second] = node.children().expect("nodes at the deepest level are not tried");
         let states = (if split_only { 0 } else { group.len() }, self.x.ncols());
         let [mut x, mut once, mut twice] = take_rows::<F, 3>(scratch, states);
+        let asked = self.asked_within(node);
+        let [mut middle] = take_rows::<F, 1>(scratch, if asked.is_empty() { (0, states.1) } else { states });
         if !split_only {
             gather(self.x, group, &mut x);
             once.assign(&x);
             twice.assign(&x);
             self.step(&rows, node, &whole, &mut once, scratch)?;
             self.step(&rows, first, &left, &mut twice, scratch)?;
+            if !asked.is_empty() {
+                middle.assign(&twice);
+            }
             self.step(&rows, second, &right, &mut twice, scratch)?;
             let d = states.1;
             let of_rows = slice(&x)
@@ -146,7 +166,7 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
                     // Twice the step next time if the error allows it, with a margin.
                     place.wanted = node.level - u32::from(node.level > 0 && error * self.solver.growth < 0.5);
                 } else if node.level + 2 > Node::MAX_LEVEL {
-                    let time = self.solver.time(node).t;
+                    let time = self.solver.time(node.cell, node.ticks().start).t;
                     let (routine, iterations) = ("adaptive steps", node.level as usize);
                     let steep = Error::NotConverged { routine, iterations, residual: error };
                     let end = twice.slice(s![j..=j, ..]);
@@ -160,6 +180,9 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
             let accepted = good.iter().filter(|good| **good).count() as u64;
             self.accepted += accepted;
             self.rejected += group.len() as u64 - accepted;
+            if !asked.is_empty() && accepted > 0 {
+                self.keep_between(group, &good, node, [&x, &middle], scratch)?;
+            }
         }
         let live = group.partition_point(|&i| i < self.live);
         for (j, &i) in group[..live].iter().enumerate() {
@@ -174,6 +197,7 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
             put_rows(scratch, pair);
         }
         put_rows(scratch, [x, once, twice]);
+        put_rows(scratch, [middle]);
         scratch.put(Lists { rows, good });
         Ok(())
     }
@@ -211,20 +235,35 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
         &self,
         rows: &[u64],
         node: Node,
+        path: &[Array2<F>; 2],
+        x: &mut Array2<F>,
+        scratch: &mut Scratch,
+    ) -> Result<(), Error> {
+        self.first_ticks(rows, node, TICKS >> node.level, path, x, scratch)
+    }
+
+    /// A step over the first ticks of a node.
+    pub(super) fn first_ticks(
+        &self,
+        rows: &[u64],
+        node: Node,
+        ticks: u64,
         [w, h]: &[Array2<F>; 2],
         x: &mut Array2<F>,
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
-        let [from, to] = [node.index, node.index + 1].map(|index| self.solver.time(Node { index, ..node }));
+        let start = node.ticks().start;
+        let [from, to] = [start, start + ticks].map(|tick| self.solver.time(node.cell, tick));
         let step = SdeStep {
             rows,
             from,
             to,
-            length: self.brownian.length(node),
+            length: self.brownian.length(node) * (ticks as f64 / (TICKS >> node.level) as f64),
             w,
             area: Some(h),
             levy: None,
-            // Of its own for each node: a scheme must not meet its draws again.
+            // Of its own for each node: a scheme must not meet its draws again. The same for its parts, so that the last
+            // of them is the step itself.
             extra: self.extra.fork_index(u64::from(node.level) << Node::MAX_LEVEL | node.index),
             index: node.cell,
         };
@@ -249,7 +288,7 @@ struct Lists {
 }
 
 /// Writes the rows `group` of an array over `out`.
-fn gather<F: Real>(from: &ArrayRef2<F>, group: &[usize], out: &mut ArrayRef2<F>) {
+pub(super) fn gather<F: Real>(from: &ArrayRef2<F>, group: &[usize], out: &mut ArrayRef2<F>) {
     let d = from.ncols();
     for (out, &i) in slice_mut(out).chunks_exact_mut(d).zip(group) {
         out.copy_from_slice(&slice(from)[i * d..][..d]);
@@ -257,7 +296,7 @@ fn gather<F: Real>(from: &ArrayRef2<F>, group: &[usize], out: &mut ArrayRef2<F>)
 }
 
 /// Writes row j of an array over row i of another.
-fn copy_row<F: Real>(from: &ArrayRef2<F>, j: usize, to: &mut ArrayRef2<F>, i: usize) {
+pub(super) fn copy_row<F: Real>(from: &ArrayRef2<F>, j: usize, to: &mut ArrayRef2<F>, i: usize) {
     let d = from.ncols();
     slice_mut(to)[i * d..][..d].copy_from_slice(&slice(from)[j * d..][..d]);
 }
