@@ -139,8 +139,12 @@ pub(super) struct Adaptive<'a, A, V> {
 
 impl<A, V> Adaptive<'_, A, V> {
     /// Carries the rows from the first to the last node.
+    ///
+    /// # Errors
+    /// Those of [`OdeMethod::integrate`](super::OdeMethod::integrate), of the method called `name`.
     pub(super) fn integrate<F: Real>(
         &self,
+        name: &'static str,
         rows: &[u64],
         x: &mut ArrayRef2<F>,
         visit: &mut Visit<'_, F>,
@@ -150,6 +154,10 @@ impl<A, V> Adaptive<'_, A, V> {
         V: VectorField<F>,
         A: Attempt<F, V>,
     {
+        if !self.field.batching().rowwise {
+            let reason = "rows have times of their own and leave their block one by one, and this field's rows depend on the others";
+            return Err(Error::Unsupported { method: name, reason });
+        }
         let d = x.ncols();
         let x = x.as_slice_mut().expect("blocks are in standard layout");
         let mut block: Block<F> = scratch.take();
