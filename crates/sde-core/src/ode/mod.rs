@@ -2,6 +2,7 @@
 
 mod adaptive;
 mod block;
+mod controller;
 mod event;
 mod explicit;
 mod fixed;

@@ -108,4 +108,50 @@ fn an_event_that_is_no_number_is_an_error() {
             "{found:?}"
         );
     }
+    // By the number of the step on which it is looked at.
+    let steps = Tsit5::with(Tolerance::new(0.0, 1e-9).unwrap().first_step(0.125).unwrap());
+    let field = from_row_fn(1, |_, _, out: &mut [f64]| {
+        out[0] = 1.0;
+        Ok(())
+    });
+    let solver = OdeSolver { field, method: steps, grid: between(0.0, 20.0, 1) };
+    // Steps grow tenfold: 1/8, 5/4, 25/2.
+    let bad = |time: Time, _: &[f64]| if time.t > 1.5 { f64::NAN } else { -1.0 };
+    let event = Event { function: &bad, direction: Direction::Either, terminal: false };
+    let found = solver.run_until(Start::Point(&[0.0]), &[event], 7..8, Control::default());
+    assert!(matches!(found, Err(Error::NotFinite { row: 7, step: 2, .. })), "{found:?}");
+}
+
+/// x' = 1 in one long step over (0, 1): the sign of g is looked at where each quarter ends.
+#[test]
+fn signs_are_looked_at_where_the_quarters_of_a_step_end() {
+    let clock = from_row_fn(1, |_, _, out: &mut [f64]| {
+        out[0] = 1.0;
+        Ok(())
+    });
+    let loose = Tsit5::with(Tolerance::new(0.0, 1e9).unwrap().first_step(2.0).unwrap());
+    let solver = OdeSolver { field: clock, method: loose, grid: between(0.0, 1.0, 1) };
+    let zeros = |function: &(dyn Fn(Time, &[f64]) -> f64 + Sync), direction| {
+        let event = Event { function, direction, terminal: false };
+        let found = solver.run_until(Start::Point(&[0.0]), &[event], 0..1, Control::default()).unwrap();
+        assert_eq!(found.1.accepted, 1);
+        found.0[0].crossings.iter().map(|crossing| crossing.time.t).collect::<Vec<_>>()
+    };
+    let near = |found: Vec<f64>, exact: &[f64]| {
+        assert!(
+            found.len() == exact.len() && found.iter().zip(exact).all(|(a, b)| (a - b).abs() < 1e-12),
+            "{found:?}"
+        );
+    };
+    // Both zeros of a parabola if a quarter ends between them, and neither if none does.
+    near(zeros(&|_, x| (x[0] - 0.2) * (x[0] - 0.3), Direction::Either), &[0.2, 0.3]);
+    near(zeros(&|_, x| (x[0] - 0.7) * (x[0] - 0.8), Direction::Rising), &[0.8]);
+    near(zeros(&|_, x| (x[0] - 0.7) * (x[0] - 0.8), Direction::Falling), &[0.7]);
+    near(zeros(&|_, x| (x[0] - 0.1) * (x[0] - 0.2), Direction::Either), &[]);
+    // Who starts on the surface has not crossed it, whichever way it leaves.
+    near(zeros(&|_, x| x[0], Direction::Rising), &[]);
+    near(zeros(&|_, x| -x[0], Direction::Falling), &[]);
+    // Nor has who touches it at the end of a quarter crossed it once more when it leaves.
+    near(zeros(&|_, x| x[0] - 0.5, Direction::Rising), &[0.5]);
+    near(zeros(&|_, x| 0.5 - x[0], Direction::Falling), &[0.5]);
 }

@@ -233,3 +233,45 @@ fn mixtures_at_times_of_each_row() {
         check::<f32>(target, 1e-4);
     }
 }
+
+/// The velocity in the angle of N(m, c), from its own solution `y = (α m + √(α² c + σ²) w)/√(α² + σ²)`, next to the data of a
+/// process whose α² + σ² is almost 1 there; and the part of the identity in the Jacobian of its denoiser.
+#[test]
+fn the_velocity_next_to_the_data_is_the_derivative_of_the_solution() {
+    let (m, c, w) = (1.5, 2.0, 0.7);
+    let model = Mixture::gaussian(array![m], Covariance::Isotropic(c)).unwrap().denoiser::<f64, _>(Straight);
+    let flow = ProbabilityFlow::new(&model, Variable::Angle);
+    // With α = cos φ · s and σ = sin φ · s the scale s drops out.
+    let y = |angle: f64| angle.cos() * m + (angle.cos().powi(2) * c + angle.sin().powi(2)).sqrt() * w;
+    for t in [1e-5, 2e-4, 0.3, 0.9] {
+        let at = flow.at(Time { t, to_end: 1.0 - t });
+        let angle = at.t;
+        let root = (angle.cos().powi(2) * c + angle.sin().powi(2)).sqrt();
+        let exact = -angle.sin() * m + w * angle.sin() * angle.cos() * (1.0 - c) / root;
+        let eval = |times: &[Time], states: &[f64]| {
+            let rows: Vec<u64> = (0..times.len() as u64).collect();
+            let y = Array2::from_shape_vec((times.len(), 1), states.to_vec()).unwrap();
+            let mut out = Array2::zeros((times.len(), 1));
+            let batch = Batch::new(&rows, Times::PerRow(times), &y);
+            flow.eval_into(&batch, &mut out, &mut Scratch::new()).unwrap();
+            out.into_raw_vec_and_offset().0
+        };
+        let alone = eval(&[at], &[y(angle)]);
+        assert!((alone[0] - exact).abs() < 1e-9, "{} for {exact} at {t}", alone[0]);
+        // Beside a row whose input is scaled, or is not.
+        for other in [1e-17, 0.5] {
+            let beside = flow.at(Time { t: other, to_end: 1.0 - other });
+            assert_eq!(eval(&[beside, at], &[1.0, y(angle)])[1], alone[0], "{t} beside {other}");
+        }
+    }
+    // v = α ε − σ x_0 and ε = (x − α x_0)/σ: α/σ in the angle, σ'/σ in time.
+    let model = Mixture::gaussian(array![m], Covariance::Isotropic(c)).unwrap().denoiser::<f64, _>(Ou);
+    for t in [0.1_f64, 1.0] {
+        let (alpha, sigma) = ((-t).exp(), (-(-2.0 * t).exp_m1()).sqrt());
+        let flow = ProbabilityFlow::new(&model, Variable::Angle);
+        let part = flow.identity_part(flow.at(Time::of(t))).unwrap();
+        assert!((part - alpha / sigma).abs() < 1e-13, "{part}");
+        let part = ProbabilityFlow::new(&model, Variable::Time).identity_part(Time::of(t)).unwrap();
+        assert!((part - (alpha / sigma).powi(2)).abs() < 1e-12, "{part}");
+    }
+}

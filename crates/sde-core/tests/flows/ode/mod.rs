@@ -4,6 +4,7 @@ mod events;
 mod flow;
 mod orders;
 mod runs;
+mod steps;
 
 use numeric::ndarray::{Array2, array, s};
 use numeric::{Control, Noise, TimeGrid, VectorField, from_row_fn};
