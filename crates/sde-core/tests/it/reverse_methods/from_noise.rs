@@ -1,5 +1,8 @@
 //! Runs that start where there is no signal, σ/α = ∞: at the end of rectified flow and of the cosine schedule.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use numeric::ndarray::{Array2, ArrayRef2, array, s};
 use numeric::{
     Batch, Control, Error, Model, Noise, PosteriorCovariance, Prediction, Schedule, Scratch, Time, TimeGrid,
@@ -7,16 +10,17 @@ use numeric::{
 };
 use sde_core::ode::{ProbabilityFlow, Tsit5, Variable};
 use sde_core::{
-    AdaptiveDpmSolver, CosineVp, Covariance, Deis, Edm, EulerMaruyama, ExponentialIntegrator, Extrapolation,
-    Flow, FrozenDenoiser, FrozenScore, History, LinearProcess, LocallyMomentMatched, Method, Mixture,
-    MixtureField, MomentMatched, ProbabilityFlowHeun, Sampler, Step, Tolerance, UniPc, UniPcVariant, Ve,
+    AdaptiveDpmSolver, CosineVp, Covariance, Deis, DpmSolverPlusPlus2S, Edm, EulerMaruyama,
+    ExponentialIntegrator, Extrapolation, Flow, FrozenDenoiser, FrozenScore, History, LinearProcess,
+    LocallyMomentMatched, Method, Mixture, MixtureField, MomentMatched, ProbabilityFlowHeun, Sampler, Step,
+    Tolerance, UniPc, UniPcVariant, Ve,
 };
 use statrs::distribution::{ContinuousCDF, Normal};
 use verify::{Family, Moments, kolmogorov_smirnov, scores, seed};
 
 use super::members::{SAME, members};
 use super::stochastic::{MEAN, VARIANCE, law};
-use super::{Boxed, Exact, mixture};
+use super::{Boxed, Counted, Exact, mixture};
 
 const END: Time = Time { t: 1.0, to_end: 0.0 };
 const EDM: Prediction = Prediction::Edm { sigma_data: 0.7 };
@@ -297,7 +301,15 @@ fn only_the_end_of_the_signal_may_be_infinite_and_the_methods_of_the_clock_refus
     let tolerance = Tolerance { relative: 1e-3, absolute: 1e-3 };
     let adaptive = AdaptiveDpmSolver::new(gaussian().denoiser::<f64, _>(Flow), 2, tolerance, grid());
     assert!(matches!(adaptive.err(), Some(Error::Unsupported { .. })));
-    // Single precision, calls as counted, shards.
+    // The middle of a step of 2S is not evaluated where it is at σ/α = ∞ as well.
+    let method = DpmSolverPlusPlus2S::new(0.0).expect("valid");
+    let made = Arc::new(AtomicUsize::new(0));
+    let Model { field, prediction, schedule } = gaussian().denoiser::<f64, _>(Flow);
+    let model = Model::new(Counted { field, made: made.clone() }, prediction, schedule);
+    let sampler = Sampler::new(model, method, grid()).expect("valid");
+    sampler.sample::<f64>(0..1, Noise::new(1), Control::default()).expect("finite");
+    assert_eq!((made.load(Ordering::Relaxed), sampler.model_calls::<f64>()), (3, 3));
+    // Single precision, shards.
     for member in members::<f32, MixtureField<f32, Flow>, Flow>(SAME) {
         let sampler =
             Sampler::new(gaussian().denoiser::<f32, _>(Flow), &member.method, grid()).expect("valid");
