@@ -64,7 +64,8 @@ pub enum Prediction {
     /// the velocity `α' x_0 + σ' ε` of the probability flow (flow matching).
     Velocity,
     /// the raw network F of Karras et al. (2022), which is *given* the scaled input
-    /// `x/α · 1/√(σ̃² + σ_d²)`, σ̃ = σ/α, and predicts `x_0 = σ_d²/s² x/α + σ̃ σ_d/s F`, `s² = σ̃² + σ_d²`.
+    /// `x/α · 1/√(σ̃² + σ_d²)`, σ̃ = σ/α, and predicts `x_0 = σ_d²/s² x/α + σ̃ σ_d/s F`, `s² = σ̃² + σ_d²`. In noise
+    /// without signal, α = 0, that is the limit: the input is x/σ, and F predicts `x_0/σ_d`.
     Edm {
         /// Standard deviation σ_d of the data.
         sigma_data: f64,
@@ -83,8 +84,9 @@ impl Prediction {
             Prediction::V => (-sigma, alpha),
             Prediction::Velocity => (d_alpha, d_sigma),
             Prediction::Edm { sigma_data } => {
-                let s = (sigma / alpha).hypot(sigma_data);
-                (sigma / alpha / (sigma_data * s), -sigma_data / s)
+                // α s, which has a limit where σ/α does not: at α = 0 F is x_0/σ_d.
+                let size = sigma.hypot(alpha * sigma_data);
+                (sigma / size / sigma_data, -sigma_data * (alpha / size))
             }
         }
     }

@@ -60,6 +60,7 @@
 mod approximate_covariance;
 mod bridge;
 mod diagonal_covariance;
+mod elimination;
 pub mod fit;
 pub mod grid;
 pub mod guidance;

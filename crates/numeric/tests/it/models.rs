@@ -113,6 +113,44 @@ fn edm_preconditioning_scales_the_input() {
     }
 }
 
+/// In noise without signal the network is given z, and `x_0 = σ_d F`: the closed forms, and the limit of small α. Where
+/// x is z alone, nothing leads from the noise to a prediction that has x_0 in it.
+#[test]
+fn edm_preconditioning_has_a_limit_without_signal() {
+    let at = |alpha: f64| Level { alpha, sigma: 2.5, d_alpha: -0.8, d_sigma: 0.3 };
+    let edm = Prediction::Edm { sigma_data: 0.7 };
+    assert!((edm.input_scale(at(0.0)) - 0.4).abs() < 1e-16);
+    // F = x_0/σ_d, v = −σ x_0, and α' x_0 + σ' ε with ε = x/σ.
+    let exact = [
+        (Prediction::Denoised, [0.0, 0.7]),
+        (Prediction::V, [0.0, -2.5 * 0.7]),
+        (Prediction::Velocity, [0.3 / 2.5, -0.8 * 0.7]),
+        (Prediction::Noise, [0.4, 0.0]),
+        (Prediction::Score, [-0.16, 0.0]),
+    ];
+    for (what, [of_x, of_f]) in exact {
+        let (a, b) = edm.conversion(what, at(0.0)).expect("the limit exists");
+        assert!((a - of_x).abs() < 1e-15 && (b - of_f).abs() < 1e-15, "{what:?}: {a} {b}");
+        for alpha in [1e-9, 1e-300, f64::MIN_POSITIVE] {
+            let (a, b) = edm.conversion(what, at(alpha)).expect("exists");
+            assert!((a - of_x).abs() < 1e-8 && (b - of_f).abs() < 1e-8, "{what:?} at {alpha}: {a} {b}");
+        }
+        let back = what.conversion(edm, at(0.0));
+        if of_f == 0.0 {
+            assert!(
+                matches!(back, Err(Error::Domain { parameter: "level.sigma", .. })),
+                "{what:?}: {back:?}"
+            );
+        } else {
+            let (c, d) = back.expect("x_0 is in it");
+            assert!((b * d - 1.0).abs() < 1e-15 && (c + d * a).abs() < 1e-15, "{what:?}: {c} {d}");
+        }
+    }
+    // At the data themselves F is −ε.
+    let data = Level { alpha: 1.0, sigma: 0.0, d_alpha: 0.0, d_sigma: 1.0 };
+    assert_eq!(edm.conversion(Prediction::Noise, data), Ok((0.0, -1.0)));
+}
+
 #[test]
 fn conversions_that_do_not_exist_are_refused() {
     let data = Level { alpha: 1.0, sigma: 0.0, d_alpha: 0.0, d_sigma: 1.0 };

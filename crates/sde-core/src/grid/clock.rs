@@ -106,4 +106,20 @@ mod tests {
         assert!(two_phase(4.0, 1e-3, 3).is_err() && two_phase(1.0, 1e-3, 2).is_err());
         assert_eq!(geometric_v(4.0, 1e-3, 1).expect("one step").steps(), 1);
     }
+
+    /// Next to the data a clock is half of its v, and in noise half of ln v.
+    #[test]
+    fn nodes_keep_their_digits_at_both_ends() {
+        let grid = geometric_v(300.0, 1e-200, 8).expect("valid");
+        let (start, end) = (600.0_f64, (2e-200_f64).ln());
+        for (k, node) in grid.nodes().iter().enumerate() {
+            let ln_v = start + (end - start) * (k as f64 / 8.0);
+            // A rounding of the logarithm is that of the clock times its size.
+            let exact = if ln_v > 0.0 { 0.5 * ln_v } else { 0.5 * ln_v.exp() };
+            assert!((node.t / exact - 1.0).abs() < 1e-12, "{k}: {} for {exact}", node.t);
+        }
+        let grid = two_phase(3.0, 1e-4, 8).expect("valid");
+        let exact = [3.0, 2.5, 2.0, 1.5, 1.0, 0.1, 1e-2, 1e-3, 1e-4];
+        assert!(grid.nodes().iter().zip(exact).all(|(node, exact)| (node.t / exact - 1.0).abs() < 1e-14));
+    }
 }

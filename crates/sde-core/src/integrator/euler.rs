@@ -4,6 +4,7 @@ use numeric::ndarray::{Array2, ArrayRef2};
 use numeric::{Error, Real, Scratch};
 
 use super::{Integrator, Orders, SdeStep, add_two};
+use crate::elimination::{factorise, solve};
 use crate::sde::coefficients::{slice, slice_mut};
 use crate::sde::{put_rows, take_rows};
 use crate::{NoiseClass, Reading, Sde};
@@ -262,6 +263,7 @@ fn newton<F: Real>(
     let rows =
         slice_mut(x).chunks_exact_mut(d).zip(slice(known).chunks_exact(d).zip(slice(f).chunks_exact(d)));
     let mut correction = vec![F::zero(); d];
+    let mut exchanged = vec![0; d];
     for ((open, (x, (known, f))), jacobian) in open
         .iter_mut()
         .zip(rows)
@@ -271,7 +273,9 @@ fn newton<F: Real>(
         for (k, c) in correction.iter_mut().enumerate() {
             *c = known[k] + h * f[k] - x[k];
         }
-        solve(jacobian, &mut correction);
+        // A singular matrix gives infinities or NaN.
+        factorise(jacobian, &mut exchanged);
+        solve(jacobian, &exchanged, &mut correction);
         x.iter_mut().zip(&correction).for_each(|(x, &c)| *x += c);
         let size = norm(&correction) / (F::one() + norm(x));
         *open = !(size <= tolerance);
@@ -279,30 +283,4 @@ fn newton<F: Real>(
         worst = if size <= worst { worst } else { size };
     }
     worst
-}
-
-/// Solves `a y = b` in place by elimination with row pivoting; a singular matrix gives infinities or NaN.
-fn solve<F: Real>(a: &mut [F], b: &mut [F]) {
-    let d = b.len();
-    for j in 0..d {
-        let pivot =
-            (j..d).fold(j, |best, i| if a[i * d + j].abs() > a[best * d + j].abs() { i } else { best });
-        if pivot != j {
-            (j..d).for_each(|k| a.swap(j * d + k, pivot * d + k));
-            b.swap(j, pivot);
-        }
-        for i in j + 1..d {
-            let factor = a[i * d + j] / a[j * d + j];
-            for k in j + 1..d {
-                let above = a[j * d + k];
-                a[i * d + k] -= factor * above;
-            }
-            let above = b[j];
-            b[i] -= factor * above;
-        }
-    }
-    for j in (0..d).rev() {
-        let known = (j + 1..d).map(|k| a[j * d + k] * b[k]).sum::<F>();
-        b[j] = (b[j] - known) / a[j * d + j];
-    }
 }

@@ -326,3 +326,16 @@ where
         .collect();
     Ok(Likelihood { ln_density, latents, statistics: change.statistics })
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_standard_error_is_that_of_a_mean() {
+        // Deviations −2, −1, 3: 14/(2·3).
+        let found = super::mean_of(&[1.0, 2.0, 6.0]);
+        assert!(
+            found.mean == 3.0 && (found.std_error - (7.0_f64 / 3.0).sqrt()).abs() < 1e-15 && found.n == 3
+        );
+        assert_eq!(super::mean_of(&[4.0]).std_error, f64::INFINITY);
+    }
+}

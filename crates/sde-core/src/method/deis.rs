@@ -188,6 +188,20 @@ fn gauss() -> impl Iterator<Item = (f64, f64)> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
+    /// Beside either end of the axis, whose distance has the digits that the other one has lost.
+    #[test]
+    fn the_way_along_a_step_keeps_its_digits_at_both_ends() {
+        let tiny = 2.0_f64.powi(-70);
+        let (near, far) = (Time { t: 1.0, to_end: tiny }, Time { t: 1.0, to_end: 5.0 * tiny });
+        assert_eq!((passed(near, far), passed(far, near)), (4.0 * tiny, -4.0 * tiny));
+        assert_eq!(between(near, far, 0.25), Time { t: 1.0, to_end: 2.0 * tiny });
+        let (data, start) = (Time { t: 0.0, to_end: 1.0 }, Time { t: 4.0 * tiny, to_end: 1.0 });
+        assert_eq!((passed(start, data), between(start, data, 0.25).t), (4.0 * tiny, 3.0 * tiny));
+        assert_eq!(between(Time::of(3.0), Time::of(1.0), 0.5), Time::of(2.0));
+    }
+
     #[test]
     fn the_rule_is_exact_for_degree_15() {
         for k in 0..16 {

@@ -216,3 +216,35 @@ pub(super) fn predict<F: Real, V: VectorField<F>, S: LinearProcess>(
     model.predict_into(what, &Batch::new(rows, Times::Same(time), x), &mut out, scratch)?;
     Ok(out)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Flow, Ou};
+
+    /// `λ' − λ` of tiny steps, from the derivative of λ = ln(α/σ): for OU, `1/(1 − e^{−2τ})` per unit of τ.
+    #[test]
+    fn the_length_of_a_tiny_step_has_all_its_digits() {
+        for (t, step) in [(0.3_f64, 1e-9), (2.0, 1e-12), (1e-3, 1e-13)] {
+            let (from, to) = (Time::of(t), Time::of(t - step));
+            let gap = Gap::of(&Ou, from, to).expect("towards the data");
+            let (made, middle) = (from.t - to.t, 0.5 * (from.t + to.t));
+            let exact = made / -(-2.0 * middle).exp_m1();
+            assert!((gap.h / exact - 1.0).abs() < 1e-11, "{} for {exact}", gap.h);
+            assert!((gap.lost / exact - 1.0).abs() < 2.0 * exact + 1e-11);
+        }
+    }
+
+    #[test]
+    fn steps_that_do_not_go_to_less_noise_are_refused() {
+        let refused = |process: &dyn LinearProcess, from, to, what| {
+            let found = Gap::of(&process, from, to);
+            assert!(matches!(found, Err(Error::Domain { parameter, .. }) if parameter == what), "{found:?}");
+        };
+        refused(&Ou, Time::of(0.5), Time::of(0.5), "step.to");
+        refused(&Ou, Time::of(0.5), Time::of(0.6), "step.to");
+        refused(&Ou, Time::of(0.5), Time::of(f64::NAN), "step.to");
+        refused(&Flow, Time { t: 1.0, to_end: 0.0 }, Time { t: 1.0, to_end: 0.0 }, "step.to");
+        refused(&crate::Edm, Time::of(f64::INFINITY), Time::of(1.0), "step.from");
+    }
+}

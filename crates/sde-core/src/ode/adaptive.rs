@@ -4,7 +4,8 @@ use numeric::ndarray::ArrayRef2;
 use numeric::{Error, Real, Scratch, Time, TimeGrid, VectorField, vectorize};
 
 use super::Visit;
-use super::block::{Block, Past, evaluate};
+use super::block::{Block, evaluate};
+use super::controller::control;
 use super::piece::{Piece, advance, gap};
 use crate::Statistics;
 
@@ -121,13 +122,6 @@ pub(super) trait Attempt<F: Real, V: VectorField<F>> {
     fn attempt(&self, field: &V, block: &mut Block<F>, scratch: &mut Scratch) -> Result<u64, Error>;
 }
 
-/// ln 10⁻⁴: smaller errors do not move the controller further.
-pub(super) const LN_LEAST: f64 = -9.210_340_371_976_182;
-/// Factors by which a step may change, and the one for safety.
-const SHRINK: f64 = 0.2;
-const GROW: f64 = 10.0;
-const SAFETY: f64 = 0.9;
-
 /// What is solved, how, how exactly, and along which grid.
 #[derive(Debug)]
 pub(super) struct Adaptive<'a, A, V> {
@@ -139,8 +133,12 @@ pub(super) struct Adaptive<'a, A, V> {
 
 impl<A, V> Adaptive<'_, A, V> {
     /// Carries the rows from the first to the last node.
+    ///
+    /// # Errors
+    /// Those of [`OdeMethod::integrate`](super::OdeMethod::integrate), of the method called `name`.
     pub(super) fn integrate<F: Real>(
         &self,
+        name: &'static str,
         rows: &[u64],
         x: &mut ArrayRef2<F>,
         visit: &mut Visit<'_, F>,
@@ -150,6 +148,10 @@ impl<A, V> Adaptive<'_, A, V> {
         V: VectorField<F>,
         A: Attempt<F, V>,
     {
+        if !self.field.batching().rowwise {
+            let reason = "rows have times of their own and leave their block one by one, and this field's rows depend on the others";
+            return Err(Error::Unsupported { method: name, reason });
+        }
         let d = x.ncols();
         let x = x.as_slice_mut().expect("blocks are in standard layout");
         let mut block: Block<F> = scratch.take();
@@ -304,25 +306,6 @@ impl<A, V> Adaptive<'_, A, V> {
         }
         Ok(n as u64)
     }
-}
-
-/// Whether the step is accepted; sets the length of the next one. An error that is no number is a rejection.
-fn control(past: &mut Past, h: f64, error: f64, k: f64) -> bool {
-    let ln_error = error.ln();
-    let accepted = error <= 1.0;
-    let factor = if accepted {
-        let factor = SAFETY * (0.2 / k * past.ln_error - 0.85 / k * ln_error).exp();
-        past.ln_error = ln_error.max(LN_LEAST);
-        past.accepted += 1;
-        factor.clamp(SHRINK, if past.rejected { 1.0 } else { GROW })
-    } else if error.is_finite() {
-        (SAFETY * (-ln_error / k).exp()).clamp(SHRINK, 1.0)
-    } else {
-        SHRINK
-    };
-    past.rejected = !accepted;
-    past.next = h.abs() * factor;
-    accepted
 }
 
 /// Whether a step of this length does not move the clock by more than its rounding.

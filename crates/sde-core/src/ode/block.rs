@@ -64,7 +64,7 @@ impl<F: Real> Block<F> {
         self.pasts.clear();
         self.pasts.resize(
             n,
-            Past { next: 0.0, ln_error: super::adaptive::LN_LEAST, rejected: false, accepted: 0, tries: 0 },
+            Past { next: 0.0, ln_error: super::controller::LN_LEAST, rejected: false, accepted: 0, tries: 0 },
         );
         self.x.clear();
         self.x.extend_from_slice(x);

@@ -114,46 +114,45 @@ impl<V, M> OdeSolver<V, M> {
         }
         let d = self.field.dim();
         check_start(&start, d, &rows)?;
-        let blocks =
-            run_blocks(rows.clone(), batching(&self.field, &start, &rows), control, |block, scratch| {
-                let numbers: Vec<u64> = block.collect();
-                let mut state = start_states(&start, &rows, &numbers, d);
-                let first = self.grid.first();
-                let mut signs: Vec<f64> = Vec::with_capacity(numbers.len() * events.len());
-                for (state, &row) in state.chunks_exact(d).zip(&numbers) {
-                    for event in events {
-                        signs.push(sign((event.function)(first, state), row, 0, first)?);
-                    }
+        let blocks = run_blocks(rows.clone(), batching(&self.field, &rows), control, |block, scratch| {
+            let numbers: Vec<u64> = block.collect();
+            let mut state = start_states(&start, &rows, &numbers, d);
+            let first = self.grid.first();
+            let mut signs: Vec<f64> = Vec::with_capacity(numbers.len() * events.len());
+            for (state, &row) in state.chunks_exact(d).zip(&numbers) {
+                for event in events {
+                    signs.push(sign((event.function)(first, state), row, 0, first)?);
                 }
-                let mut taken = vec![0; numbers.len()];
-                let mut passages: Vec<Passage<F>> =
-                    numbers.iter().map(|&row| Passage::new(row, self.grid.last())).collect();
-                let mut point = vec![F::zero(); d];
-                let mut visit = |piece: &Piece<'_, F>| {
-                    let signs = &mut signs[piece.place * events.len()..][..events.len()];
-                    let (row, step) = (numbers[piece.place], taken[piece.place]);
-                    taken[piece.place] += 1;
-                    let mut look = Look {
-                        parts: PARTS,
-                        resolution: f64::EPSILON,
-                        at: &mut |theta, x| {
-                            piece.at(theta, x);
-                            Ok(piece.time(theta))
-                        },
-                        sign: &|number, time, x| sign((events[number].function)(time, x), row, step, time),
-                    };
-                    passages[piece.place].take(&mut look, events, signs, &mut point)
+            }
+            let mut taken = vec![0; numbers.len()];
+            let mut passages: Vec<Passage<F>> =
+                numbers.iter().map(|&row| Passage::new(row, self.grid.last())).collect();
+            let mut point = vec![F::zero(); d];
+            let mut visit = |piece: &Piece<'_, F>| {
+                let signs = &mut signs[piece.place * events.len()..][..events.len()];
+                let (row, step) = (numbers[piece.place], taken[piece.place]);
+                taken[piece.place] += 1;
+                let mut look = Look {
+                    parts: PARTS,
+                    resolution: f64::EPSILON,
+                    at: &mut |theta, x| {
+                        piece.at(theta, x);
+                        Ok(piece.time(theta))
+                    },
+                    sign: &|number, time, x| sign((events[number].function)(time, x), row, step, time),
                 };
-                let mut x = ArrayViewMut2::from_shape((numbers.len(), d), &mut state).expect("sized above");
-                let cost =
-                    self.method.integrate(&self.field, &self.grid, &numbers, &mut x, &mut visit, scratch)?;
-                for (passage, state) in passages.iter_mut().zip(state.chunks_exact(d)) {
-                    if !passage.ended {
-                        passage.state = state.to_vec();
-                    }
+                passages[piece.place].take(&mut look, events, signs, &mut point)
+            };
+            let mut x = ArrayViewMut2::from_shape((numbers.len(), d), &mut state).expect("sized above");
+            let cost =
+                self.method.integrate(&self.field, &self.grid, &numbers, &mut x, &mut visit, scratch)?;
+            for (passage, state) in passages.iter_mut().zip(state.chunks_exact(d)) {
+                if !passage.ended {
+                    passage.state = state.to_vec();
                 }
-                Ok((passages, cost))
-            })?;
+            }
+            Ok((passages, cost))
+        })?;
         let mut statistics = Statistics::default();
         let mut all = Vec::new();
         for (passages, cost) in blocks {

@@ -173,7 +173,7 @@ macro_rules! pair {
                 scratch: &mut Scratch,
             ) -> Result<Statistics, Error> {
                 let solver = Adaptive { method: &$tableau, tolerance: &self.tolerance, field, grid };
-                solver.integrate(rows, x, visit, scratch)
+                solver.integrate($label, rows, x, visit, scratch)
             }
         }
     };

@@ -87,22 +87,22 @@ impl<F: Real, V: VectorField<F>> OdeMethod<F, V> for FixedStep {
         let tableau = self.tableau();
         let (n, d) = x.dim();
         let x = x.as_slice_mut().expect("blocks are in standard layout");
-        let mut stages: Vec<Vec<F>> = vec![vec![F::zero(); n * d]; tableau.c.len()];
-        let mut inner = vec![F::zero(); n * d];
-        let mut ended = vec![false; n];
+        let mut work: Work<F> = scratch.take();
+        work.reset(tableau.c.len(), n, d);
         for (index, (from, to)) in grid.pairs().enumerate() {
+            let Work { stages, inner, lengths, ended } = &mut work;
             let h = gap(from, to);
-            let lengths = vec![h; n];
+            lengths.fill(h);
             for (i, (&c, a)) in tableau.c.iter().zip(tableau.a).enumerate() {
                 let (known, new) = stages.split_at_mut(i);
-                combine(x, &lengths, a, known, d, &mut inner);
+                combine(x, lengths, a, known, d, inner);
                 let time = if c == 1.0 { to } else { advance(from, c * h) };
-                let mut out = ArrayViewMut2::from_shape((n, d), &mut new[0]).expect("sized above");
-                let inner = as_rows(&inner, d);
+                let mut out = ArrayViewMut2::from_shape((n, d), &mut new[0][..]).expect("sized above");
+                let inner = as_rows(inner, d);
                 field.eval_into(&Batch::new(rows, Times::Same(time), &inner), &mut out, scratch)?;
             }
-            combine(x, &lengths, tableau.b, &stages, d, &mut inner);
-            check_finite("the state", rows, index as u64, from.t, as_rows(&inner, d))?;
+            combine(x, lengths, tableau.b, stages, d, inner);
+            check_finite("the state", rows, index as u64, from.t, as_rows(inner, d))?;
             for (place, ended) in ended.iter_mut().enumerate().filter(|(_, ended)| !**ended) {
                 let offset = place * d;
                 let (start, end) = (&x[offset..][..d], &inner[offset..][..d]);
@@ -111,7 +111,37 @@ impl<F: Real, V: VectorField<F>> OdeMethod<F, V> for FixedStep {
                 x[offset..][..d].copy_from_slice(end);
             }
         }
+        scratch.put(work);
         let steps = (n * grid.steps()) as u64;
         Ok(Statistics { calls: steps * tableau.c.len() as u64, accepted: steps, rejected: 0 })
+    }
+}
+
+/// What a run of a block needs besides its states, kept from one to the next.
+#[derive(Debug)]
+struct Work<F> {
+    stages: Vec<Vec<F>>,
+    /// The argument of a stage, and the state at the end of the step.
+    inner: Vec<F>,
+    /// The length of the step for each row, which is the same.
+    lengths: Vec<f64>,
+    ended: Vec<bool>,
+}
+
+impl<F> Default for Work<F> {
+    fn default() -> Work<F> {
+        Work { stages: Vec::new(), inner: Vec::new(), lengths: Vec::new(), ended: Vec::new() }
+    }
+}
+
+impl<F: Real> Work<F> {
+    fn reset(&mut self, stages: usize, n: usize, d: usize) {
+        self.stages.resize_with(stages, Vec::new);
+        for buffer in self.stages.iter_mut().chain([&mut self.inner]) {
+            buffer.resize(n * d, F::zero());
+        }
+        self.lengths.resize(n, 0.0);
+        self.ended.clear();
+        self.ended.resize(n, false);
     }
 }

@@ -2,6 +2,7 @@
 
 mod adaptive;
 mod block;
+mod controller;
 mod event;
 mod explicit;
 mod fixed;
@@ -50,7 +51,8 @@ pub trait OdeMethod<F: Real, V>: Send + Sync {
     /// Rows that `visit` ends are left at the end of the step that was shown last.
     ///
     /// # Errors
-    /// The field's own; [`Error::NotFinite`] and [`Error::Stalled`], with row and time.
+    /// The field's own; [`Error::NotFinite`] and [`Error::Stalled`], with row and time; [`Error::Unsupported`] from a method with
+    /// steps of each row for a field that does not compute each row from that row alone.
     fn integrate(
         &self,
         field: &V,
@@ -90,7 +92,8 @@ impl<F: Real, V, M: OdeMethod<F, V> + ?Sized> OdeMethod<F, V> for &M {
 /// [`FixedStep`] methods step from node to node. The adaptive ones, [`Tsit5`], [`Dopri5`] and [`Rosenbrock`], choose
 /// the steps of each row for itself, from the first node to the last, and the nodes between are where the dense
 /// output is read. The end of the grid is met exactly. Row i depends on its own start only: its bits are the same in
-/// any block, shard and number of threads.
+/// any block, shard and number of threads. A field that looks at whole blocks
+/// ([`Batching::rowwise`](numeric::Batching::rowwise)) is solved in its blocks by [`FixedStep`], and refused by the others.
 ///
 /// ```
 /// use numeric::{Control, TimeGrid, from_row_fn};
@@ -124,7 +127,8 @@ impl<V, M> OdeSolver<V, M> {
     /// The solutions of the given rows.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for [`Start::Prior`]: an ordinary differential equation has none.
+    /// [`Error::Unsupported`] for [`Start::Prior`]: an ordinary differential equation has none; from an adaptive method for a
+    /// field that does not compute each row from that row alone.
     /// [`Error::Shape`] for a start of another shape, [`Error::Entry`] for nodes that the grid does not have.
     /// [`Error::NotFinite`] and [`Error::Stalled`] with row and time; the field's own; [`Error::Cancelled`]. Of
     /// several failing rows the lowest is reported, except that an error of the field ends its block at once.
@@ -147,49 +151,48 @@ impl<V, M> OdeSolver<V, M> {
         let nodes = kept_nodes(&keep, &self.grid)?;
         let width = if let Keep::Map { dim, .. } = keep { dim } else { d };
         let forward = gap(self.grid.first(), self.grid.last()) > 0.0;
-        let blocks =
-            run_blocks(rows.clone(), batching(&self.field, &start, &rows), control, |block, scratch| {
-                let numbers: Vec<u64> = block.clone().collect();
-                let mut state = start_states(&start, &rows, &numbers, d);
-                let mut kept = vec![F::zero(); numbers.len() * nodes.len() * width];
-                let mut point = vec![F::zero(); d];
-                let mut store = |place: usize, slot: usize, state: &[F]| {
-                    let out = &mut kept[(place * nodes.len() + slot) * width..][..width];
-                    match keep {
-                        Keep::Map { map, .. } => map(nodes[slot], self.grid.node(nodes[slot]), state, out),
-                        _ => out.copy_from_slice(state),
-                    }
-                };
-                let mut next = vec![0_usize; numbers.len()];
-                if nodes[0] == 0 {
-                    for (place, state) in state.chunks_exact(d).enumerate() {
-                        store(place, 0, state);
-                        next[place] = 1;
-                    }
+        let blocks = run_blocks(rows.clone(), batching(&self.field, &rows), control, |block, scratch| {
+            let numbers: Vec<u64> = block.clone().collect();
+            let mut state = start_states(&start, &rows, &numbers, d);
+            let mut kept = vec![F::zero(); numbers.len() * nodes.len() * width];
+            let mut point = vec![F::zero(); d];
+            let mut store = |place: usize, slot: usize, state: &[F]| {
+                let out = &mut kept[(place * nodes.len() + slot) * width..][..width];
+                match keep {
+                    Keep::Map { map, .. } => map(nodes[slot], self.grid.node(nodes[slot]), state, out),
+                    _ => out.copy_from_slice(state),
                 }
-                let mut visit = |piece: &Piece<'_, F>| {
-                    let slot = &mut next[piece.place];
-                    while let Some(&node) = nodes.get(*slot) {
-                        let time = self.grid.node(node);
-                        if time == piece.to {
-                            store(piece.place, *slot, piece.end);
-                        } else {
-                            let left = gap(time, piece.to);
-                            if (left > 0.0) != forward || left == 0.0 {
-                                break;
-                            }
-                            piece.at(gap(piece.from, time) / gap(piece.from, piece.to), &mut point);
-                            store(piece.place, *slot, &point);
+            };
+            let mut next = vec![0_usize; numbers.len()];
+            if nodes[0] == 0 {
+                for (place, state) in state.chunks_exact(d).enumerate() {
+                    store(place, 0, state);
+                    next[place] = 1;
+                }
+            }
+            let mut visit = |piece: &Piece<'_, F>| {
+                let slot = &mut next[piece.place];
+                while let Some(&node) = nodes.get(*slot) {
+                    let time = self.grid.node(node);
+                    if time == piece.to {
+                        store(piece.place, *slot, piece.end);
+                    } else {
+                        let left = gap(time, piece.to);
+                        if (left > 0.0) != forward || left == 0.0 {
+                            break;
                         }
-                        *slot += 1;
+                        piece.at(gap(piece.from, time) / gap(piece.from, piece.to), &mut point);
+                        store(piece.place, *slot, &point);
                     }
-                    Ok(false)
-                };
-                let mut x = ArrayViewMut2::from_shape((numbers.len(), d), &mut state).expect("sized above");
-                let statistics =
-                    self.method.integrate(&self.field, &self.grid, &numbers, &mut x, &mut visit, scratch)?;
-                Ok((block, kept, statistics))
-            })?;
+                    *slot += 1;
+                }
+                Ok(false)
+            };
+            let mut x = ArrayViewMut2::from_shape((numbers.len(), d), &mut state).expect("sized above");
+            let statistics =
+                self.method.integrate(&self.field, &self.grid, &numbers, &mut x, &mut visit, scratch)?;
+            Ok((block, kept, statistics))
+        })?;
         let mut states = Vec::new();
         let mut statistics = Statistics::default();
         let each = nodes.len() * width;
@@ -208,12 +211,11 @@ impl<V, M> OdeSolver<V, M> {
     }
 }
 
-/// How the blocks are cut. Rows that only complete a block have no start of their own in [`Start::Rows`].
-fn batching<F: Real>(field: &impl VectorField<F>, start: &Start<'_, F>, rows: &Range<u64>) -> Batching {
+/// How the blocks are cut.
+fn batching<F: Real>(field: &impl VectorField<F>, rows: &Range<u64>) -> Batching {
     let count = usize::try_from(rows.end.saturating_sub(rows.start)).expect("rows fit into memory");
     // Rows with steps of their own leave a block one by one; one twice as large is as full as asked for, on average.
-    let batching = enlarged(field.batching(), 2, count);
-    Batching { rowwise: batching.rowwise || matches!(start, Start::Rows(_)), ..batching }
+    enlarged(field.batching(), 2, count)
 }
 
 fn check_start<F: Real>(start: &Start<'_, F>, d: usize, rows: &Range<u64>) -> Result<(), Error> {
@@ -230,13 +232,17 @@ fn check_start<F: Real>(start: &Start<'_, F>, d: usize, rows: &Range<u64>) -> Re
     }
 }
 
-/// Where the rows of a block start, row-major.
+/// Where the rows of a block start, row-major. Rows that only complete a block start where the nearest row asked for
+/// does.
 fn start_states<F: Real>(start: &Start<'_, F>, rows: &Range<u64>, block: &[u64], d: usize) -> Vec<F> {
     let mut state = Vec::with_capacity(block.len() * d);
     for &row in block {
         match start {
             Start::Point(point) => state.extend_from_slice(point),
-            Start::Rows(states) => state.extend(states.row((row - rows.start) as usize)),
+            Start::Rows(states) => {
+                let nearest = row.clamp(rows.start, rows.end - 1);
+                state.extend(states.row((nearest - rows.start) as usize));
+            }
             Start::Prior => unreachable!("refused by check_start"),
         }
     }

@@ -80,3 +80,36 @@ pub(super) fn gap(from: Time, to: Time) -> f64 {
         from.to_end - to.to_end
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Beside either end of the axis, whose distance has the digits that the other one has lost.
+    #[test]
+    fn times_keep_their_digits_at_both_ends() {
+        let tiny = 2.0_f64.powi(-70);
+        let (near, end) = (Time { t: 1.0, to_end: tiny }, Time { t: 1.0, to_end: 0.0 });
+        assert_eq!((gap(near, end), gap(end, near)), (tiny, -tiny));
+        let (data, start) = (Time { t: tiny, to_end: 1.0 }, Time { t: 0.0, to_end: 1.0 });
+        assert_eq!((gap(start, data), gap(data, start)), (tiny, -tiny));
+        assert_eq!(gap(Time::of(1.0), Time::of(3.0)), 2.0);
+        assert_eq!(advance(near, -3.0 * tiny).to_end, 4.0 * tiny);
+        assert_eq!(advance(Time { t: 0.25, to_end: 0.75 }, 0.5), Time { t: 0.75, to_end: 0.25 });
+        let states = [0.0];
+        let (stages, bend) = (&[][..], &[][..]);
+        // The end as it was given, not as it comes out.
+        let piece: Piece<'_, f64> = Piece {
+            place: 0,
+            from: near,
+            to: end,
+            h: 2.0 * tiny,
+            start: &states,
+            end: &states,
+            stages,
+            offset: 0,
+            bend,
+        };
+        assert_eq!((piece.time(0.0), piece.time(1.0), piece.time(0.25).to_end), (near, end, 0.5 * tiny));
+    }
+}

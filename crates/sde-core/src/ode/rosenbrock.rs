@@ -1,7 +1,6 @@
 //! A linearly implicit method for stiff equations.
 
-use nalgebra::{DMatrix, DVector};
-use numeric::ndarray::{Array2, ArrayRef2, ArrayViewMut2};
+use numeric::ndarray::{ArrayRef2, ArrayViewMut2};
 use numeric::{Batch, Error, JacobianProducts, Real, Scratch, TimeGrid, Times, as_rows};
 
 use super::adaptive::{Adaptive, Attempt, Tolerance};
@@ -10,6 +9,7 @@ use super::explicit::combine;
 use super::piece::advance;
 use super::{OdeMethod, Visit};
 use crate::Statistics;
+use crate::elimination::{factorise, solve};
 
 /// The L-stable Rosenbrock method ROS34PW2, for stiff equations.
 ///
@@ -109,100 +109,147 @@ impl<F: Real, V: JacobianProducts<F>> Attempt<F, V> for Ros34Pw2 {
     }
 
     fn attempt(&self, field: &V, block: &mut Block<F>, scratch: &mut Scratch) -> Result<u64, Error> {
-        let Block { d, rows, times, lengths, targets, x, end, stages, error, inner, stage_times, .. } = block;
-        let (d, n) = (*d, rows.len());
-        let jacobians = jacobians(field, rows, times, x, d, scratch)?;
-        let systems: Vec<_> = jacobians
-            .iter()
-            .zip(lengths.iter())
-            .map(|(j, &h)| (DMatrix::identity(d, d) - j * (h * GAMMA)).lu())
-            .collect();
-        // ∂V/∂t, over a part of the step that balances truncation and rounding.
-        let part = F::epsilon().as_f64().powf(0.25);
-        for (r, time) in stage_times.iter_mut().enumerate() {
-            *time = advance(times[r], part * lengths[r]);
-        }
-        let mut slopes = vec![F::zero(); n * d];
-        evaluate(field, rows, stage_times, x, &mut slopes, scratch)?;
-        for (r, slope) in slopes.chunks_exact_mut(d).enumerate() {
-            for (slope, &v) in slope.iter_mut().zip(&stages[0][r * d..]) {
-                *slope = (*slope - v) / F::of(part * lengths[r]);
-            }
-        }
-        for i in 0..STAGES {
-            let alpha: f64 = ALPHA[i].iter().sum();
-            let gamma = GAMMA + BELOW[i].iter().sum::<f64>();
-            let (known, new) = stages.split_at_mut(i + 1);
-            if i == 0 {
-                new[0].copy_from_slice(&known[0]);
-            } else {
-                combine(x, lengths, &ALPHA[i], &known[1..], d, inner);
-                for (r, time) in stage_times.iter_mut().enumerate() {
-                    *time = if alpha == 1.0 { targets[r] } else { advance(times[r], alpha * lengths[r]) };
-                }
-                evaluate(field, rows, stage_times, inner, &mut new[0], scratch)?;
-            }
-            for (r, system) in systems.iter().enumerate() {
-                let (h, at) = (lengths[r], r * d);
-                let along = DVector::from_fn(d, |l, _| {
-                    known[1..].iter().zip(&BELOW[i]).map(|(k, g)| g * k[at + l].as_f64()).sum::<f64>()
-                });
-                let drawn = &jacobians[r] * along;
-                let mut right = DVector::from_fn(d, |l, _| {
-                    new[0][at + l].as_f64() + h * (drawn[l] + gamma * slopes[at + l].as_f64())
-                });
-                // Of a singular matrix nothing is known: the step is refused as not finite.
-                if !system.solve_mut(&mut right) {
-                    right.fill(f64::NAN);
-                }
-                for (k, &value) in new[0][at..][..d].iter_mut().zip(right.iter()) {
-                    *k = F::of(value);
-                }
-            }
-        }
-        let (known, last) = stages.split_at_mut(STAGES + 1);
-        combine(x, lengths, &B, &known[1..], d, end);
-        evaluate(field, rows, targets, end, &mut last[0], scratch)?;
-        for (r, &h) in lengths.iter().enumerate() {
-            for l in r * d..(r + 1) * d {
-                let difference = known[1..]
-                    .iter()
-                    .enumerate()
-                    .map(|(i, k)| (B[i] - B_HAT[i]) * k[l].as_f64())
-                    .sum::<f64>();
-                error[l] = F::of(h * difference);
-            }
-        }
-        Ok((5 * n) as u64)
+        let mut work: Work<F> = scratch.take();
+        let done = try_step(field, block, &mut work, scratch);
+        scratch.put(work);
+        done
     }
 }
 
-/// The Jacobian of each row, column by column.
-fn jacobians<F: Real, V: JacobianProducts<F>>(
+/// What a step needs besides its block, kept from one to the next. Matrices are row-major, one for each row.
+#[derive(Debug)]
+struct Work<F> {
+    jacobians: Vec<f64>,
+    /// `I − hγJ` in triangular factors, with the exchanges of their rows.
+    systems: Vec<f64>,
+    exchanged: Vec<usize>,
+    /// ∂V/∂t, `(n, d)`.
+    slopes: Vec<F>,
+    /// A direction for each row, and the derivative along it, `(n, d)`.
+    unit: Vec<F>,
+    column: Vec<F>,
+    /// Of one row: `Σ γ_ij k_j`, and the right-hand side that becomes the stage.
+    along: Vec<f64>,
+    right: Vec<f64>,
+}
+
+impl<F> Default for Work<F> {
+    fn default() -> Work<F> {
+        let [jacobians, systems, along, right] = [(); 4].map(|()| Vec::new());
+        let [slopes, unit, column] = [(); 3].map(|()| Vec::new());
+        Work { jacobians, systems, exchanged: Vec::new(), slopes, unit, column, along, right }
+    }
+}
+
+impl<F: Real> Work<F> {
+    fn resize(&mut self, n: usize, d: usize) {
+        self.jacobians.resize(n * d * d, 0.0);
+        self.systems.resize(n * d * d, 0.0);
+        self.exchanged.resize(n * d, 0);
+        for buffer in [&mut self.slopes, &mut self.unit, &mut self.column] {
+            buffer.resize(n * d, F::zero());
+        }
+        self.along.resize(d, 0.0);
+        self.right.resize(d, 0.0);
+    }
+}
+
+/// One try of a step with all rows of a block; returns the evaluations.
+fn try_step<F: Real, V: JacobianProducts<F>>(
     field: &V,
-    rows: &[u64],
-    times: &[numeric::Time],
-    x: &[F],
-    d: usize,
+    block: &mut Block<F>,
+    work: &mut Work<F>,
     scratch: &mut Scratch,
-) -> Result<Vec<DMatrix<f64>>, Error> {
-    let mut all = vec![DMatrix::zeros(d, d); rows.len()];
-    let mut unit = Array2::zeros((rows.len(), d));
-    let mut column = vec![F::zero(); rows.len() * d];
-    let x = as_rows(x, d);
-    let batch = Batch::new(rows, Times::PerRow(times), &x);
-    for j in 0..d {
-        unit.fill(F::zero());
-        unit.column_mut(j).fill(F::one());
-        let mut out = ArrayViewMut2::from_shape((rows.len(), d), &mut column).expect("sized above");
-        field.jvp_into(&batch, &unit, &mut out, scratch)?;
-        for (jacobian, column) in all.iter_mut().zip(column.chunks_exact(d)) {
-            for (i, &value) in column.iter().enumerate() {
-                jacobian[(i, j)] = value.as_f64();
+) -> Result<u64, Error> {
+    let (d, n) = (block.d, block.rows.len());
+    work.resize(n, d);
+    jacobians_into(field, block, work, scratch)?;
+    let Block { rows, times, lengths, targets, x, end, stages, error, inner, stage_times, .. } = block;
+    let Work { jacobians, systems, exchanged, slopes, along, right, .. } = work;
+    let matrices = systems.chunks_exact_mut(d * d).zip(jacobians.chunks_exact(d * d));
+    for (((system, jacobian), exchanged), &h) in matrices.zip(exchanged.chunks_exact_mut(d)).zip(&*lengths) {
+        for (at, (system, &j)) in system.iter_mut().zip(jacobian).enumerate() {
+            let unit = if at % (d + 1) == 0 { 1.0 } else { 0.0 };
+            *system = unit - j * (h * GAMMA);
+        }
+        factorise(system, exchanged);
+    }
+    // ∂V/∂t, over a part of the step that balances truncation and rounding.
+    let part = F::epsilon().as_f64().powf(0.25);
+    for (r, time) in stage_times.iter_mut().enumerate() {
+        *time = advance(times[r], part * lengths[r]);
+    }
+    evaluate(field, rows, stage_times, x, slopes, scratch)?;
+    for (r, slope) in slopes.chunks_exact_mut(d).enumerate() {
+        for (slope, &v) in slope.iter_mut().zip(&stages[0][r * d..]) {
+            *slope = (*slope - v) / F::of(part * lengths[r]);
+        }
+    }
+    for i in 0..STAGES {
+        let alpha: f64 = ALPHA[i].iter().sum();
+        let gamma = GAMMA + BELOW[i].iter().sum::<f64>();
+        let (known, new) = stages.split_at_mut(i + 1);
+        if i == 0 {
+            new[0].copy_from_slice(&known[0]);
+        } else {
+            combine(x, lengths, &ALPHA[i], &known[1..], d, inner);
+            for (r, time) in stage_times.iter_mut().enumerate() {
+                *time = if alpha == 1.0 { targets[r] } else { advance(times[r], alpha * lengths[r]) };
+            }
+            evaluate(field, rows, stage_times, inner, &mut new[0], scratch)?;
+        }
+        for (r, &h) in lengths.iter().enumerate() {
+            let at = r * d;
+            for (l, along) in along.iter_mut().enumerate() {
+                *along = known[1..].iter().zip(&BELOW[i]).map(|(k, g)| g * k[at + l].as_f64()).sum();
+            }
+            for (l, right) in right.iter_mut().enumerate() {
+                let row = &jacobians[(at + l) * d..][..d];
+                let drawn = row.iter().zip(&*along).map(|(j, a)| j * a).sum::<f64>();
+                *right = new[0][at + l].as_f64() + h * (drawn + gamma * slopes[at + l].as_f64());
+            }
+            // Of a singular matrix nothing is known, and the step is refused as not finite.
+            solve(&systems[at * d..][..d * d], &exchanged[at..][..d], right);
+            for (k, &value) in new[0][at..][..d].iter_mut().zip(&*right) {
+                *k = F::of(value);
             }
         }
     }
-    Ok(all)
+    let (known, last) = stages.split_at_mut(STAGES + 1);
+    combine(x, lengths, &B, &known[1..], d, end);
+    evaluate(field, rows, targets, end, &mut last[0], scratch)?;
+    for (r, &h) in lengths.iter().enumerate() {
+        for l in r * d..(r + 1) * d {
+            let difference =
+                known[1..].iter().enumerate().map(|(i, k)| (B[i] - B_HAT[i]) * k[l].as_f64()).sum::<f64>();
+            error[l] = F::of(h * difference);
+        }
+    }
+    Ok((5 * n) as u64)
+}
+
+/// The Jacobian of each row, column by column.
+fn jacobians_into<F: Real, V: JacobianProducts<F>>(
+    field: &V,
+    block: &Block<F>,
+    work: &mut Work<F>,
+    scratch: &mut Scratch,
+) -> Result<(), Error> {
+    let (d, n) = (block.d, block.rows.len());
+    let Work { jacobians, unit, column, .. } = work;
+    let x = as_rows(&block.x, d);
+    let batch = Batch::new(&block.rows, Times::PerRow(&block.times), &x);
+    for j in 0..d {
+        for (at, unit) in unit.iter_mut().enumerate() {
+            *unit = if at % d == j { F::one() } else { F::zero() };
+        }
+        let mut out = ArrayViewMut2::from_shape((n, d), &mut column[..]).expect("sized above");
+        field.jvp_into(&batch, &as_rows(unit, d), &mut out, scratch)?;
+        for (entry, &value) in jacobians.iter_mut().skip(j).step_by(d).zip(&*column) {
+            *entry = value.as_f64();
+        }
+    }
+    Ok(())
 }
 
 impl<F: Real, V: JacobianProducts<F>> OdeMethod<F, V> for Rosenbrock {
@@ -228,7 +275,7 @@ impl<F: Real, V: JacobianProducts<F>> OdeMethod<F, V> for Rosenbrock {
         scratch: &mut Scratch,
     ) -> Result<Statistics, Error> {
         let solver = Adaptive { method: &Ros34Pw2, tolerance: &self.tolerance, field, grid };
-        solver.integrate(rows, x, visit, scratch)
+        solver.integrate("ROS34PW2", rows, x, visit, scratch)
     }
 }
 

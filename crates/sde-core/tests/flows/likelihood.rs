@@ -236,6 +236,17 @@ fn probes_have_the_mean_and_the_variance_of_theory() {
     let all: f64 = symmetric.iter().map(|a| 0.5 * a * a).sum();
     let off: f64 = all - symmetric.diag().iter().map(|a| 0.5 * a * a).sum::<f64>();
     let mut family = Family::new(1e-4).unwrap();
+    // Nine parts in ten of the signs the same would leave a hundredth of every entry beside the diagonal.
+    let ones = Array2::<f64>::ones((d, d));
+    for law in [Probe::Rademacher, Probe::Gaussian] {
+        let estimator = Hutchinson::new(4, law, Noise::new(seed(61))).unwrap();
+        let values: Vec<f64> = traces(&linear(&ones), &estimator, 0.0, 5000).into_iter().collect();
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0);
+        let z = (mean - d as f64) / (variance / n).sqrt();
+        family.push(format!("mean of a matrix of ones, {law:?}"), verify::normal_p_value(z));
+    }
     for (law, variance) in [(Probe::Rademacher, off), (Probe::Gaussian, all)] {
         let estimator = Hutchinson::new(4, law, Noise::new(seed(53))).unwrap();
         let values: Vec<f64> = traces(&field, &estimator, 0.0, 5000).into_iter().collect();
@@ -393,6 +404,12 @@ fn bits_per_dimension() {
     for (x, y) in x.iter().zip(&levels) {
         assert!(*x > -1.0 + y / 128.0 && *x < -1.0 + (y + 1.0) / 128.0);
     }
+    let part = pixels.dequantise(
+        &levels.slice(numeric::ndarray::s![300..310, ..]).to_owned(),
+        305,
+        Noise::new(seed(60)),
+    );
+    assert_eq!(part.unwrap(), x.slice(numeric::ndarray::s![300..310, ..]));
     let normal = |x: f64| -0.5 * (x / 0.3).powi(2) - (0.3 * (2.0 * std::f64::consts::PI).sqrt()).ln();
     // −log₂ P(y) of the cell by the midpoint rule, against the bound for a y drawn at its middle.
     let middle = -1.0 + 100.5 / 128.0;

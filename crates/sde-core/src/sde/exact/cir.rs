@@ -1,7 +1,7 @@
 //! The square-root process of Cox, Ingersoll and Ross.
 
 use numeric::ndarray::ArrayRef2;
-use numeric::{Error, Noise, Real, special};
+use numeric::{Error, Noise, Real, Scratch, special};
 
 use super::ExactTransition;
 use super::laws::{gamma, ln_gamma, poisson};
@@ -128,7 +128,15 @@ impl<F: Real> ExactTransition<F> for CoxIngersollRoss {
     fn state_dim(&self) -> usize {
         self.dim
     }
-    fn advance(&self, rows: &[u64], step: u64, length: f64, noise: Noise, x: &mut ArrayRef2<F>) {
+    fn advance(
+        &self,
+        rows: &[u64],
+        step: u64,
+        length: f64,
+        noise: Noise,
+        x: &mut ArrayRef2<F>,
+        _: &mut Scratch,
+    ) {
         let noise = noise.fork_index(step);
         for (&row, mut x) in rows.iter().zip(x.rows_mut()) {
             let mut stream = noise.row_stream(row);

@@ -1,10 +1,11 @@
 //! Critically damped Langevin diffusion: position and velocity with an exact 2×2 kernel.
 
-use numeric::ndarray::{Array2, ArrayRef2};
-use numeric::{Error, Noise, Real};
+use numeric::ndarray::ArrayRef2;
+use numeric::{Error, Noise, Real, Scratch};
 
 use super::ExactTransition;
 use crate::sde::problems::{coefficients, facts, rows, rows2};
+use crate::sde::{put_rows, take_rows};
 use crate::{NoiseClass, Reading, Sde};
 
 /// Mean matrix and covariance of a pair (position, velocity): `N(A (q, p), Σ)` for each coordinate.
@@ -121,11 +122,19 @@ impl<F: Real> ExactTransition<F> for CriticallyDamped {
     fn state_dim(&self) -> usize {
         2 * self.dim
     }
-    fn advance(&self, rows: &[u64], step: u64, length: f64, noise: Noise, x: &mut ArrayRef2<F>) {
+    fn advance(
+        &self,
+        rows: &[u64],
+        step: u64,
+        length: f64,
+        noise: Noise,
+        x: &mut ArrayRef2<F>,
+        scratch: &mut Scratch,
+    ) {
         let kernel = self.transition(length);
         let [[qq, qp], [pq, pp]] = kernel.mean.map(|row| row.map(F::of));
         let [lqq, lpq, lpp] = kernel.factor().map(F::of);
-        let mut z = Array2::zeros(x.raw_dim());
+        let [mut z] = take_rows::<F, 1>(scratch, x.dim());
         noise.normals_into(rows, step, &mut z);
         let d = self.dim;
         for (mut x, z) in x.rows_mut().into_iter().zip(z.rows()) {
@@ -135,6 +144,7 @@ impl<F: Real> ExactTransition<F> for CriticallyDamped {
                 x[d + j] = pq * q + pp * p + lpq * z[j] + lpp * z[d + j];
             }
         }
+        put_rows(scratch, [z]);
     }
 }
 

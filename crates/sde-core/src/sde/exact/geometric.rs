@@ -1,10 +1,11 @@
 //! Geometric Brownian motion.
 
-use numeric::ndarray::{Array2, ArrayRef2};
-use numeric::{Error, Noise, Real};
+use numeric::ndarray::ArrayRef2;
+use numeric::{Error, Noise, Real, Scratch};
 
 use super::ExactTransition;
 use crate::sde::problems::{coefficients, facts, map, map2, map3};
+use crate::sde::{put_rows, take_rows};
 use crate::{NoiseClass, Reading, Sde};
 
 /// Geometric Brownian motion `dX_j = μ X_j dt + σ X_j dW_j` in d independent coordinates, Itô.
@@ -74,12 +75,21 @@ impl<F: Real> ExactTransition<F> for GeometricBrownian {
     fn state_dim(&self) -> usize {
         self.dim
     }
-    fn advance(&self, rows: &[u64], step: u64, length: f64, noise: Noise, x: &mut ArrayRef2<F>) {
-        let mut z = Array2::zeros(x.raw_dim());
+    fn advance(
+        &self,
+        rows: &[u64],
+        step: u64,
+        length: f64,
+        noise: Noise,
+        x: &mut ArrayRef2<F>,
+        scratch: &mut Scratch,
+    ) {
+        let [mut z] = take_rows::<F, 1>(scratch, x.dim());
         noise.normals_into(rows, step, &mut z);
         let drift = F::of((self.mu - 0.5 * self.sigma * self.sigma) * length);
         let spread = F::of(self.sigma * length.sqrt());
         x.zip_mut_with(&z, |x, &z| *x *= (drift + spread * z).exp());
+        put_rows(scratch, [z]);
     }
 }
 

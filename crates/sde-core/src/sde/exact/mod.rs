@@ -10,7 +10,7 @@ mod ornstein_uhlenbeck;
 use std::ops::Range;
 
 use numeric::ndarray::ArrayRef2;
-use numeric::{Batching, Control, Error, Noise, Real, TimeGrid};
+use numeric::{Batching, Control, Error, Noise, Real, Scratch, TimeGrid};
 
 pub use cir::CoxIngersollRoss;
 pub use critically_damped::{CriticallyDamped, PairKernel};
@@ -28,7 +28,15 @@ pub trait ExactTransition<F: Real>: Send + Sync {
     /// Replaces the rows `x`, `(n, d)`, by draws of the process a time `length` > 0 later.
     ///
     /// `step` numbers the draws of a row: the same number gives the same variates.
-    fn advance(&self, rows: &[u64], step: u64, length: f64, noise: Noise, x: &mut ArrayRef2<F>);
+    fn advance(
+        &self,
+        rows: &[u64],
+        step: u64,
+        length: f64,
+        noise: Noise,
+        x: &mut ArrayRef2<F>,
+        scratch: &mut Scratch,
+    );
 
     /// Draws the process at the nodes of a grid, whatever its steps: the law at a node does not depend on the others.
     ///
@@ -64,9 +72,9 @@ pub trait ExactTransition<F: Real>: Send + Sync {
         let course = GridRun { grid, start, keep, rows, dim, batching };
         start.check_given("ExactTransition", course.count(), dim)?;
         let path = noise.fork("path");
-        let (times, states) = course.run(control, None, |rows, x, _, seen| {
+        let (times, states) = course.run(control, None, |rows, x, scratch, seen| {
             for k in 0..grid.steps() {
-                self.advance(rows, k as u64, grid.length(k), path, x);
+                self.advance(rows, k as u64, grid.length(k), path, x, scratch);
                 seen(k + 1, x)?;
             }
             Ok(())

@@ -1,10 +1,11 @@
 //! The Ornstein–Uhlenbeck process with any rate, mean and noise.
 
-use numeric::ndarray::{Array2, ArrayRef2};
-use numeric::{Error, Noise, Real, special};
+use numeric::ndarray::ArrayRef2;
+use numeric::{Error, Noise, Real, Scratch, special};
 
 use super::ExactTransition;
 use crate::sde::problems::{coefficients, facts, map2, rows};
+use crate::sde::{put_rows, take_rows};
 use crate::{NoiseClass, Reading, Sde};
 
 /// The Ornstein–Uhlenbeck process `dX_j = a (m_j − X_j) dt + σ dW_j` in d coordinates.
@@ -70,10 +71,18 @@ impl<F: Real> ExactTransition<F> for OrnsteinUhlenbeck {
     fn state_dim(&self) -> usize {
         self.mean.len()
     }
-    fn advance(&self, rows: &[u64], step: u64, length: f64, noise: Noise, x: &mut ArrayRef2<F>) {
+    fn advance(
+        &self,
+        rows: &[u64],
+        step: u64,
+        length: f64,
+        noise: Noise,
+        x: &mut ArrayRef2<F>,
+        scratch: &mut Scratch,
+    ) {
         let (decay, variance) = self.kernel(length);
         let (decay, spread) = (F::of(decay), F::of(variance.sqrt()));
-        let mut z = Array2::zeros(x.raw_dim());
+        let [mut z] = take_rows::<F, 1>(scratch, x.dim());
         noise.normals_into(rows, step, &mut z);
         for (mut x, z) in x.rows_mut().into_iter().zip(z.rows()) {
             for ((x, &z), &m) in x.iter_mut().zip(&z).zip(&self.mean) {
@@ -81,6 +90,7 @@ impl<F: Real> ExactTransition<F> for OrnsteinUhlenbeck {
                 *x = m + decay * (*x - m) + spread * z;
             }
         }
+        put_rows(scratch, [z]);
     }
 }
 

@@ -1,24 +1,29 @@
 //! Runs that start where there is no signal, σ/α = ∞: at the end of rectified flow and of the cosine schedule.
 
-use numeric::ndarray::{Array2, array, s};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use numeric::ndarray::{Array2, ArrayRef2, array, s};
 use numeric::{
     Batch, Control, Error, Model, Noise, PosteriorCovariance, Prediction, Schedule, Scratch, Time, TimeGrid,
-    Times,
+    Times, VectorField, from_fn,
 };
 use sde_core::ode::{ProbabilityFlow, Tsit5, Variable};
 use sde_core::{
-    AdaptiveDpmSolver, CosineVp, Covariance, Deis, Edm, EulerMaruyama, ExponentialIntegrator, Extrapolation,
-    Flow, FrozenDenoiser, FrozenScore, History, LinearProcess, LocallyMomentMatched, Method, Mixture,
-    MixtureField, MomentMatched, ProbabilityFlowHeun, Sampler, Step, Tolerance, UniPc, UniPcVariant, Ve,
+    AdaptiveDpmSolver, CosineVp, Covariance, Deis, DpmSolverPlusPlus2S, Edm, EulerMaruyama,
+    ExponentialIntegrator, Extrapolation, Flow, FrozenDenoiser, FrozenScore, History, LinearProcess,
+    LocallyMomentMatched, Method, Mixture, MixtureField, MomentMatched, ProbabilityFlowHeun, Sampler, Step,
+    Tolerance, UniPc, UniPcVariant, Ve,
 };
 use statrs::distribution::{ContinuousCDF, Normal};
 use verify::{Family, Moments, kolmogorov_smirnov, scores, seed};
 
 use super::members::{SAME, members};
 use super::stochastic::{MEAN, VARIANCE, law};
-use super::{Boxed, Exact, mixture};
+use super::{Boxed, Counted, Exact, mixture};
 
 const END: Time = Time { t: 1.0, to_end: 0.0 };
+const EDM: Prediction = Prediction::Edm { sigma_data: 0.7 };
 
 fn cosine() -> CosineVp {
     CosineVp::new(0.008).expect("valid")
@@ -200,24 +205,36 @@ fn samples_from_the_end_of_the_signal_follow_the_discretised_laws() {
 /// The flow of N(m, c) takes noise z at the angle π/2 to m + √c z.
 #[test]
 fn the_flow_in_the_angle_starts_in_noise() {
-    fn run<S: LinearProcess + Clone>(process: &S) {
+    fn check<V: VectorField<f64>, S: LinearProcess>(model: &Model<V, S>) {
         let z = array![[-2.0], [0.0], [0.3], [1.7]];
-        for prediction in [Prediction::Denoised, Prediction::V, Prediction::Velocity] {
-            let exact = gaussian().denoiser::<f64, _>(process.clone());
-            let model = Model::new(exact.predicting(prediction), prediction, process.clone());
-            let flow = ProbabilityFlow::new(&model, Variable::Angle);
-            let method = Tsit5::new(1e-10, 1e-10).expect("valid");
-            let to = process.time_at_ratio(1e-4).expect("in reach");
-            let (x, _) = flow.carry(&method, (END, to), &z, 0..4, Control::default()).expect("a flow");
-            let level = process.level(to);
-            let std = (level.alpha * level.alpha * VARIANCE + level.sigma * level.sigma).sqrt();
-            for (x, z) in x.iter().zip(&z) {
-                assert!((x - (level.alpha * MEAN + std * z)).abs() < 1e-7, "{prediction:?}: {x} {z}");
-            }
-            // And back to the noise.
-            let (back, _) = flow.carry(&method, (to, END), &x, 0..4, Control::default()).expect("a flow");
-            assert!((&back - &z).iter().all(|gap| gap.abs() < 1e-6), "{back}");
+        let (process, prediction) = (&model.schedule, model.prediction);
+        let flow = ProbabilityFlow::new(model, Variable::Angle);
+        let method = Tsit5::new(1e-10, 1e-10).expect("valid");
+        let to = process.time_at_ratio(1e-4).expect("in reach");
+        let (x, _) = flow.carry(&method, (END, to), &z, 0..4, Control::default()).expect("a flow");
+        let level = process.level(to);
+        let std = (level.alpha * level.alpha * VARIANCE + level.sigma * level.sigma).sqrt();
+        for (x, z) in x.iter().zip(&z) {
+            assert!((x - (level.alpha * MEAN + std * z)).abs() < 1e-7, "{prediction:?}: {x} {z}");
         }
+        // And back to the noise.
+        let (back, _) = flow.carry(&method, (to, END), &x, 0..4, Control::default()).expect("a flow");
+        assert!((&back - &z).iter().all(|gap| gap.abs() < 1e-6), "{back}");
+    }
+    fn run<S: LinearProcess + Clone>(process: &S) {
+        let exact = gaussian().denoiser::<f64, _>(process.clone());
+        for prediction in [Prediction::Denoised, Prediction::V, Prediction::Velocity] {
+            check(&Model::new(exact.predicting(prediction), prediction, process.clone()));
+        }
+        // A network that is given its input scaled.
+        let raw = from_fn(1, |batch: &Batch<'_, f64>, out: &mut ArrayRef2<f64>| {
+            let mut x = batch.x().to_owned();
+            for (i, mut x) in x.rows_mut().into_iter().enumerate() {
+                x /= EDM.input_scale(process.level(batch.times().get(i)));
+            }
+            exact.predict_into(EDM, &batch.at(&x), out, &mut Scratch::new())
+        });
+        check(&Model::new(raw, EDM, process.clone()));
     }
     run(&Flow);
     run(&cosine());
@@ -235,7 +252,7 @@ fn the_first_prediction_is_the_mean_of_the_data() {
             let batch = Batch::new(&[0, 1], Times::Same(END), x);
             let exact = law.denoiser::<f64, _>(process.clone());
             let mut scratch = Scratch::new();
-            for prediction in [Prediction::Denoised, Prediction::V, Prediction::Velocity] {
+            for prediction in [Prediction::Denoised, Prediction::V, Prediction::Velocity, EDM] {
                 let model = Model::new(exact.predicting(prediction), prediction, process.clone());
                 let mut m = Array2::zeros((2, 2));
                 model.predict_into(Prediction::Denoised, &batch, &mut m, &mut scratch).expect("a mean");
@@ -284,7 +301,15 @@ fn only_the_end_of_the_signal_may_be_infinite_and_the_methods_of_the_clock_refus
     let tolerance = Tolerance { relative: 1e-3, absolute: 1e-3 };
     let adaptive = AdaptiveDpmSolver::new(gaussian().denoiser::<f64, _>(Flow), 2, tolerance, grid());
     assert!(matches!(adaptive.err(), Some(Error::Unsupported { .. })));
-    // Single precision, calls as counted, shards.
+    // The middle of a step of 2S is not evaluated where it is at σ/α = ∞ as well.
+    let method = DpmSolverPlusPlus2S::new(0.0).expect("valid");
+    let made = Arc::new(AtomicUsize::new(0));
+    let Model { field, prediction, schedule } = gaussian().denoiser::<f64, _>(Flow);
+    let model = Model::new(Counted { field, made: made.clone() }, prediction, schedule);
+    let sampler = Sampler::new(model, method, grid()).expect("valid");
+    sampler.sample::<f64>(0..1, Noise::new(1), Control::default()).expect("finite");
+    assert_eq!((made.load(Ordering::Relaxed), sampler.model_calls::<f64>()), (3, 3));
+    // Single precision, shards.
     for member in members::<f32, MixtureField<f32, Flow>, Flow>(SAME) {
         let sampler =
             Sampler::new(gaussian().denoiser::<f32, _>(Flow), &member.method, grid()).expect("valid");

@@ -270,12 +270,12 @@ fn rows_do_not_depend_on_shards_and_single_precision_is_sane() {
 }
 
 /// A field that counts its evaluations, for blocks of one row.
-struct Counted {
-    field: MixtureField<f64, Edm>,
+struct Counted<S> {
+    field: MixtureField<f64, S>,
     made: Arc<AtomicUsize>,
 }
 
-impl VectorField<f64> for Counted {
+impl<S: LinearProcess> VectorField<f64> for Counted<S> {
     fn dim(&self) -> usize {
         1
     }
@@ -293,7 +293,7 @@ impl VectorField<f64> for Counted {
 #[test]
 fn calls_are_counted_as_they_are_made() {
     for ratios in GRIDS {
-        for member in members::<f64, Counted, Edm>(SAME) {
+        for member in members::<f64, Counted<Edm>, Edm>(SAME) {
             let made = Arc::new(AtomicUsize::new(0));
             let Model { field, prediction, schedule } = mixture(&[1.0]).denoiser::<f64, _>(Edm);
             let model = Model::new(Counted { field, made: made.clone() }, prediction, schedule);

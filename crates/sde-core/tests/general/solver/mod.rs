@@ -1,20 +1,21 @@
 //! The solver: what it refuses, what it keeps, where its rows come from, and what it does with hard equations.
 
+mod langevin;
+mod steps;
+
 use numeric::ndarray::{Array2, Array3, ArrayRef2, array, s};
-use numeric::{
-    Batch, Batching, Control, Error, LogDensity, Noise, TimeGrid, from_fn, from_row_fn, with_batching,
-};
+use numeric::{Batch, Batching, Control, Error, Noise, TimeGrid, from_fn, from_row_fn, with_batching};
 use sde_core::integrator::{
-    Baoab, EulerHeun, EulerMaruyama, Heun, ImplicitEuler, LevyMilstein, Midpoint, Milstein, PlatenWeak2,
-    Sosra, Sra1, Sra3, Sri1W1, TamedEuler,
+    EulerHeun, EulerMaruyama, Heun, ImplicitEuler, LevyMilstein, Midpoint, Milstein, PlatenWeak2, Sosra,
+    Sra1, Sra3, Sri1W1, TamedEuler,
 };
-use sde_core::problems::{DoubleWell, Heisenberg, Lorenz, LorenzNoise, Tanh, Waves};
+use sde_core::problems::{DoubleWell, Lorenz, LorenzNoise, Tanh, Waves};
 use sde_core::{
-    Additive, Component, Covariance, Diagonal, ExactTransition, GeometricBrownian, Integrator, Keep, Mixture,
-    NoiseClass, OrnsteinUhlenbeck, Ou, OverdampedLangevin, Reading, ReverseTime, Sde, Solver, Start,
-    Statistics, Trajectory, UnderdampedLangevin, as_ito, as_stratonovich,
+    Additive, Component, Covariance, ExactTransition, GeometricBrownian, Integrator, Keep, Mixture,
+    OrnsteinUhlenbeck, Ou, Reading, ReverseTime, Sde, Solver, Start, Statistics, Trajectory, as_ito,
+    as_stratonovich,
 };
-use verify::{Family, Moments, scores, seed};
+use verify::seed;
 
 fn grid(steps: usize) -> TimeGrid {
     TimeGrid::uniform(0.0, 1.0, steps).expect("a grid")
@@ -284,54 +285,6 @@ fn grids_go_the_way_of_the_equation() {
     refused(Solver::<f64, _, _>::new(process, Heun, down).expect_err("the other way"));
 }
 
-/// Euler's moments explode with the cube of a large state, tamed and implicit steps do not.
-#[test]
-fn tamed_and_implicit_steps_hold_a_steep_drift() {
-    let sde = DoubleWell { dim: 1, sigma: 1.0 };
-    let coarse = TimeGrid::uniform(0.0, 10.0, 40).expect("a grid");
-    let run = |method: &dyn Integrator<f64>| {
-        let solver = Solver::new(sde, method, coarse.clone()).expect("valid");
-        solver.run(Start::Point(&[20.0]), Keep::Last, 0..200, Noise::new(seed(3)), Control::default())
-    };
-    assert!(matches!(run(&EulerMaruyama), Err(Error::NotFinite { .. })));
-    for method in [&TamedEuler as &dyn Integrator<f64>, &ImplicitEuler] {
-        assert!(run(method).expect("finite").states.iter().all(|x| x.abs() < 4.0), "{}", method.name());
-    }
-}
-
-/// A stiff linear equation: the implicit step is `x' = (x + σ W)/(1 + a h)`, whatever a h.
-#[test]
-fn implicit_steps_solve_a_stiff_equation() {
-    let (a, h) = (1e4, 0.1);
-    let stiff = OrnsteinUhlenbeck::new(a, vec![0.0, 3.0], 2.0).expect("valid");
-    let still = OrnsteinUhlenbeck::new(0.0, vec![0.0, 3.0], 2.0).expect("valid");
-    let one = TimeGrid::uniform(0.0, h, 1).expect("a grid");
-    let run = |sde: &OrnsteinUhlenbeck, method: &dyn Integrator<f64>| {
-        let solver = Solver::new(sde, method, one.clone()).expect("valid");
-        let run = solver.run(Start::Point(&[1.0, 1.0]), Keep::Last, 0..50, Noise::new(1), Control::default());
-        run.expect("finite").states
-    };
-    let (implicit, pushed) = (run(&stiff, &ImplicitEuler), run(&still, &EulerMaruyama));
-    for i in 0..50 {
-        for (j, m) in [0.0, 3.0].into_iter().enumerate() {
-            let exact = (pushed[(i, 0, j)] + a * h * m) / (1.0 + a * h);
-            assert!((implicit[(i, 0, j)] - exact).abs() < 1e-9);
-        }
-    }
-    // No solution: x' = x + h (x'² + 1) with h = 1 has none.
-    let drift = from_row_fn(1, |_, x, out: &mut [f64]| {
-        out[0] = x[0] * x[0] + 1.0;
-        Ok(())
-    });
-    let hopeless = Additive::new(drift, &array![[0.0]]).expect("valid");
-    let solver = Solver::new(hopeless, ImplicitEuler, grid(1)).expect("valid");
-    let run = solver.run(Start::Point(&[0.0]), Keep::Last, 0..1, Noise::new(1), Control::default());
-    assert!(
-        matches!(run, Err(Error::NotConverged { routine: "ImplicitEuler", iterations: 50, .. })),
-        "{run:?}"
-    );
-}
-
 #[test]
 fn single_precision_follows_double() {
     let sde = Lorenz { noise: LorenzNoise::Multiplicative(0.0) };
@@ -346,173 +299,6 @@ fn single_precision_follows_double() {
     for (a, b) in double.iter().zip(&single) {
         assert!((a - f64::from(*b)).abs() < 1e-3, "{a} {b}");
     }
-}
-
-fn normal(mean: [f64; 2], covariance: Array2<f64>) -> Mixture {
-    let component =
-        Component { weight: 1.0, mean: array![mean[0], mean[1]], covariance: Covariance::Full(covariance) };
-    Mixture::new(vec![component]).expect("valid")
-}
-
-/// BAOAB is exact in the positions of a Gaussian target, at any stable step; velocities have 1 − h²λ/4.
-#[test]
-fn baoab_has_the_invariant_law_of_a_gaussian_target() {
-    let mut family = Family::new(1e-4).expect("a rate");
-    for (i, h) in [0.3, 1.0, 1.6].into_iter().enumerate() {
-        // Precisions 1 and 1/2.
-        let target = normal([1.0, -1.0], array![[1.0, 0.0], [0.0, 2.0]]);
-        let dynamics = UnderdampedLangevin::new(target, 0.9).expect("valid");
-        let steps = (60.0 / h) as usize;
-        let method = Baoab::new(dynamics, TimeGrid::uniform(0.0, h * steps as f64, steps).expect("a grid"));
-        let noise = Noise::new(seed(30 + i as u64));
-        let run =
-            method.run(Start::Point(&[1.0, -1.0, 0.0, 0.0]), Keep::Last, 0..6000, noise, Control::default());
-        let run = run.expect("finite");
-        assert_eq!(run.statistics.calls, 6000 * (steps as u64 + 1));
-        let variances = [1.0, 2.0, 1.0 - h * h / 4.0, 1.0 - h * h / 8.0];
-        for (j, (variance, mean)) in variances.into_iter().zip([1.0, -1.0, 0.0, 0.0]).enumerate() {
-            let standard: Vec<f64> =
-                run.states.slice(s![.., 0, j]).iter().map(|x| (x - mean) / f64::sqrt(variance)).collect();
-            let law = |x: f64| 0.5 * statrs::function::erf::erfc(-x / std::f64::consts::SQRT_2);
-            let p_value = verify::kolmogorov_smirnov(&standard, law).expect("valid").p_value;
-            family.push(format!("h = {h}, coordinate {j}"), p_value);
-        }
-    }
-    family.assert();
-}
-
-/// A quartic log-density `−q⁴/4` for the orders of invariant laws.
-struct Quartic;
-
-impl LogDensity for Quartic {
-    fn dim(&self) -> usize {
-        1
-    }
-    fn ln_density_into(&self, x: &ArrayRef2<f64>, out: &mut [f64]) -> Result<(), Error> {
-        out.iter_mut().zip(x).for_each(|(out, x)| *out = -0.25 * x.powi(4));
-        Ok(())
-    }
-    fn gradient_into(&self, x: &ArrayRef2<f64>, out: &mut ArrayRef2<f64>) -> Result<(), Error> {
-        out.zip_mut_with(x, |out, x| *out = -x.powi(3));
-        Ok(())
-    }
-}
-
-/// Second moment of the quartic law, 2 Γ(3/4)/Γ(1/4), by both Langevin equations: overdamped with Heun, with inertia by
-/// BAOAB.
-#[test]
-fn langevin_dynamics_find_a_quartic_law() {
-    let exact = 2.0 * statrs::function::gamma::gamma(0.75) / statrs::function::gamma::gamma(0.25);
-    let fourth = 1.0; // E q⁴ = 1 by parts: E[q · q³] = 1.
-    let rows = 0..8000;
-    let check = |name: &str, run: Run<f64>| {
-        let squares: Vec<f64> =
-            run.expect("finite").states.slice(s![.., 0, 0]).iter().map(|q| q * q).collect();
-        let mean = squares.iter().sum::<f64>() / 8000.0;
-        let error = ((fourth - exact * exact) / 8000.0_f64).sqrt();
-        // Bias of O(h²) with h = 0.05 and 0.2: below one standard error.
-        assert!((mean - exact).abs() < 4.5 * error, "{name}: {mean} {exact} {error}");
-    };
-    let overdamped = Solver::new(
-        OverdampedLangevin { target: Quartic },
-        Heun,
-        TimeGrid::uniform(0.0, 5.0, 100).expect("a grid"),
-    );
-    let start = Start::Point(&[0.5]);
-    check(
-        "overdamped",
-        overdamped.expect("valid").run(
-            start,
-            Keep::Last,
-            rows.clone(),
-            Noise::new(seed(40)),
-            Control::default(),
-        ),
-    );
-    let dynamics = UnderdampedLangevin::new(Quartic, 1.0).expect("valid");
-    let method = Baoab::new(dynamics, TimeGrid::uniform(0.0, 12.0, 60).expect("a grid"));
-    let start = Start::Point(&[0.5, 0.0]);
-    check("BAOAB", method.run(start, Keep::Last, rows, Noise::new(seed(41)), Control::default()));
-}
-
-/// BAOAB against another method on the same equation, with a step so small that both have converged.
-#[test]
-fn baoab_solves_the_underdamped_equation() {
-    let dynamics = || UnderdampedLangevin::new(Quartic, 0.7).expect("valid");
-    let fine = TimeGrid::uniform(0.0, 1.0, 2000).expect("a grid");
-    let (start, noise) = (Start::Point(&[1.0, 0.5]), Noise::new(seed(50)));
-    let a = Baoab::new(dynamics(), fine.clone()).run(start, Keep::Last, 0..20, noise, Control::default());
-    let b = Solver::new(dynamics(), Heun, fine).expect("valid").run(
-        start,
-        Keep::Last,
-        0..20,
-        noise,
-        Control::default(),
-    );
-    let gap = a.expect("finite").states - b.expect("finite").states;
-    assert!(gap.iter().all(|gap| gap.abs() < 2e-3), "{gap}");
-}
-
-/// One step of Euler–Maruyama and Milstein on diagonal noise is what the formula says, in law and per row.
-#[test]
-fn single_steps_are_the_formulas() {
-    let (x0, h) = (0.4, 0.5);
-    let tanh = Tanh { dim: 1, a: 0.3, b: 0.8 };
-    let noise = Noise::new(seed(60));
-    let one = TimeGrid::uniform(0.0, h, 1).expect("a grid");
-    let run = |method: &dyn Integrator<f64>, sde: &dyn Sde<f64>| {
-        let solver = Solver::new(sde, method, one.clone()).expect("valid");
-        let run = solver.run(Start::Point(&[x0]), Keep::Last, 0..20_000, noise, Control::default());
-        run.expect("finite").states.into_iter().collect::<Vec<f64>>()
-    };
-    let still = from_row_fn(1, |_, _, out: &mut [f64]| {
-        out[0] = 0.0;
-        Ok(())
-    });
-    let path = Additive::new(still, &array![[1.0]]).expect("valid");
-    let w: Vec<f64> = run(&EulerMaruyama, &path).iter().map(|x| x - x0).collect();
-    let scores = scores(&w, &Moments { mean: 0.0, std_dev: f64::sqrt(h), kurtosis: 3.0 }).expect("valid");
-    let mut family = Family::new(1e-4).expect("a rate");
-    family.push("mean", verify::normal_p_value(scores.z));
-    family.push("variance", verify::normal_p_value(scores.y));
-    family.assert();
-    let (f, g, dg) = (-(0.3 + 0.64 * x0) * (1.0 - x0 * x0), 0.8 * (1.0 - x0 * x0), -1.6 * x0);
-    for ((euler, milstein), w) in run(&EulerMaruyama, &tanh).iter().zip(run(&Milstein, &tanh)).zip(&w) {
-        assert!((euler - (x0 + f * h + g * w)).abs() < 1e-14);
-        assert!((milstein - (x0 + f * h + g * w + 0.5 * g * dg * (w * w - h))).abs() < 1e-14);
-    }
-}
-
-/// Additive noise as a special case of the others: every method that takes both gives the same path.
-#[test]
-fn classes_agree_where_they_meet() {
-    let drift = || {
-        from_row_fn(2, |_, x, out: &mut [f64]| {
-            (out[0], out[1]) = (-x[1], x[0] - x[1]);
-            Ok(())
-        })
-    };
-    let constant = from_row_fn(2, |_, _, out: &mut [f64]| {
-        (out[0], out[1]) = (0.5, 0.25);
-        Ok(())
-    });
-    let additive = Additive::new(drift(), &array![[0.5, 0.0], [0.0, 0.25]]).expect("valid");
-    let diagonal = Diagonal::new(Reading::Ito, drift(), constant).expect("valid");
-    let run = |sde: &dyn Sde<f64>, method: &dyn Integrator<f64>| {
-        let solver = Solver::new(sde, method, grid(10)).expect("valid").with_areas();
-        let run = solver.run(Start::Point(&[1.0, 0.0]), Keep::Last, 0..20, Noise::new(9), Control::default());
-        run.expect("finite").states
-    };
-    for method in
-        [&EulerMaruyama as &dyn Integrator<f64>, &Milstein, &LevyMilstein { depth: 0 }, &PlatenWeak2]
-    {
-        let gap = run(&additive, method) - run(&diagonal, method);
-        assert!(gap.iter().all(|gap| gap.abs() < 1e-13), "{}", method.name());
-    }
-    // SRA1 and SRI1W1 are different methods of order 1½.
-    let gap = run(&additive, &Sra1) - run(&diagonal, &Sri1W1);
-    assert!(gap.iter().all(|gap| gap.abs() < 2e-3), "{gap}");
-    assert_eq!(Sde::<f64>::noise_class(&Heisenberg), NoiseClass::General);
 }
 
 /// A field that looks at its whole block, as a network may: rows that only complete a block start where the nearest row
