@@ -1,4 +1,4 @@
-//! Weighted sums of arrays, in one pass: what a step does besides calls and draws.
+//! Weighted sums of arrays in one pass, what a step does besides calls and draws; and sums within rows.
 
 use numeric::ndarray::ArrayRef2;
 use numeric::{Real, vectorize};
@@ -115,4 +115,43 @@ impl<'a, F: Real> Sum<'a, F> {
         }
         sum
     }
+}
+
+/// Lanes in which horizontal sums run, so that they vectorise; the same for every instruction set.
+const LANES: usize = 16;
+
+#[inline(always)]
+fn sum_in_lanes<F: Real>(len: usize, term: impl Fn(usize) -> F) -> F {
+    let mut lanes = [F::zero(); LANES];
+    let whole = len / LANES * LANES;
+    for first in (0..whole).step_by(LANES) {
+        for (l, lane) in lanes.iter_mut().enumerate() {
+            *lane += term(first + l);
+        }
+    }
+    for i in whole..len {
+        lanes[i - whole] += term(i);
+    }
+    let mut width = LANES / 2;
+    while width > 0 {
+        for l in 0..width {
+            lanes[l] += lanes[l + width];
+        }
+        width /= 2;
+    }
+    lanes[0]
+}
+
+/// `Σ a b`.
+#[inline(always)]
+pub(crate) fn dot<F: Real>(a: &[F], b: &[F]) -> F {
+    let b = &b[..a.len()];
+    sum_in_lanes(a.len(), |i| a[i] * b[i])
+}
+
+/// `Σ w y²`.
+#[inline(always)]
+pub(crate) fn weighted_square<F: Real>(y: &[F], weights: &[F]) -> F {
+    let weights = &weights[..y.len()];
+    sum_in_lanes(y.len(), |i| y[i] * y[i] * weights[i])
 }

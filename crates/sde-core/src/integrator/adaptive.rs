@@ -104,8 +104,8 @@ impl<F: Real, E: Sde<F>, K: Integrator<F>> AdaptiveSolver<F, E, K> {
     ///
     /// # Errors
     /// [`Error::Unsupported`] if the integrator does not solve the equation's reading or class of noise with strong
-    /// order 1, needs Lévy areas, or the grid goes the other way than the equation; [`Error::Domain`] for a tolerance
-    /// out of its domain.
+    /// order 1 or needs Lévy areas, if the grid goes the other way than the equation, or if the equation's rows depend on
+    /// the others of a block; [`Error::Domain`] for a tolerance out of its domain.
     pub fn new(sde: E, integrator: K, grid: TimeGrid, tolerance: Tolerance) -> Result<Self, Error> {
         tolerance.check()?;
         check_solves(&sde, &integrator, &grid)?;
@@ -114,6 +114,11 @@ impl<F: Real, E: Sde<F>, K: Integrator<F>> AdaptiveSolver<F, E, K> {
         let Some(orders) = integrator.orders(sde.noise_class()).filter(|orders| orders.strong >= 1.0) else {
             return refuse("adaptive steps need strong order 1 for the equation's class of noise");
         };
+        if !sde.batching().rowwise {
+            return refuse(
+                "the rows that try a step together change from step to step, and this equation's rows depend on them",
+            );
+        }
         if matches!(integrator.needs(), Needs::LevyAreas { .. }) {
             return refuse("adaptive steps know increments and space-time areas, not Lévy areas");
         }

@@ -1,12 +1,13 @@
 //! Euler's method and its two relatives for difficult drifts.
 
 use numeric::ndarray::{Array2, ArrayRef2};
-use numeric::{Error, Real, Scratch};
+use numeric::{Error, Real, Scratch, vectorize};
 
 use super::{Integrator, Orders, SdeStep, add_two};
 use crate::elimination::{factorise, solve};
 use crate::sde::coefficients::{slice, slice_mut};
 use crate::sde::{put_rows, take_rows};
+use crate::sum::dot;
 use crate::{NoiseClass, Reading, Sde};
 
 /// Strong order ½, or 1 where the noise is additive, and weak order 1.
@@ -132,13 +133,20 @@ impl<F: Real> Integrator<F> for TamedEuler {
         let [mut f, mut g] = take_rows::<F, 2>(scratch, x.dim());
         sde.drift_into(&step.batch(x), &mut f, scratch)?;
         sde.diffuse_into(&step.batch(x), step.w, &mut g, scratch)?;
-        let h = F::of(step.length);
-        for mut f in f.rows_mut() {
-            let size = f.iter().map(|&f| f * f).sum::<F>().sqrt();
-            let taming = F::one() / (F::one() + h * size);
-            f.mapv_inplace(|f| taming * f);
-        }
-        add_two(x, step.length, &f, &g);
+        let (h, d) = (F::of(step.length), x.ncols().max(1));
+        let (x, f_rows, g_rows) = (slice_mut(x), slice(&f), slice(&g));
+        vectorize(
+            #[inline(always)]
+            || {
+                let rows = x.chunks_exact_mut(d).zip(f_rows.chunks_exact(d)).zip(g_rows.chunks_exact(d));
+                for ((x, f), g) in rows {
+                    let tamed = h / (F::one() + h * dot(f, f).sqrt());
+                    for ((x, &f), &g) in x.iter_mut().zip(f).zip(g) {
+                        *x += tamed * f + g;
+                    }
+                }
+            },
+        );
         put_rows(scratch, [f, g]);
         Ok(())
     }

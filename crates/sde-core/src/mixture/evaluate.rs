@@ -18,6 +18,7 @@ use numeric::{Error, Packed, Real, softmax_columns, vectorize};
 
 use super::Mixture;
 use super::spectrum::Directions;
+use crate::sum::{dot, weighted_square};
 
 pub(super) use per_row::Columns;
 
@@ -391,41 +392,4 @@ fn normalise<F: Real>(work: &mut Work<F>, n: usize, constant: Option<f64>) {
     // One division for each row.
     scales.clear();
     scales.extend(sums.iter().map(|&sum| F::one() / sum));
-}
-
-/// Lanes in which horizontal sums run, so that they vectorise; the same for every instruction set.
-const LANES: usize = 16;
-
-#[inline(always)]
-fn sum_in_lanes<F: Real>(len: usize, term: impl Fn(usize) -> F) -> F {
-    let mut lanes = [F::zero(); LANES];
-    let whole = len / LANES * LANES;
-    for first in (0..whole).step_by(LANES) {
-        for (l, lane) in lanes.iter_mut().enumerate() {
-            *lane += term(first + l);
-        }
-    }
-    for i in whole..len {
-        lanes[i - whole] += term(i);
-    }
-    let mut width = LANES / 2;
-    while width > 0 {
-        for l in 0..width {
-            lanes[l] += lanes[l + width];
-        }
-        width /= 2;
-    }
-    lanes[0]
-}
-
-#[inline(always)]
-fn dot<F: Real>(a: &[F], b: &[F]) -> F {
-    let b = &b[..a.len()];
-    sum_in_lanes(a.len(), |i| a[i] * b[i])
-}
-
-#[inline(always)]
-fn weighted_square<F: Real>(y: &[F], weights: &[F]) -> F {
-    let weights = &weights[..y.len()];
-    sum_in_lanes(y.len(), |i| y[i] * y[i] * weights[i])
 }

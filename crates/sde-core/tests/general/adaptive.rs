@@ -251,3 +251,17 @@ fn of_several_failing_rows_the_lowest_is_reported() {
         }
     }
 }
+
+/// The rows that try a step together change from step to step: rows that see each other would not be functions of
+/// (seed, row).
+#[test]
+fn equations_whose_rows_see_each_other_are_refused() {
+    let drift = from_fn(1, |batch: &Batch<'_, f64>, out: &mut ArrayRef2<f64>| {
+        out.fill(batch.x().sum());
+        Ok(())
+    });
+    let drift = with_batching(drift, Batching { rowwise: false, ..Batching::default() }).unwrap();
+    let equation = Additive::new(drift, &array![[1.0]]).unwrap();
+    let refused = AdaptiveSolver::<f64, _, _>::new(equation, Sra1, grid(1.0, 2), tolerance(1e-2));
+    assert!(matches!(refused, Err(Error::Unsupported { method: "Sra1", .. })));
+}

@@ -85,8 +85,8 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
         self.failure.take().map_or(Ok(()), Err)
     }
 
-    /// Carries all rows through a cell, and keeps their states at the ticks asked for. A row that fails is left behind with those above it: rows below it may still
-    /// fail later, and the lowest is to be reported.
+    /// Carries all rows through a cell, and keeps their states at the ticks asked for. A row that fails is left behind with
+    /// those above it: rows below it may still fail later, and the lowest is to be reported.
     pub(super) fn walk(&mut self, cell: usize, asked: &'a [u64], scratch: &mut Scratch) -> Result<(), Error> {
         self.asked = asked;
         if self.between.len() < asked.len() {
