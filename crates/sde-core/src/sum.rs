@@ -34,6 +34,7 @@ pub(crate) enum Target<'a, F> {
 impl<'a, F: Real> Sum<'a, F> {
     /// The terms `scale b p`.
     pub(crate) fn new(a: f64, scale: f64, terms: &[(f64, &'a ArrayRef2<F>)]) -> Sum<'a, F> {
+        debug_assert!(terms.len() <= MOST_TERMS, "no method has {} terms", terms.len());
         let mut sum = Sum {
             a: F::of(a),
             factors: [F::zero(); MOST_TERMS],
@@ -147,6 +148,17 @@ fn sum_in_lanes<F: Real>(len: usize, term: impl Fn(usize) -> F) -> F {
 pub(crate) fn dot<F: Real>(a: &[F], b: &[F]) -> F {
     let b = &b[..a.len()];
     sum_in_lanes(a.len(), |i| a[i] * b[i])
+}
+
+/// `√Σ a²`, also where a square is infinite and a is not; NaN for infinite and NaN entries.
+#[inline(always)]
+pub(crate) fn norm<F: Real>(a: &[F]) -> F {
+    let square = dot(a, a);
+    if square.is_finite() {
+        return square.sqrt();
+    }
+    let top = a.iter().fold(F::zero(), |top, x| if x.abs() > top { x.abs() } else { top });
+    top * a.iter().map(|&x| (x / top) * (x / top)).sum::<F>().sqrt()
 }
 
 /// `Σ w y²`.

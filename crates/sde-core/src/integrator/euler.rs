@@ -7,7 +7,7 @@ use super::{Integrator, Orders, SdeStep, add_two};
 use crate::elimination::{factorise, solve};
 use crate::sde::coefficients::{slice, slice_mut};
 use crate::sde::{put_rows, take_rows};
-use crate::sum::dot;
+use crate::sum::norm;
 use crate::{NoiseClass, Reading, Sde};
 
 /// Strong order ½, or 1 where the noise is additive, and weak order 1.
@@ -140,7 +140,7 @@ impl<F: Real> Integrator<F> for TamedEuler {
             || {
                 let rows = x.chunks_exact_mut(d).zip(f_rows.chunks_exact(d)).zip(g_rows.chunks_exact(d));
                 for ((x, f), g) in rows {
-                    let tamed = h / (F::one() + h * dot(f, f).sqrt());
+                    let tamed = h / (F::one() + h * norm(f));
                     for ((x, &f), &g) in x.iter_mut().zip(f).zip(g) {
                         *x += tamed * f + g;
                     }
@@ -219,10 +219,11 @@ impl<F: Real> Integrator<F> for ImplicitEuler {
         sde.diffuse_into(&step.batch(x), step.w, &mut known, scratch)?;
         known.zip_mut_with(x, |known, &x| *known += x);
         // A row that has converged is left alone, so that no row depends on how long the others take.
-        let mut open: Vec<bool> = vec![true; n];
+        let mut work: Newton<F> = scratch.take();
+        work.reset(n, d);
         let mut iterations = 0;
         let mut worst = F::zero();
-        while open.contains(&true) {
+        while work.open.contains(&true) {
             if iterations == MOST_ITERATIONS {
                 let residual = worst.as_f64();
                 return Err(Error::NotConverged { routine: "ImplicitEuler", iterations, residual });
@@ -244,51 +245,68 @@ impl<F: Real> Integrator<F> for ImplicitEuler {
                     }
                 }
             }
-            worst = newton(&mut open, x, [&known, &f], h, &mut jacobians);
+            worst = work.correct(x, [&known, &f], h, &mut jacobians);
             if !worst.is_finite() {
                 numeric::check_finite("the state", step.rows, step.index, step.from.t, x.view())?;
             }
         }
         put_rows(scratch, [known, f, moved, f_moved]);
         put_rows(scratch, [jacobians]);
+        scratch.put(work);
         Ok(())
     }
 }
 
-/// One correction `J Δ = known + h f − x` of each open row; closes those whose correction was small, and returns the
-/// largest correction relative to its row.
-fn newton<F: Real>(
-    open: &mut [bool],
-    x: &mut ArrayRef2<F>,
-    [known, f]: [&Array2<F>; 2],
-    h: F,
-    jacobians: &mut Array2<F>,
-) -> F {
-    let d = x.ncols();
-    let tolerance = F::epsilon().sqrt() * F::epsilon().sqrt().sqrt();
-    let norm = |v: &[F]| v.iter().map(|&v| v * v).sum::<F>().sqrt();
-    let mut worst = F::zero();
-    let rows =
-        slice_mut(x).chunks_exact_mut(d).zip(slice(known).chunks_exact(d).zip(slice(f).chunks_exact(d)));
-    let mut correction = vec![F::zero(); d];
-    let mut exchanged = vec![0; d];
-    for ((open, (x, (known, f))), jacobian) in open
-        .iter_mut()
-        .zip(rows)
-        .zip(slice_mut(jacobians).chunks_exact_mut(d * d))
-        .filter(|((open, _), _)| **open)
-    {
-        for (k, c) in correction.iter_mut().enumerate() {
-            *c = known[k] + h * f[k] - x[k];
-        }
-        // A singular matrix gives infinities or NaN.
-        factorise(jacobian, &mut exchanged);
-        solve(jacobian, &exchanged, &mut correction);
-        x.iter_mut().zip(&correction).for_each(|(x, &c)| *x += c);
-        let size = norm(&correction) / (F::one() + norm(x));
-        *open = !(size <= tolerance);
-        // Unlike `max`, this keeps NaN.
-        worst = if size <= worst { worst } else { size };
+/// What the iterations of a block need, kept from one step to the next.
+#[derive(Debug, Default)]
+struct Newton<F> {
+    /// Rows that have not converged.
+    open: Vec<bool>,
+    correction: Vec<F>,
+    exchanged: Vec<usize>,
+}
+
+impl<F: Real> Newton<F> {
+    fn reset(&mut self, n: usize, d: usize) {
+        self.open.clear();
+        self.open.resize(n, true);
+        self.correction.resize(d, F::zero());
+        self.exchanged.resize(d, 0);
     }
-    worst
+
+    /// One correction `J Δ = known + h f − x` of each open row; closes those whose correction was small, and returns the
+    /// largest correction relative to its row.
+    fn correct(
+        &mut self,
+        x: &mut ArrayRef2<F>,
+        [known, f]: [&Array2<F>; 2],
+        h: F,
+        jacobians: &mut Array2<F>,
+    ) -> F {
+        let d = x.ncols();
+        let tolerance = F::epsilon().sqrt() * F::epsilon().sqrt().sqrt();
+        let mut worst = F::zero();
+        let rows =
+            slice_mut(x).chunks_exact_mut(d).zip(slice(known).chunks_exact(d).zip(slice(f).chunks_exact(d)));
+        let Newton { open, correction, exchanged } = self;
+        for ((open, (x, (known, f))), jacobian) in open
+            .iter_mut()
+            .zip(rows)
+            .zip(slice_mut(jacobians).chunks_exact_mut(d * d))
+            .filter(|((open, _), _)| **open)
+        {
+            for (k, c) in correction.iter_mut().enumerate() {
+                *c = known[k] + h * f[k] - x[k];
+            }
+            // A singular matrix gives infinities or NaN.
+            factorise(jacobian, exchanged);
+            solve(jacobian, exchanged, correction);
+            x.iter_mut().zip(&*correction).for_each(|(x, &c)| *x += c);
+            let size = norm(correction) / (F::one() + norm(x));
+            *open = !(size <= tolerance);
+            // Unlike `max`, this keeps NaN.
+            worst = if size <= worst { worst } else { size };
+        }
+        worst
+    }
 }

@@ -128,7 +128,7 @@ impl<F: Real> Integrator<F> for Milstein {
 /// solution of stochastic differential equations, (10.3.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LevyMilstein {
-    /// Levels of the tree below the step, from which the areas are computed.
+    /// Levels of the tree below the step, from which the areas are computed; at most 40 with those of a refinement.
     pub depth: u32,
 }
 

@@ -54,7 +54,7 @@ pub use sra::{Sosra, Sra3};
 pub use stratonovich::{EulerHeun, Heun, Midpoint};
 
 use numeric::ndarray::ArrayRef2;
-use numeric::{Batch, Error, Noise, Real, Scratch, Time, TimeGrid, Times};
+use numeric::{Batch, Error, Node, Noise, Real, Scratch, Time, TimeGrid, Times};
 
 use crate::sde::coefficients::{slice, slice_mut};
 use crate::sum::{Sum, Target};
@@ -169,6 +169,10 @@ pub(crate) fn check_solves<F: Real>(
             }
             _ => {}
         }
+    }
+    if let Needs::LevyAreas { depth } = integrator.needs() {
+        let deepest = "at most 40, the levels of the tree";
+        Error::domain(depth <= Node::MAX_LEVEL, "depth", f64::from(depth), deepest)?;
     }
     if integrator.orders(class).is_none() {
         let solves = |class| integrator.orders(class).is_some();

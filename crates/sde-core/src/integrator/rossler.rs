@@ -217,7 +217,7 @@ fn add_integrals<F: Real>(
 ) {
     /// Numbers treated together, in local arrays: the compiler then need not ask which slices overlap.
     const CHUNK: usize = 16;
-    let (d, scalar) = (x.ncols(), step.w.ncols() == 1);
+    let (d, scalar) = (x.ncols(), step.w.ncols() == 1 && x.ncols() > 1);
     let (x, drift_stage, f) = (slice_mut(x), slice_mut(drift_stage), slice(f));
     let (w, areas) = (slice(step.w), slice(step.areas()));
     let gamma = gamma.map(|gamma| slice(gamma));

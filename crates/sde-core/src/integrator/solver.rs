@@ -60,7 +60,7 @@ impl<F: Real, E: Sde<F>, I: Integrator<F>> Solver<F, E, I> {
     ///
     /// # Errors
     /// [`Error::Unsupported`] if the method does not solve equations in this reading or with this class of noise, or the
-    /// grid goes the other way than the equation.
+    /// grid goes the other way than the equation; [`Error::Domain`] for Lévy areas from deeper than the tree.
     pub fn new(sde: E, integrator: I, grid: TimeGrid) -> Result<Solver<F, E, I>, Error> {
         check_solves(&sde, &integrator, &grid)?;
         let cells = grid.lengths();
@@ -97,7 +97,7 @@ impl<F: Real, E: Sde<F>, I: Integrator<F>> Solver<F, E, I> {
     ///
     /// # Panics
     /// If a step is too short to be divided that often in floating point, or the tree not that deep
-    /// ([`Node::MAX_LEVEL`](numeric::Node::MAX_LEVEL)).
+    /// ([`Node::MAX_LEVEL`](numeric::Node::MAX_LEVEL)), with the levels that Lévy areas need.
     #[must_use]
     #[track_caller]
     pub fn refined(&self, level: u32) -> Solver<F, E, I>
@@ -106,7 +106,8 @@ impl<F: Real, E: Sde<F>, I: Integrator<F>> Solver<F, E, I> {
         I: Clone,
     {
         let refinement = self.refinement + level;
-        assert!(refinement <= numeric::Node::MAX_LEVEL, "the tree is not that deep");
+        let below = if let Needs::LevyAreas { depth } = self.integrator.needs() { depth } else { 0 };
+        assert!(refinement + below <= numeric::Node::MAX_LEVEL, "the tree is not that deep");
         Solver { grid: self.grid.refined(level), refinement, ..self.clone() }
     }
 

@@ -7,6 +7,7 @@ use super::adams::{MOST, exponential_moments, weights};
 use super::gap::{Gap, predict, ratio_at};
 use super::{History, Method, Step};
 use crate::LinearProcess;
+use crate::ode::gap as passed;
 
 /// The variable in which [`Deis`] extrapolates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -95,7 +96,7 @@ impl Deis {
                 for (q, weight) in gauss() {
                     // p = 1 − q²: where r leaves the data like a root of the time, it is smooth in q.
                     let (p, weight) = (1.0 - q * q, 2.0 * q * weight);
-                    let above = ratio_at(process, between(step.from, step.to, p)) - gap.to;
+                    let above = ratio_at(process, step.from.between(step.to, p)) - gap.to;
                     for (k, moment) in moments.iter_mut().enumerate().skip(1) {
                         let k = i32::try_from(k).expect("small");
                         *moment -= weight * f64::from(k) * p.powi(k - 1) * above;
@@ -159,22 +160,6 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for De
     }
 }
 
-/// How much earlier `to` is, from whichever of `t` and `to_end` is more exact.
-fn passed(from: Time, to: Time) -> f64 {
-    if from.t.abs().max(to.t.abs()) <= from.to_end.max(to.to_end) {
-        from.t - to.t
-    } else {
-        to.to_end - from.to_end
-    }
-}
-
-/// The point p of the way.
-fn between(from: Time, to: Time, p: f64) -> Time {
-    let to_end =
-        if from.to_end.is_finite() { from.to_end + p * (to.to_end - from.to_end) } else { from.to_end };
-    Time { t: from.t + p * (to.t - from.t), to_end }
-}
-
 /// Points and weights of the Gauss–Legendre rule of 8 points on [0, 1].
 fn gauss() -> impl Iterator<Item = (f64, f64)> {
     const HALF: [(f64, f64); 4] = [
@@ -188,20 +173,6 @@ fn gauss() -> impl Iterator<Item = (f64, f64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    /// Beside either end of the axis, whose distance has the digits that the other one has lost.
-    #[test]
-    fn the_way_along_a_step_keeps_its_digits_at_both_ends() {
-        let tiny = 2.0_f64.powi(-70);
-        let (near, far) = (Time { t: 1.0, to_end: tiny }, Time { t: 1.0, to_end: 5.0 * tiny });
-        assert_eq!((passed(near, far), passed(far, near)), (4.0 * tiny, -4.0 * tiny));
-        assert_eq!(between(near, far, 0.25), Time { t: 1.0, to_end: 2.0 * tiny });
-        let (data, start) = (Time { t: 0.0, to_end: 1.0 }, Time { t: 4.0 * tiny, to_end: 1.0 });
-        assert_eq!((passed(start, data), between(start, data, 0.25).t), (4.0 * tiny, 3.0 * tiny));
-        assert_eq!(between(Time::of(3.0), Time::of(1.0), 0.5), Time::of(2.0));
-    }
-
     #[test]
     fn the_rule_is_exact_for_degree_15() {
         for k in 0..16 {

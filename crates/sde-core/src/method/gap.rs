@@ -126,7 +126,7 @@ impl Gap {
         self.to == 0.0
     }
 
-    /// `x' = a x + α' Σ b p`: the factor a is that of x, the others are those of u; up to four terms.
+    /// `x' = a x + α' Σ b p`: the factor a is that of x, the others are those of u; up to five terms.
     pub(super) fn advance<F: Real>(&self, x: &mut ArrayRef2<F>, a: f64, terms: &[(f64, &ArrayRef2<F>)]) {
         Sum::new(a, self.alpha, terms).write(Target::InPlace(slice_mut(x)));
     }

@@ -27,7 +27,7 @@ pub use rosenbrock::Rosenbrock;
 
 use crate::run::enlarged;
 use crate::{Keep, Start, Statistics, Trajectory};
-use piece::gap;
+pub(crate) use piece::gap;
 
 /// What is done with each step of each row: `true` ends the row.
 pub type Visit<'a, F> = dyn FnMut(&Piece<'_, F>) -> Result<bool, Error> + 'a;
@@ -92,8 +92,12 @@ impl<F: Real, V, M: OdeMethod<F, V> + ?Sized> OdeMethod<F, V> for &M {
 /// [`FixedStep`] methods step from node to node. The adaptive ones, [`Tsit5`], [`Dopri5`] and [`Rosenbrock`], choose
 /// the steps of each row for itself, from the first node to the last, and the nodes between are where the dense
 /// output is read. The end of the grid is met exactly. Row i depends on its own start only: its bits are the same in
-/// any block, shard and number of threads. A field that looks at whole blocks
-/// ([`Batching::rowwise`](numeric::Batching::rowwise)) is solved in its blocks by [`FixedStep`], and refused by the others.
+/// any block, shard and number of threads.
+///
+/// A field that looks at whole blocks ([`Batching::rowwise`](numeric::Batching::rowwise)) is solved in its blocks by
+/// [`FixedStep`]; what completes a block starts beside the nearest row asked for, so that with [`Start::Rows`](crate::Start::Rows)
+/// rows of such a block depend on which others are asked for. The adaptive methods refuse it; a network whose rows differ by
+/// rounding only can be declared rowwise ([`with_batching`](numeric::with_batching)).
 ///
 /// ```
 /// use numeric::{Control, TimeGrid, from_row_fn};

@@ -73,7 +73,7 @@ pub(super) fn advance(time: Time, h: f64) -> Time {
 }
 
 /// `to − from`, from whichever of `t` and `to_end` gives it more exactly, as [`numeric::TimeGrid::length`].
-pub(super) fn gap(from: Time, to: Time) -> f64 {
+pub(crate) fn gap(from: Time, to: Time) -> f64 {
     if to.t.abs().max(from.t.abs()) <= from.to_end.max(to.to_end) {
         to.t - from.t
     } else {
@@ -94,6 +94,8 @@ mod tests {
         let (data, start) = (Time { t: tiny, to_end: 1.0 }, Time { t: 0.0, to_end: 1.0 });
         assert_eq!((gap(start, data), gap(data, start)), (tiny, -tiny));
         assert_eq!(gap(Time::of(1.0), Time::of(3.0)), 2.0);
+        let far = Time { t: 1.0, to_end: 5.0 * tiny };
+        assert_eq!((gap(far, near), near.between(far, 0.25).to_end), (4.0 * tiny, 2.0 * tiny));
         assert_eq!(advance(near, -3.0 * tiny).to_end, 4.0 * tiny);
         assert_eq!(advance(Time { t: 0.25, to_end: 0.75 }, 0.5), Time { t: 0.75, to_end: 0.25 });
         let states = [0.0];

@@ -162,10 +162,11 @@ impl<F: Real> BrownianCursor<'_, F> {
     /// With parts of the lengths $`l_i`$ the mean-square error of each pair is $`\sum_i l_i^2 / 12`$.
     ///
     /// # Complexity
-    /// The path over each part; nodes that the parts share are split once.
+    /// The path over each part, of which there are 2^`level` in a cell: those of an interval are gone through one after the other
+    /// and share their splits, but for at most one of each level that is made again at the end.
     ///
     /// # Panics
-    /// If the tree has no areas or no such level, if the shapes do not fit, or as
+    /// If the tree has no areas or no such level, if the shapes do not fit or an array is not in standard layout, or as
     /// [`between_into`](BrownianCursor::between_into).
     #[track_caller]
     pub fn levy_areas_into(

@@ -27,7 +27,8 @@ pub trait ExactTransition<F: Real>: Send + Sync {
 
     /// Replaces the rows `x`, `(n, d)`, by draws of the process a time `length` > 0 later.
     ///
-    /// `step` numbers the draws of a row: the same number gives the same variates.
+    /// `step` numbers the draws of a row: the same number gives the same variates. Buffers are taken from `scratch` and put
+    /// back; what they hold does not matter.
     fn advance(
         &self,
         rows: &[u64],

@@ -58,8 +58,8 @@ fn states_are_those_of_the_path_of_the_tree() {
             })
             .collect();
         gaps.sort_by(f64::total_cmp);
-        // X has standard deviation 0.09, and moves by 0.01 in the shortest steps. Of all rows but the few for which an
-        // error was overlooked by chance.
+        // X has standard deviation 0.09, and moves by 0.01 in the shortest steps. No law but a guard, with much room: of nine
+        // rows in ten, as an error is overlooked by chance in a few.
         assert!(gaps[180] < 2e-4, "{t}: {}", gaps[180]);
     }
 }
@@ -155,8 +155,9 @@ fn nodes_keep_their_bits_and_times_their_states() {
             assert!(gap > 1e-8 && gap < 3e-4, "{name}: {gap}");
         }
     });
-    // Of each method on additive noise; the equation with other noise is too gentle.
-    assert_eq!((seen.get(), rejected.get()), (22, 14));
+    // Most of the runs reject: those of methods on additive noise; the equation with other noise is too gentle.
+    assert_eq!(seen.get(), 22);
+    assert!(rejected.get() >= 10, "{}", rejected.get());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Single steps and hard equations.
 
 use numeric::ndarray::array;
-use numeric::{Control, Error, Noise, TimeGrid, from_row_fn};
+use numeric::{Control, Error, Noise, Real, TimeGrid, from_row_fn};
 use sde_core::integrator::{
     EulerMaruyama, ImplicitEuler, LevyMilstein, Milstein, PlatenWeak2, Sra1, Sri1W1, TamedEuler,
 };
@@ -26,6 +26,39 @@ fn tamed_and_implicit_steps_hold_a_steep_drift() {
     for method in [&TamedEuler as &dyn Integrator<f64>, &ImplicitEuler] {
         assert!(run(method).expect("finite").states.iter().all(|x| x.abs() < 4.0), "{}", method.name());
     }
+}
+
+/// A tamed step is of length below 1 towards where the drift points, also where the square of the drift overflows.
+#[test]
+fn tamed_steps_follow_drifts_whose_squares_are_infinite() {
+    fn end<F: Real>(size: f64) -> Result<F, Error> {
+        let drift = from_row_fn(2, move |_, _, out: &mut [F]| {
+            (out[0], out[1]) = (F::of(-0.6 * size), F::of(0.8 * size));
+            Ok(())
+        });
+        let sde = Additive::new(drift, &array![[0.0], [0.0]]).expect("valid");
+        let solver = Solver::new(sde, TamedEuler, grid(4)).expect("valid");
+        let start = [F::of(5.0), F::of(0.0)];
+        let run = solver.run(Start::Point(&start), Keep::Last, 0..1, Noise::new(1), Control::default())?;
+        assert!((run.states[(0, 0, 1)].as_f64() - 3.2).abs() < 1e-5);
+        Ok(run.states[(0, 0, 0)])
+    }
+    // Four steps of length 1 along (−0.6, 0.8).
+    assert!((end::<f32>(1e30).expect("finite") - 2.6).abs() < 1e-5);
+    assert!((end::<f64>(1e200).expect("finite") - 2.6).abs() < 1e-12);
+    for size in [f64::INFINITY, f64::NAN] {
+        assert!(matches!(end::<f64>(size), Err(Error::NotFinite { step: 0, .. })));
+    }
+}
+
+/// Areas from below the deepest level of the tree are refused before the run.
+#[test]
+fn levy_areas_are_of_levels_that_the_tree_has() {
+    let of = |depth| Solver::<f64, _, _>::new(Heisenberg, LevyMilstein { depth }, grid(2)).map(drop);
+    assert_eq!(of(40), Ok(()));
+    assert!(matches!(of(41), Err(Error::Domain { parameter: "depth", value: 41.0, .. })));
+    let deep = Solver::<f64, _, _>::new(Heisenberg, LevyMilstein { depth: 38 }, grid(2)).expect("valid");
+    assert!(std::panic::catch_unwind(|| deep.refined(3)).is_err());
 }
 
 /// A stiff linear equation: the implicit step is `x' = (x + σ W)/(1 + a h)`, whatever a h.
