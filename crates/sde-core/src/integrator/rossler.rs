@@ -228,19 +228,18 @@ fn add_integrals<F: Real>(
             if scalar {
                 for (row, (&w, &area)) in w.iter().zip(areas).enumerate() {
                     for i in row * d..(row + 1) * d {
-                        weights.add([w], [area], f, gamma, i, x, drift_stage);
+                        weights.add([[w], [area]], f, gamma, i, x, drift_stage);
                     }
                 }
                 return;
             }
             let mut i = 0;
             while i + CHUNK <= x.len() {
-                let (w, areas) = (at::<F, CHUNK>(w, i), at(areas, i));
-                weights.add(w, areas, f, gamma, i, x, drift_stage);
+                weights.add([at::<F, CHUNK>(w, i), at(areas, i)], f, gamma, i, x, drift_stage);
                 i += CHUNK;
             }
             while i < x.len() {
-                weights.add([w[i]], [areas[i]], f, gamma, i, x, drift_stage);
+                weights.add([[w[i]], [areas[i]]], f, gamma, i, x, drift_stage);
                 i += 1;
             }
         },
@@ -271,8 +270,7 @@ impl<F: Real> Weights<F> {
     #[inline(always)]
     fn add<const C: usize>(
         &self,
-        w: [F; C],
-        areas: [F; C],
+        [w, areas]: [[F; C]; 2],
         f: &[F],
         gamma: [&[F]; 4],
         i: usize,
