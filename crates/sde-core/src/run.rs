@@ -19,8 +19,9 @@ pub enum Start<'a, F> {
 }
 
 impl<F: Real> Start<'_, F> {
-    /// Whether it can start `n` rows of length `d`.
+    /// Whether it can start `n` rows of length `d`, which is at least 1.
     pub(crate) fn check(&self, n: usize, d: usize) -> Result<(), Error> {
+        Error::domain(d > 0, "dim", 0.0, "at least 1")?;
         match self {
             Start::Prior => Ok(()),
             Start::Point(point) => Error::shape("start", &[d], &[point.len()]),

@@ -116,8 +116,8 @@ impl<F: Real, E: Sde<F>, K: Integrator<F>> AdaptiveSolver<F, E, K> {
         };
         if !sde.batching().rowwise {
             return refuse(
-                "the rows that are stepped together change from step to step, and this equation is not rowwise: if its rows \
-                          differ by rounding only, declare it so by `with_batching`; else use a `Solver`",
+                "the rows that step together change from step to step, and this equation is not rowwise: if \
+             its rows differ by rounding only, declare it so by `with_batching`; else use a `Solver`",
             );
         }
         if matches!(integrator.needs(), Needs::LevyAreas { .. }) {

@@ -131,8 +131,8 @@ impl<V, S: LinearProcess> AdaptiveDpmSolver<Model<V, S>> {
         let (model, grid) = (self.sampler.model(), self.sampler.grid());
         let (dim, batching) = (model.field.dim(), model.field.batching());
         if !batching.rowwise {
-            let reason = "the rows that are stepped together change from step to step, and this model is not rowwise: if its rows \
-                          differ by rounding only, declare it so by `with_batching`; else use a method of fixed steps";
+            let reason = "the rows that step together change from step to step, and this model is not rowwise: if \
+             its rows differ by rounding only, declare it so by `with_batching`; else use a method of fixed steps";
             return Err(Error::Unsupported { method: "AdaptiveDpmSolver", reason });
         }
         let course = GridRun { grid, start, keep, rows: rows.clone(), dim, batching };

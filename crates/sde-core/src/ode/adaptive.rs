@@ -149,8 +149,8 @@ impl<A, V> Adaptive<'_, A, V> {
         A: Attempt<F, V>,
     {
         if !self.field.batching().rowwise {
-            let reason = "the rows that are stepped together change from step to step, and this field is not rowwise: if its rows \
-                          differ by rounding only, declare it so by `with_batching`; else use fixed steps";
+            let reason = "the rows that step together change from step to step, and this field is not rowwise: if \
+             its rows differ by rounding only, declare it so by `with_batching`; else use fixed steps";
             return Err(Error::Unsupported { method: name, reason });
         }
         let d = x.ncols();

@@ -5,7 +5,7 @@ use std::ops::Range;
 use numeric::ndarray::ArrayViewMut2;
 use numeric::{Control, Error, Real, Time, VectorField, run_blocks};
 
-use super::{OdeMethod, OdeSolver, Piece, batching, check_start, start_states};
+use super::{OdeMethod, OdeSolver, Piece, batching, count, start_states};
 use crate::{Start, Statistics};
 
 /// Which crossings count, along the direction of the run.
@@ -113,7 +113,7 @@ impl<V, M> OdeSolver<V, M> {
             return Err(Error::Unsupported { method: self.method.name(), reason });
         }
         let d = self.field.dim();
-        check_start(&start, d, &rows)?;
+        start.check_given("OdeSolver", count(&rows), d)?;
         let blocks = run_blocks(rows.clone(), batching(&self.field, &rows), control, |block, scratch| {
             let numbers: Vec<u64> = block.collect();
             let mut state = start_states(&start, &rows, &numbers, d);

@@ -151,7 +151,7 @@ impl<V, M> OdeSolver<V, M> {
         M: OdeMethod<F, V>,
     {
         let d = self.field.dim();
-        check_start(&start, d, &rows)?;
+        start.check_given("OdeSolver", count(&rows), d)?;
         let nodes = kept_nodes(&keep, &self.grid)?;
         let width = if let Keep::Map { dim, .. } = keep { dim } else { d };
         let forward = gap(self.grid.first(), self.grid.last()) > 0.0;
@@ -217,23 +217,8 @@ impl<V, M> OdeSolver<V, M> {
 
 /// How the blocks are cut.
 fn batching<F: Real>(field: &impl VectorField<F>, rows: &Range<u64>) -> Batching {
-    let count = usize::try_from(rows.end.saturating_sub(rows.start)).expect("rows fit into memory");
     // Rows with steps of their own leave a block one by one; one twice as large is as full as asked for, on average.
-    enlarged(field.batching(), 2, count)
-}
-
-fn check_start<F: Real>(start: &Start<'_, F>, d: usize, rows: &Range<u64>) -> Result<(), Error> {
-    match start {
-        Start::Prior => Err(Error::Unsupported {
-            method: "OdeSolver",
-            reason: "an ordinary differential equation has no prior to start from; give a point or rows",
-        }),
-        Start::Point(point) => Error::shape("start", &[d], &[point.len()]),
-        Start::Rows(states) => {
-            let count = rows.end.saturating_sub(rows.start) as usize;
-            Error::shape("start", &[count, d], states.shape())
-        }
-    }
+    enlarged(field.batching(), 2, count(rows))
 }
 
 /// Where the rows of a block start, row-major. Rows that only complete a block start where the nearest row asked for
@@ -247,10 +232,15 @@ fn start_states<F: Real>(start: &Start<'_, F>, rows: &Range<u64>, block: &[u64],
                 let nearest = row.clamp(rows.start, rows.end - 1);
                 state.extend(states.row((nearest - rows.start) as usize));
             }
-            Start::Prior => unreachable!("refused by check_start"),
+            Start::Prior => unreachable!("refused by check_given"),
         }
     }
     state
+}
+
+/// How many rows are asked for.
+fn count(rows: &Range<u64>) -> usize {
+    usize::try_from(rows.end.saturating_sub(rows.start)).expect("rows fit into memory")
 }
 
 /// The nodes at which something is kept.

@@ -226,7 +226,7 @@ fn fields_that_are_not_rowwise_get_whole_blocks_or_are_refused() {
         let solver = OdeSolver { field, method, grid: between(0.0, 1.0, 2) };
         let done = solver.run(Start::Point(&[2.0]), Keep::Last, 0..3, Control::default());
         assert!(
-            matches!(done, Err(Error::Unsupported { method, reason }) if method == name && reason.contains("depend"))
+            matches!(done, Err(Error::Unsupported { method, reason }) if method == name && reason.contains("with_batching"))
         );
         let place = |_: Time, x: &[f64]| x[0] - 3.0;
         let event = Event { function: &place, direction: Direction::Either, terminal: true };
@@ -254,5 +254,16 @@ fn fixed_steps_leave_nothing_behind_for_the_next_block() {
         for row in [0, 6, 7, 150, 299] {
             assert_eq!(run(row..row + 1), all.slice(s![row..=row, .., ..]), "{method:?} of row {row}");
         }
+    }
+}
+
+#[test]
+fn fields_without_coordinates_are_refused() {
+    let field = from_row_fn(0, |_, _, _: &mut [f64]| Ok(()));
+    for method in [FixedStep::Euler, FixedStep::Rk4] {
+        let solver =
+            OdeSolver { field: &field, method, grid: TimeGrid::uniform(0.0, 1.0, 2).expect("a grid") };
+        let run = solver.run(Start::Point(&[]), Keep::Last, 0..3, Control::default());
+        assert!(matches!(run, Err(Error::Domain { parameter: "dim", .. })));
     }
 }
