@@ -95,7 +95,7 @@ impl<F: Real, V, M: OdeMethod<F, V> + ?Sized> OdeMethod<F, V> for &M {
 /// any block, shard and number of threads.
 ///
 /// A field that looks at whole blocks ([`Batching::rowwise`](numeric::Batching::rowwise)) is solved in its blocks by
-/// [`FixedStep`]; what completes a block starts beside the nearest row asked for, so that with [`Start::Rows`](crate::Start::Rows)
+/// [`FixedStep`]; what completes a block starts beside the nearest row asked for, so that with [`Start::Rows`]
 /// rows of such a block depend on which others are asked for. The adaptive methods refuse it; a network whose rows differ by
 /// rounding only can be declared rowwise ([`with_batching`](numeric::with_batching)).
 ///
