@@ -326,7 +326,7 @@ macro_rules! products {
                         }
                     }
                 }
-                if self.output == Output::Rows && (first + VECTORS) * S::$lanes <= self.n {
+                if self.output != Output::Columns && (first + VECTORS) * S::$lanes <= self.n {
                     return self.store_whole::<S, ROWS, VECTORS>(simd, row, first, sums);
                 }
                 // A copy for `store`, which indexes it at run time: the sums themselves must not have an address, or
@@ -335,7 +335,7 @@ macro_rules! products {
                 self.store::<S, ROWS, VECTORS>(simd, row, first, &done);
             }
 
-            /// Writes a tile of sums that has all of its columns, without a way through memory.
+            /// Writes or adds a tile of sums that has all of its columns, without a way through memory.
             #[inline(always)]
             fn store_whole<S: Simd, const ROWS: usize, const VECTORS: usize>(
                 &mut self,
@@ -344,14 +344,17 @@ macro_rules! products {
                 first: usize,
                 sums: [[S::$vectors; VECTORS]; ROWS],
             ) {
-                let (n, affine) = (self.n, self.affine);
+                let (n, affine, add) = (self.n, self.affine, self.output == Output::AddedRows);
                 let start = row * n + first * S::$lanes;
                 // The rows of the tile and nothing behind its last entry.
                 let out = &mut self.out[start..][..(ROWS - 1) * n + VECTORS * S::$lanes];
                 let Some((s, t, x)) = affine else {
                     for r in 0..ROWS {
                         let (out, _) = S::$as_mut_simd(&mut out[r * n..]);
-                        *out.first_chunk_mut().expect("VECTORS of them") = sums[r];
+                        let out: &mut [_; VECTORS] = out.first_chunk_mut().expect("VECTORS of them");
+                        for v in 0..VECTORS {
+                            out[v] = if add { simd.$add(out[v], sums[r][v]) } else { sums[r][v] };
+                        }
                     }
                     return;
                 };
@@ -370,7 +373,7 @@ macro_rules! products {
                 }
             }
 
-            /// Writes or adds a tile of sums.
+            /// Writes or adds a tile of sums that lacks columns, or writes any to columns.
             #[inline(always)]
             fn store<S: Simd, const ROWS: usize, const VECTORS: usize>(
                 &mut self,
@@ -402,15 +405,6 @@ macro_rules! products {
                         let (x, x_tail) = S::$as_simd(&x[place.clone()]);
                         let (whole, tail) = S::$as_mut_simd(&mut out[place]);
                         let (scale, shift) = (simd.$splat(s[r]), simd.$splat(t[r]));
-                        // Of a known length if all of it is there, as it mostly is.
-                        if let (Some(out), Some(x)) =
-                            (whole.first_chunk_mut::<VECTORS>(), x.first_chunk::<VECTORS>())
-                        {
-                            for ((out, &x), &sum) in out.iter_mut().zip(x).zip(&sums[r]) {
-                                *out = simd.$mul_add(scale, sum, simd.$mul(shift, x));
-                            }
-                            continue;
-                        }
                         for ((out, &x), &sum) in whole.iter_mut().zip(x).zip(&sums[r]) {
                             *out = simd.$mul_add(scale, sum, simd.$mul(shift, x));
                         }
@@ -431,13 +425,6 @@ macro_rules! products {
                 for (r, sums) in sums.iter().enumerate() {
                     let out = &mut out[(row + r) * n..][columns.clone()];
                     let (whole, tail) = S::$as_mut_simd(out);
-                    // Of a known length, or the compiler would call memcpy for each row.
-                    if let Ok(whole) = <&mut [_; VECTORS]>::try_from(&mut *whole) {
-                        for (out, &sum) in whole.iter_mut().zip(sums) {
-                            *out = if add { simd.$add(*out, sum) } else { sum };
-                        }
-                        continue;
-                    }
                     for (out, &sum) in whole.iter_mut().zip(sums) {
                         *out = if add { simd.$add(*out, sum) } else { sum };
                     }
@@ -515,6 +502,9 @@ mod tests {
                 b.left_multiply(&a[i * k..(i + 1) * k], &mut one);
                 assert_eq!(one, out[i * n..(i + 1) * n], "row {i} alone");
             }
+            let mut twice = out.clone();
+            b.add_left_multiply(&a, &mut twice);
+            assert!(twice.iter().zip(&out).all(|(&twice, &once)| twice == once + once), "added");
             let transposed: Vec<F> = (0..m * k).map(|i| a[i % m * k + i / m]).collect();
             let mut again = vec![F::zero(); m * n];
             b.left_multiply_transposed(&transposed, &mut again);
