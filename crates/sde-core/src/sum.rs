@@ -23,28 +23,45 @@ pub(crate) enum Target<'a, F> {
         x: &'a [F],
         out: &'a mut [F],
     },
-    /// Over `out`, and with other factors over x.
-    Both {
+    /// Over `out`, and with other factors over x; what stands in `out` is a term more of either, with `of_out`.
+    Over {
         x: &'a mut [F],
         out: &'a mut [F],
+        of_out: [F; 2],
         others: [F; MOST_TERMS],
+    },
+    /// Over both `outs`, the second with other factors.
+    Two {
+        x: &'a [F],
+        outs: [&'a mut [F]; 2],
+        others: [F; MOST_TERMS],
+    },
+    /// In place with one term more, `of_raw · raw`, and over `raw` the combination `turn` of x and raw.
+    Turning {
+        x: &'a mut [F],
+        raw: &'a mut [F],
+        of_raw: F,
+        turn: [F; 2],
     },
 }
 
 impl<'a, F: Real> Sum<'a, F> {
     /// The terms `scale b p`.
     pub(crate) fn new(a: f64, scale: f64, terms: &[(f64, &'a ArrayRef2<F>)]) -> Sum<'a, F> {
-        debug_assert!(terms.len() <= MOST_TERMS, "no method has {} terms", terms.len());
-        let mut sum = Sum {
-            a: F::of(a),
-            factors: [F::zero(); MOST_TERMS],
-            arrays: [&[]; MOST_TERMS],
-            terms: terms.len(),
-        };
-        for (k, &(b, p)) in terms.iter().enumerate() {
-            (sum.factors[k], sum.arrays[k]) = (F::of(scale * b), slice(p));
-        }
-        sum
+        terms.iter().fold(Sum::of_x(a), |sum, &(b, p)| sum.and(scale * b, p))
+    }
+
+    /// `a x`.
+    pub(crate) fn of_x(a: f64) -> Sum<'a, F> {
+        Sum { a: F::of(a), factors: [F::zero(); MOST_TERMS], arrays: [&[]; MOST_TERMS], terms: 0 }
+    }
+
+    /// With the term `b p`.
+    pub(crate) fn and(mut self, b: f64, p: &'a ArrayRef2<F>) -> Sum<'a, F> {
+        debug_assert!(self.terms < MOST_TERMS, "no method has more terms");
+        (self.factors[self.terms], self.arrays[self.terms]) = (F::of(b), slice(p));
+        self.terms += 1;
+        self
     }
 
     pub(crate) fn write(&self, mut to: Target<'_, F>) {
@@ -64,8 +81,8 @@ impl<'a, F: Real> Sum<'a, F> {
     fn pass<const N: usize>(&self, to: &mut Target<'_, F>) {
         const CHUNK: usize = 32;
         let len = match to {
-            Target::InPlace(x) | Target::Both { x, .. } => x.len(),
-            Target::Into { x, .. } => x.len(),
+            Target::InPlace(x) | Target::Over { x, .. } | Target::Turning { x, .. } => x.len(),
+            Target::Into { x, .. } | Target::Two { x, .. } => x.len(),
         };
         let whole = len / CHUNK * CHUNK;
         vectorize(
@@ -94,10 +111,32 @@ impl<'a, F: Real> Sum<'a, F> {
                 let x: &[F; C] = x[i..].first_chunk().expect(part);
                 *out[i..].first_chunk_mut().expect(part) = self.of::<N, C>(i, x, &self.factors);
             }
-            Target::Both { x, out, others } => {
+            Target::Over { x, out, of_out, others } => {
                 let x: &mut [F; C] = x[i..].first_chunk_mut().expect(part);
-                *out[i..].first_chunk_mut().expect(part) = self.of::<N, C>(i, x, &self.factors);
-                *x = self.of::<N, C>(i, x, others);
+                let out: &mut [F; C] = out[i..].first_chunk_mut().expect(part);
+                let mut sums = [self.of::<N, C>(i, x, &self.factors), self.of::<N, C>(i, x, others)];
+                let was = *out;
+                for (sum, of_out) in sums.iter_mut().zip(of_out) {
+                    for (sum, &was) in sum.iter_mut().zip(&was) {
+                        *sum += *of_out * was;
+                    }
+                }
+                [*out, *x] = sums;
+            }
+            Target::Two { x, outs: [first, second], others } => {
+                let x: &[F; C] = x[i..].first_chunk().expect(part);
+                *first[i..].first_chunk_mut().expect(part) = self.of::<N, C>(i, x, &self.factors);
+                *second[i..].first_chunk_mut().expect(part) = self.of::<N, C>(i, x, others);
+            }
+            Target::Turning { x, raw, of_raw, turn } => {
+                let x: &mut [F; C] = x[i..].first_chunk_mut().expect(part);
+                let raw: &mut [F; C] = raw[i..].first_chunk_mut().expect(part);
+                let (mut sum, mut turned) = (self.of::<N, C>(i, x, &self.factors), *raw);
+                for ((sum, turned), &x) in sum.iter_mut().zip(&mut turned).zip(&*x) {
+                    *sum += *of_raw * *turned;
+                    *turned = turn[0] * x + turn[1] * *turned;
+                }
+                (*x, *raw) = (sum, turned);
             }
         }
     }

@@ -53,11 +53,11 @@ pub use solver::Solver;
 pub use sra::{Sosra, Sra3};
 pub use stratonovich::{EulerHeun, Heun, Midpoint};
 
-use numeric::ndarray::ArrayRef2;
+use numeric::ndarray::{Array2, ArrayRef2};
 use numeric::{Batch, Error, Node, Noise, Real, Scratch, Time, TimeGrid, Times};
 
 use crate::sde::coefficients::{slice, slice_mut};
-use crate::sum::{Sum, Target};
+use crate::sum::{MOST_TERMS, Sum, Target};
 use crate::{NoiseClass, Reading, Sde};
 
 /// Orders of convergence that a method declares for a class of noise, under the usual smoothness.
@@ -265,6 +265,19 @@ fn add<F: Real>(x: &mut ArrayRef2<F>, c: f64, a: &ArrayRef2<F>) {
 /// `x += c a + b`.
 fn add_two<F: Real>(x: &mut ArrayRef2<F>, c: f64, a: &ArrayRef2<F>, b: &ArrayRef2<F>) {
     Sum::new(1.0, 1.0, &[(c, a), (1.0, b)]).write(Target::InPlace(slice_mut(x)));
+}
+
+/// Both `x + c a + e b`, from the same arrays in one pass.
+fn two_stages<F: Real>(
+    [first, second]: [&mut Array2<F>; 2],
+    x: &ArrayRef2<F>,
+    (c, a): ([f64; 2], &ArrayRef2<F>),
+    (e, b): ([f64; 2], &ArrayRef2<F>),
+) {
+    let mut others = [F::zero(); MOST_TERMS];
+    (others[0], others[1]) = (F::of(c[1]), F::of(e[1]));
+    let outs = [slice_mut(first), slice_mut(second)];
+    Sum::new(1.0, 1.0, &[(c[0], a), (e[0], b)]).write(Target::Two { x: slice(x), outs, others });
 }
 
 /// `out = x + c a + e b`.

@@ -3,9 +3,9 @@
 use numeric::ndarray::{Array2, ArrayRef2};
 use numeric::{Error, Real, Scratch, vectorize};
 
-use super::{Integrator, Orders, SdeStep, add, stage};
+use super::{Integrator, Orders, SdeStep, add, stage, two_stages};
 use crate::sde::coefficients::{slice, slice_mut};
-use crate::sde::{put_rows, take_rows};
+use crate::sde::{put_ones, put_rows, take_ones, take_rows};
 use crate::sum::{Sum, Target};
 use crate::{NoiseClass, Reading, Sde};
 
@@ -90,13 +90,15 @@ impl<F: Real> Integrator<F> for PlatenWeak2 {
         let known = [(net, &*g), (0.5 * h, &*f), (0.5 * h, &*f_end)];
         if !pairs {
             // The columns do not see each other's motion: all of them at once.
-            unit.fill(F::one());
-            sde.diffuse_into(&step.batch(x), &unit, &mut column, scratch)?;
-            for (sign, value) in [(1.0, &mut plus), (-1.0, &mut minus)] {
-                stage(&mut at, x, (h, &f), (sign * root, &column));
-                own_weights(&step, sign / root, &mut w);
-                sde.diffuse_into(&step.batch_at(1.0, &at), &w, value, scratch)?;
-            }
+            let ones = take_ones(scratch, (n, m));
+            sde.diffuse_into(&step.batch(x), &ones, &mut column, scratch)?;
+            put_ones(scratch, ones);
+            let [mut below] = take_rows::<F, 1>(scratch, x.dim());
+            two_stages([&mut at, &mut below], x, ([h, h], &f), ([root, -root], &column));
+            own_weights(&step, [&mut w, &mut unit]);
+            sde.diffuse_into(&step.batch_at(1.0, &at), &w, &mut plus, scratch)?;
+            sde.diffuse_into(&step.batch_at(1.0, &below), &unit, &mut minus, scratch)?;
+            put_rows(scratch, [below]);
             let [a, b, c] = known;
             let terms = [a, b, c, (1.0, &*plus), (1.0, &*minus)];
             Sum::new(1.0, 1.0, &terms).write(Target::InPlace(slice_mut(x)));
@@ -157,15 +159,16 @@ fn own_weight<F: Real>(h: f64, scale: f64) -> impl Fn(F) -> F {
     move |w| quarter * (w + scale * (w * w - h))
 }
 
-/// `w_j = ¼ (W^j ± ((W^j)² − h)/√h)`.
-fn own_weights<F: Real>(step: &SdeStep<'_, F>, scale: f64, out: &mut Array2<F>) {
-    let weight = own_weight(step.length, scale);
-    let (out, w) = (slice_mut(out), slice(step.w));
+/// `w_j = ¼ (W^j ± ((W^j)² − h)/√h)`, with either sign.
+fn own_weights<F: Real>(step: &SdeStep<'_, F>, [plus, minus]: [&mut Array2<F>; 2]) {
+    let scale = 1.0 / step.length.sqrt();
+    let (above, below) = (own_weight(step.length, scale), own_weight(step.length, -scale));
+    let (plus, minus, w) = (slice_mut(plus), slice_mut(minus), slice(step.w));
     vectorize(
         #[inline(always)]
         || {
-            for (out, &w) in out.iter_mut().zip(w) {
-                *out = weight(w);
+            for ((plus, minus), &w) in plus.iter_mut().zip(minus.iter_mut()).zip(w) {
+                (*plus, *minus) = (above(w), below(w));
             }
         },
     );

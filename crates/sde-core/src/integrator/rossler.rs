@@ -3,9 +3,9 @@
 use numeric::ndarray::{Array2, ArrayRef2};
 use numeric::{Error, Real, Scratch, vectorize};
 
-use super::{Integrator, Needs, Orders, SdeStep, add, stage};
+use super::{Integrator, Needs, Orders, SdeStep, add, stage, two_stages};
 use crate::sde::coefficients::{slice, slice_mut};
-use crate::sde::{put_rows, take_rows};
+use crate::sde::{put_ones, put_rows, take_ones, take_rows};
 use crate::sum::{Sum, Target};
 use crate::{NoiseClass, Reading, Sde};
 
@@ -184,24 +184,22 @@ impl<F: Real> Integrator<F> for Sri1W1 {
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
         let (h, root) = (step.length, step.length.sqrt());
-        let [mut f, mut at, mut g1, mut g2, mut g3, mut g4] = take_rows::<F, 6>(scratch, x.dim());
-        let [mut ones] = take_rows::<F, 1>(scratch, step.w.dim());
-        ones.fill(F::one());
+        let [mut f, mut at, mut next, mut g1, mut g2, mut g3, mut g4] = take_rows::<F, 7>(scratch, x.dim());
+        let ones = take_ones(scratch, step.w.dim());
         // With noise of these classes all columns at once: g 1 has the column of each coordinate in it.
         sde.drift_into(&step.batch(x), &mut f, scratch)?;
         sde.diffuse_into(&step.batch(x), &ones, &mut g1, scratch)?;
-        stage(&mut at, x, (0.25 * h, &f), (0.5 * root, &g1));
+        two_stages([&mut at, &mut next], x, ([0.25 * h, h], &f), ([0.5 * root, -root], &g1));
         sde.diffuse_into(&step.batch_at(0.25, &at), &ones, &mut g2, scratch)?;
-        stage(&mut at, x, (h, &f), (-root, &g1));
-        sde.diffuse_into(&step.batch_at(1.0, &at), &ones, &mut g3, scratch)?;
+        sde.diffuse_into(&step.batch_at(1.0, &next), &ones, &mut g3, scratch)?;
         let terms = [(0.25 * h, &*f), (-5.0 * root, &*g1), (3.0 * root, &*g2), (0.5 * root, &*g3)];
         Sum::new(1.0, 1.0, &terms).write(Target::Into { x: slice(x), out: slice_mut(&mut at) });
         sde.diffuse_into(&step.batch_at(0.25, &at), &ones, &mut g4, scratch)?;
         add_integrals(x, &mut at, &f, [&g1, &g2, &g3, &g4], &step);
         sde.drift_into(&step.batch_at(0.75, &at), &mut f, scratch)?;
         add(x, 2.0 * h / 3.0, &f);
-        put_rows(scratch, [f, at, g1, g2, g3, g4]);
-        put_rows(scratch, [ones]);
+        put_rows(scratch, [f, at, next, g1, g2, g3, g4]);
+        put_ones(scratch, ones);
         Ok(())
     }
 }

@@ -10,24 +10,29 @@ pub(super) const MOST: usize = 4;
 pub(super) fn weights(nodes: &[f64], moments: [f64; MOST]) -> [f64; MOST] {
     let mut out = [0.0; MOST];
     for (j, out) in out.iter_mut().enumerate().take(nodes.len()) {
-        // Coefficients of ∏_{i ≠ j} (s − c_i)/(c_j − c_i), from the constant one upwards.
-        let mut basis = [0.0; MOST];
-        basis[0] = 1.0;
-        for (i, &c) in nodes.iter().enumerate().filter(|&(i, _)| i != j) {
-            let scale = 1.0 / (nodes[j] - c);
+        // Coefficients of ∏_{i ≠ j} (s − c_i), from the constant one upwards, and its value at c_j.
+        let (mut basis, mut at_node) = ([1.0, 0.0, 0.0, 0.0], 1.0);
+        for (_, &c) in nodes.iter().enumerate().filter(|&(i, _)| i != j) {
+            at_node *= nodes[j] - c;
             for k in (0..MOST).rev() {
                 let below = if k > 0 { basis[k - 1] } else { 0.0 };
-                basis[k] = (below - c * basis[k]) * scale;
+                basis[k] = below - c * basis[k];
             }
-            debug_assert!(i < MOST);
         }
-        *out = basis.iter().zip(moments).map(|(b, m)| b * m).sum();
+        *out = basis.iter().zip(moments).map(|(b, m)| b * m).sum::<f64>() / at_node;
     }
     out
 }
 
 /// `k! φ_{k+1}(z) = ∫_0^1 s^k e^{z (1 − s)} ds`.
 pub(super) fn exponential_moments(z: f64) -> [f64; MOST] {
+    if z.abs() < 2.0 {
+        // φ_k = 1/k! + z φ_{k+1}: there it cancels less than two bits, and one series is enough.
+        let phi_4 = phi_4(z);
+        let phi_3 = 1.0 / 6.0 + z * phi_4;
+        let phi_2 = 0.5 + z * phi_3;
+        return [1.0 + z * phi_2, phi_2, 2.0 * phi_3, 6.0 * phi_4];
+    }
     [phi_1(z), phi_2(z), 2.0 * phi_3(z), 6.0 * phi_4(z)]
 }
 
@@ -50,5 +55,11 @@ mod tests {
         near(weights(&[0.0, 0.5, 1.0], flat), [1.0 / 6.0, 4.0 / 6.0, 1.0 / 6.0, 0.0]);
         // The exponential rules tend to them.
         near(exponential_moments(0.0), flat);
+        for z in [-1.999, -0.7, -0.01, 0.3, 1.9, 2.5, -30.0] {
+            let each = [phi_1(z), phi_2(z), 2.0 * phi_3(z), 6.0 * phi_4(z)];
+            for (found, expected) in exponential_moments(z).iter().zip(each) {
+                assert!((found / expected - 1.0).abs() < 4e-15, "{z}: {found} {expected}");
+            }
+        }
     }
 }

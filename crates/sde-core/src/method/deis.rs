@@ -1,13 +1,15 @@
 //! Adams–Bashforth for the probability flow with noise prediction.
 
 use numeric::ndarray::ArrayRef2;
-use numeric::{Error, Model, Prediction, Real, Scratch, Time, VectorField};
+use numeric::{Batch, Error, Model, Prediction, Real, Scratch, Time, Times, VectorField};
 
 use super::adams::{MOST, exponential_moments, weights};
-use super::gap::{Gap, predict, ratio_at};
+use super::gap::{Gap, predict, ratio_at, take_array};
 use super::{History, Method, Step};
 use crate::LinearProcess;
 use crate::ode::gap as passed;
+use crate::sde::coefficients::slice_mut;
+use crate::sum::{Sum, Target};
 
 /// The variable in which [`Deis`] extrapolates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -137,25 +139,34 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for De
             scratch.put(m);
             return Ok(());
         }
-        let slope = predict(model, Prediction::Noise, step.rows, step.from, x, scratch)?;
-        if let Some(forgotten) = history.push_array(step.from, slope, self.order) {
-            scratch.put(forgotten);
-        }
         let far = gap.ends_at_data() && self.variable == Extrapolation::LogSnr;
-        let used = if far { 1 } else { history.len() };
-        let remembered = |back| history.get(back).expect("as many as were counted");
+        let used = if far { 1 } else { self.order.min(history.len() + 1) };
+        let earlier = |back: usize| history.get(back - 1).expect("as many as were counted");
         let mut places = [0.0; MOST];
         for (back, place) in places.iter_mut().enumerate().take(used).skip(1) {
-            *place = self.place(process, &gap, step, remembered(back).0);
+            *place = self.place(process, &gap, step, earlier(back).0);
         }
         let b = if used == 1 {
             [gap.change(), 0.0, 0.0, 0.0]
         } else {
             weights(&places[..used], self.moments(process, &gap, step))
         };
-        let terms: [(f64, &ArrayRef2<F>); MOST] =
-            std::array::from_fn(|back| (b[back], &**remembered(back.min(used - 1)).1));
-        gap.advance(x, gap.grow, &terms[..used]);
+        let (of_x, of_raw) = model.prediction.conversion(Prediction::Noise, process.level(step.from))?;
+        let mut slope = take_array(x, scratch);
+        model.raw_into(&Batch::new(step.rows, Times::Same(step.from), x), &mut slope, scratch)?;
+        // What the model predicts becomes the slope where it is added.
+        let first = gap.alpha * b[0];
+        let known = Sum::of_x(gap.grow + first * of_x);
+        let sum = (1..used).fold(known, |sum, back| sum.and(gap.alpha * b[back], earlier(back).1));
+        sum.write(Target::Turning {
+            x: slice_mut(x),
+            raw: slice_mut(&mut slope),
+            of_raw: F::of(first * of_raw),
+            turn: [of_x, of_raw].map(F::of),
+        });
+        if let Some(forgotten) = history.push_array(step.from, slope, self.order) {
+            scratch.put(forgotten);
+        }
         Ok(())
     }
 }

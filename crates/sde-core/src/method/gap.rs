@@ -6,7 +6,7 @@ use numeric::{Batch, Error, Model, Prediction, Real, Schedule, Scratch, Time, Ti
 use super::Step;
 use crate::LinearProcess;
 use crate::sde::coefficients::{slice, slice_mut};
-use crate::sum::{MOST_TERMS, Sum, Target};
+use crate::sum::{Sum, Target};
 
 /// The step from ratio r to r' < r. With `λ = −ln r`, the half log-SNR, its length is `h = λ' − λ = −ln ρ`.
 ///
@@ -140,21 +140,6 @@ impl Gap {
         terms: &[(f64, &ArrayRef2<F>)],
     ) {
         Sum::new(a, self.alpha, terms).write(Target::Into { x: slice(x), out: slice_mut(out) });
-    }
-
-    /// [`advance_into`](Self::advance_into), and [`advance`](Self::advance) with `others` as factors of the same arrays,
-    /// in one pass.
-    pub(super) fn advance_both<F: Real>(
-        &self,
-        out: &mut ArrayRef2<F>,
-        x: &mut ArrayRef2<F>,
-        a: f64,
-        terms: &[(f64, &ArrayRef2<F>)],
-        others: [f64; MOST_TERMS],
-    ) {
-        let others = others.map(|b| F::of(self.alpha * b));
-        let target = Target::Both { x: slice_mut(x), out: slice_mut(out), others };
-        Sum::new(a, self.alpha, terms).write(target);
     }
 
     /// The node `(λ_j − λ)/h` of an earlier ratio, at most 0.

@@ -68,6 +68,11 @@ impl<F: Real> History<F> {
         self.entries.truncate(keep);
     }
 
+    /// Takes the oldest prediction out, to be written over.
+    pub(super) fn take_oldest(&mut self) -> Option<Array2<F>> {
+        self.entries.pop_back().map(|(_, prediction)| prediction)
+    }
+
     /// [`push`](Self::push) without a copy; returns the array that was forgotten, for the next prediction.
     pub(super) fn push_array(&mut self, time: Time, prediction: Array2<F>, keep: usize) -> Option<Array2<F>> {
         let oldest = if self.entries.len() >= keep { self.entries.pop_back() } else { None };

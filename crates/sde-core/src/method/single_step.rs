@@ -1,8 +1,8 @@
 //! DPM-Solver and DPM-Solver++ with steps that look at no earlier ones.
 
-use numeric::ndarray::ArrayRef2;
+use numeric::ndarray::{Array2, ArrayRef2};
 use numeric::special::phi_2;
-use numeric::{Error, Model, Prediction, Real, Scratch, Time, VectorField};
+use numeric::{Batch, Error, Model, Prediction, Real, Scratch, Time, Times, VectorField};
 
 use super::gap::{Gap, disturb, predict, ratio_at, take_array};
 use super::{History, Method, Step};
@@ -119,31 +119,68 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for Dp
         }
         // From r = ∞ the stages are there as well, and the limit takes the derivative of the denoiser.
         let gap = gap.with_signal("DpmSolver", "order 1 starts at σ/α = ∞, orders 2 and 3 do not")?;
-        // u = u_0 + weight of each slope.
-        let mut stage = take_array(x, scratch);
         let between = |part: f64| -> Result<(Time, Gap), Error> {
             let time = process.time_at_ratio(gap.from * (-part * gap.h).exp())?;
             Ok((time, Gap::of(process, step.from, time)?))
         };
-        let first = predict(model, Prediction::Noise, step.rows, step.from, x, scratch)?;
+        let slope =
+            |time, x: &ArrayRef2<F>, scratch: &mut Scratch| Slope::at(model, step.rows, time, x, scratch);
+        // In u each stage is u_0 + the weights of the slopes.
+        let u = 1.0 / process.level(step.from).alpha;
+        let first = slope(step.from, x, scratch)?;
         let (time, gap_1) = between(1.0 / self.order as f64)?;
-        gap_1.advance_into(&mut stage, x, gap_1.grow, &[(gap_1.change(), &*first)]);
-        let mut last = predict(model, Prediction::Noise, step.rows, time, &stage, scratch)?;
-        if self.order == 2 {
-            gap.advance(x, gap.grow, &[(gap.change(), &*last)]);
+        let mut stage = take_array(x, scratch);
+        let b = gap_1.change();
+        gap_1.advance_into(
+            &mut stage,
+            x,
+            gap_1.alpha * (u + b * first.of_x),
+            &[(b * first.of_raw, &*first.raw)],
+        );
+        let mut last = slope(time, &stage, scratch)?;
+        let weights = if self.order == 2 {
+            [0.0, gap.change()]
         } else {
             let (time, gap_2) = between(2.0 / 3.0)?;
             let [b, c] = third_order_stage(&gap_2);
-            gap_2.advance_into(&mut stage, x, gap_2.grow, &[(b, &*first), (c, &*last)]);
-            scratch.put(last);
-            last = predict(model, Prediction::Noise, step.rows, time, &stage, scratch)?;
-            let [b, c] = third_order_end(&gap);
-            gap.advance(x, gap.grow, &[(b, &*first), (c, &*last)]);
-        }
+            let terms =
+                [(u + b * first.of_x, &*x), (b * first.of_raw, &*first.raw), (c * last.of_raw, &*last.raw)];
+            gap_2.advance(&mut stage, gap_2.alpha * c * last.of_x, &terms);
+            scratch.put(last.raw);
+            last = slope(time, &stage, scratch)?;
+            third_order_end(&gap)
+        };
+        let [b, c] = weights;
+        let terms =
+            [(c * last.of_x, &*stage), (c * last.of_raw, &*last.raw), (b * first.of_raw, &*first.raw)];
+        let used = if b == 0.0 { &terms[..2] } else { &terms };
+        gap.advance(x, gap.alpha * (u + b * first.of_x), used);
         scratch.put(stage);
-        scratch.put(first);
-        scratch.put(last);
+        scratch.put(first.raw);
+        scratch.put(last.raw);
         Ok(())
+    }
+}
+
+/// What the model predicts at a point, and ε there as `of_x · x + of_raw · raw`: a sum takes it so in one pass.
+struct Slope<F> {
+    raw: Array2<F>,
+    of_x: f64,
+    of_raw: f64,
+}
+
+impl<F: Real> Slope<F> {
+    fn at<V: VectorField<F>, S: LinearProcess>(
+        model: &Model<V, S>,
+        rows: &[u64],
+        time: Time,
+        x: &ArrayRef2<F>,
+        scratch: &mut Scratch,
+    ) -> Result<Slope<F>, Error> {
+        let (of_x, of_raw) = model.prediction.conversion(Prediction::Noise, model.schedule.level(time))?;
+        let mut raw = take_array(x, scratch);
+        model.raw_into(&Batch::new(rows, Times::Same(time), x), &mut raw, scratch)?;
+        Ok(Slope { raw, of_x, of_raw })
     }
 }
 

@@ -1,12 +1,14 @@
 //! UniPC: a predictor and a corrector from the same evaluation.
 
-use numeric::ndarray::ArrayRef2;
+use numeric::ndarray::{Array2, ArrayRef2};
 use numeric::{Error, Model, Prediction, Real, Scratch, VectorField};
 
 use super::adams::{MOST, exponential_moments, weights};
-use super::gap::{Gap, predict, ratio_at, take_array};
+use super::gap::{Gap, predict, ratio_at};
 use super::{History, Method, Step};
 use crate::LinearProcess;
+use crate::sde::coefficients::slice_mut;
+use crate::sum::{MOST_TERMS, Sum, Target};
 
 /// The function B(h) of [`UniPc`], h = ln(r/r'). It matters where the rule has a single free weight, which is then ½.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -125,11 +127,8 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for Un
             }
             _ => weights(&nodes[1..=used], moments),
         };
-        let known: [&ArrayRef2<F>; MOST - 1] =
-            [0, 1, 2].map(|back: usize| &**remembered(back.min(used - 1)).1);
-        let terms = [0, 1, 2].map(|back| (predictor[back], known[back]));
         if gap.ends_at_data() {
-            gap.advance(x, gap.rho_of_x(), &terms[..used]);
+            gap.advance(x, gap.rho_of_x(), &[(predictor[0], remembered(0).1)]);
             return Ok(());
         }
         let corrector = match used {
@@ -140,16 +139,22 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for Un
             _ => weights(&nodes[..=used], moments),
         };
         // What is known of the corrected end, beside the predicted one.
-        let mut predicted = take_array(x, scratch);
         let [of_end, others @ ..] = corrector;
-        let [newest, older, oldest] = others;
-        gap.advance_both(
-            &mut predicted,
-            x,
-            gap.rho_of_x(),
-            &terms[..used],
-            [newest, older, oldest, 0.0, 0.0],
-        );
+        // The prediction that will be forgotten is used for the last time: the predicted end is written over it.
+        let full = history.len() == self.order;
+        let oldest = if full { history.take_oldest() } else { None };
+        let mut predicted = oldest.unwrap_or_else(|| Array2::zeros(x.raw_dim()));
+        let kept = history.len();
+        let sum = (0..kept).fold(Sum::of_x(gap.rho_of_x()), |sum, back| {
+            sum.and(gap.alpha * predictor[back], history.get(back).expect("as many as are kept").1)
+        });
+        let mut factors = [F::zero(); MOST_TERMS];
+        for (factor, b) in factors.iter_mut().zip(others) {
+            *factor = F::of(gap.alpha * b);
+        }
+        let of_out = if full { [F::of(gap.alpha * predictor[kept]), factors[kept]] } else { [F::zero(); 2] };
+        let (x_now, out) = (slice_mut(x), slice_mut(&mut predicted));
+        sum.write(Target::Over { x: x_now, out, of_out, others: factors });
         let end = predict(model, Prediction::Denoised, step.rows, step.to, &predicted, scratch)?;
         gap.advance(x, 1.0, &[(of_end, &*end)]);
         if let Some(forgotten) = history.push_array(step.to, end, self.order) {

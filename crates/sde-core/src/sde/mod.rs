@@ -206,6 +206,22 @@ pub(crate) fn put_rows<F: Real, const N: usize>(scratch: &mut Scratch, arrays: [
     scratch.put(arrays.map(|array| array.into_raw_vec_and_offset().0));
 }
 
+/// Ones of this shape, to be given back as they are with [`put_ones`]: they are written once by each worker.
+pub(crate) fn take_ones<F: Real>(scratch: &mut Scratch, shape: (usize, usize)) -> Array2<F> {
+    let Ones(mut ones) = scratch.take();
+    ones.resize(shape.0 * shape.1, F::one());
+    Array2::from_shape_vec(shape, ones).expect("sized above")
+}
+
+/// Gives the array of [`take_ones`] back.
+pub(crate) fn put_ones<F: Real>(scratch: &mut Scratch, ones: Array2<F>) {
+    scratch.put(Ones(ones.into_raw_vec_and_offset().0));
+}
+
+/// Numbers that are all one.
+#[derive(Debug, Default)]
+struct Ones<F>(Vec<F>);
+
 /// `(g(x + h v) w − g(x − h v) w)/2h` of each row.
 fn central_difference<F: Real, E: Sde<F> + ?Sized>(
     sde: &E,
