@@ -90,9 +90,15 @@ impl<F: Real> Tables<F> {
             vectorize(
                 #[inline(always)]
                 || {
-                    let rows = variances.chunks_exact_mut(width).zip(weights).zip(&work.scales);
-                    for ((variances, &weight), &scale) in rows {
-                        let responsibility = weight * scale;
+                    let responsibilities = weights.iter().zip(&work.scales).map(|(&w, &scale)| w * scale);
+                    if width == 1 {
+                        for (variance, responsibility) in variances.iter_mut().zip(responsibilities) {
+                            *variance += responsibility * row[0];
+                        }
+                        return;
+                    }
+                    for (variances, responsibility) in variances.chunks_exact_mut(width).zip(responsibilities)
+                    {
                         for (variance, &part) in variances.iter_mut().zip(row.iter()) {
                             *variance += responsibility * part;
                         }
@@ -100,7 +106,7 @@ impl<F: Real> Tables<F> {
                 },
             );
         }
-        largest.sqrt()
+        unit.sqrt()
     }
 
     /// Responsibilities r in place of the weights, and to them `√r_i ζ_i − r_i Σ_j √r_j ζ_j`, which has the covariance
