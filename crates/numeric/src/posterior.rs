@@ -34,7 +34,8 @@ pub trait PosteriorCovariance<F: Real>: VectorField<F> {
     /// matrix: the law is the same, the values are others.
     ///
     /// # Errors
-    /// The field's own; by default [`Error::NotPositiveDefinite`] with the row of the batch where `s² Σ + v I` is singular.
+    /// Those of [`PosteriorDraw::check`] and the field's own; by default [`Error::NotPositiveDefinite`] with the row of the
+    /// batch where `s² Σ + v I` is singular.
     fn draw_into(
         &self,
         batch: &Batch<'_, F>,
@@ -42,6 +43,7 @@ pub trait PosteriorCovariance<F: Real>: VectorField<F> {
         out: &mut ArrayRef2<F>,
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
+        draw.check()?;
         let (n, d) = batch.x().dim();
         let [mut factors, mut z]: [Vec<F>; 2] = scratch.take();
         factors.resize(n * d * d, F::zero());
@@ -80,6 +82,17 @@ pub struct PosteriorDraw {
 }
 
 impl PosteriorDraw {
+    /// What every [`draw_into`](PosteriorCovariance::draw_into) asks of its draw.
+    ///
+    /// # Errors
+    /// [`Error::Domain`] for a scale that is not finite, or a variance that is not a finite number of at least 0.
+    pub fn check(&self) -> Result<(), Error> {
+        let PosteriorDraw { scale, variance, .. } = *self;
+        Error::domain(scale.is_finite(), "draw.scale", scale, "a finite number")?;
+        let usable = variance >= 0.0 && variance.is_finite();
+        Error::domain(usable, "draw.variance", variance, "a finite number of at least 0")
+    }
+
     /// Replaces the covariance of each row, `(d, d)` in row-major order, by the Cholesky factor of `s² Σ + v I`, as
     /// [`cholesky`] leaves it.
     ///

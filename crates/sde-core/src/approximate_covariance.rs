@@ -315,6 +315,7 @@ impl<F: Real, V: JacobianProducts<F>, S: Schedule> PosteriorCovariance<F> for Ap
         out: &mut ArrayRef2<F>,
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
+        draw.check()?;
         self.field.eval_into(batch, out, scratch)?;
         let spectra = self.spectra(batch, scratch)?;
         let mut normals = Array2::<F>::zeros(out.raw_dim());

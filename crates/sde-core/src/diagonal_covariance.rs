@@ -119,6 +119,7 @@ impl<F: Real, V: JacobianProducts<F>, S: Schedule> PosteriorCovariance<F> for Di
         out: &mut ArrayRef2<F>,
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
+        draw.check()?;
         let variances = self.variances(batch, out, scratch)?;
         let mut z = Array2::zeros(out.raw_dim());
         draw.noise.normals_into(batch.rows(), draw.step, &mut z);

@@ -172,6 +172,7 @@ impl<F: Real, S: Schedule> PosteriorCovariance<F> for MixtureField<F, S> {
         out: &mut ArrayRef2<F>,
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
+        draw.check()?;
         let d = self.tables.dim;
         let (mut work, mut normals): (Work<F>, Normals<F>) = (scratch.take(), scratch.take());
         let out = out.as_slice_mut().expect("fields are given standard layout");
