@@ -24,7 +24,7 @@ enum Beside {
     Nothing,
     /// A d×d product of each row.
     Product,
-    /// The model's call gives covariances too; that they are factorised is left out of the floor.
+    /// The model's call gives covariances too, which L is certified with and does not need to draw.
     Covariance,
 }
 
@@ -102,7 +102,8 @@ pub(super) fn entries<F: Real>() -> Vec<Entry> {
         ("ReverseSde(0)", denoiser(), ReverseSde::new(0.0).expect(ok), 0),
         ("Ddim(1)", denoiser(), Ddim::new(1.0).expect(ok), 1),
         ("MomentMatched", denoiser(), matched, 1, Product),
-        ("LocallyMomentMatched", denoiser(), LocallyMomentMatched, 1, Covariance),
+        ("LocallyMomentMatched", denoiser(), LocallyMomentMatched, 1),
+        ("LocallyMomentMatched, floor with covariances", denoiser(), LocallyMomentMatched, 1, Covariance),
         ("ProbabilityFlowHeun", denoiser(), ProbabilityFlowHeun, 0),
         ("EdmHeun", denoiser(), edm, 1),
         ("DpmSolver(1)", denoiser(), DpmSolver::new(1).expect(ok), 0),

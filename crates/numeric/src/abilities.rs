@@ -33,24 +33,6 @@ pub trait Divergence<F: Real>: VectorField<F> {
     ) -> Result<(), Error>;
 }
 
-/// The posterior mean *and* covariance of `x_0` given `x_t = x`, for a field that is a denoiser.
-///
-/// By Tweedie's second-order formula, `Cov(x_0 | x_t = x) = (σ²/α) ∂/∂x E[x_0 | x_t = x]`.
-pub trait PosteriorCovariance<F: Real>: VectorField<F> {
-    /// Writes the mean over `mean`, `(n, d)`, and the covariance of each row, a symmetric positive
-    /// semidefinite d×d matrix in row-major order, over a row of `covariance`, `(n, d²)`.
-    ///
-    /// # Errors
-    /// The field's own.
-    fn mean_covariance_into(
-        &self,
-        batch: &Batch<'_, F>,
-        mean: &mut ArrayRef2<F>,
-        covariance: &mut ArrayRef2<F>,
-        scratch: &mut Scratch,
-    ) -> Result<(), Error>;
-}
-
 macro_rules! forward_abilities {
     ($($ty:ty),*) => {$(
         impl<F: Real, V: JacobianProducts<F> + ?Sized> JacobianProducts<F> for $ty {
@@ -73,18 +55,6 @@ macro_rules! forward_abilities {
                 scratch: &mut Scratch,
             ) -> Result<(), Error> {
                 (**self).divergence_into(batch, out, scratch)
-            }
-        }
-
-        impl<F: Real, V: PosteriorCovariance<F> + ?Sized> PosteriorCovariance<F> for $ty {
-            fn mean_covariance_into(
-                &self,
-                batch: &Batch<'_, F>,
-                mean: &mut ArrayRef2<F>,
-                covariance: &mut ArrayRef2<F>,
-                scratch: &mut Scratch,
-            ) -> Result<(), Error> {
-                (**self).mean_covariance_into(batch, mean, covariance, scratch)
             }
         }
     )*};

@@ -10,7 +10,7 @@
 //! | running blocks of rows on all cores | [`run_blocks`], [`run_rows`], [`fill_rows`], [`Control`], [`Scratch`] |
 //! | statistics that do not depend on how the rows were split | [`estimate`], [`Estimate`] |
 //! | logarithms, exponentials and φ-functions at their limits | [`special`] |
-//! | small matrix products whose rows do not depend on each other, loops at the width of the CPU | [`Packed`], [`vectorize`], [`softmax_columns`] |
+//! | small matrix products whose rows do not depend on each other, loops at the width of the CPU | [`Packed`], [`vectorize`], [`softmax_columns`], [`cholesky`] |
 //! | rows to a file, resumable to the bit | `output` (feature `output`) |
 //!
 //! # Conventions
@@ -26,6 +26,7 @@
 pub use ndarray;
 
 mod abilities;
+mod cholesky;
 mod dots;
 mod elementary;
 mod error;
@@ -37,13 +38,15 @@ mod model;
 pub mod noise;
 #[cfg(feature = "output")]
 pub mod output;
+mod posterior;
 mod real;
 mod run;
 pub mod special;
 mod time;
 mod vectorize;
 
-pub use abilities::{Divergence, FiniteDifference, JacobianProducts, LogDensity, PosteriorCovariance};
+pub use abilities::{Divergence, FiniteDifference, JacobianProducts, LogDensity};
+pub use cholesky::cholesky;
 pub use dots::indexed_dots;
 pub use elementary::{ln_1p_in_place, tan_in_place};
 pub use error::Error;
@@ -56,6 +59,7 @@ pub use field::{
 pub use gemm::Packed;
 pub use model::{Level, Model, Predicting, Prediction, Schedule};
 pub use noise::{Brownian, BrownianCursor, Node, Noise, RowStream};
+pub use posterior::{PosteriorCovariance, PosteriorDraw};
 pub use real::Real;
 pub use run::{Control, check_finite, fill_rows, run_blocks, run_rows};
 pub use time::{Time, TimeGrid, Times};

@@ -1,10 +1,10 @@
 //! A posterior covariance from the Jacobian of a denoiser.
 
-use nalgebra::{DMatrix, SymmetricEigen};
+use nalgebra::{DMatrix, DVector, SymmetricEigen};
 use numeric::ndarray::{Array2, ArrayRef2};
 use numeric::{
-    Batch, Batching, Error, JacobianProducts, Level, Noise, PosteriorCovariance, Real, Schedule, Scratch,
-    VectorField, check_finite,
+    Batch, Batching, Error, JacobianProducts, Level, Noise, PosteriorCovariance, PosteriorDraw, Real,
+    Schedule, Scratch, VectorField, check_finite,
 };
 
 /// Iterations `Q ← orth(J Q)` from random directions: eigenvalues apart by a factor r are told apart to r^{−2}.
@@ -31,8 +31,8 @@ const DEPENDENT: f64 = 1e-8;
 ///
 /// With k = d the directions are the axes and Σ̂ is the whole symmetrised Jacobian; with k = 0 and no probes it is 0, and
 /// [`LocallyMomentMatched`](crate::LocallyMomentMatched) becomes the frozen denoiser. A step that draws with Σ̂ is
-/// certified with the same Σ̂: it is what [`PosteriorCovariance`] gives to both. The matrix is written out in full, d² numbers
-/// for each row, since that is what a posterior covariance is here. [`DiagonalCovariance`](crate::DiagonalCovariance) takes the
+/// certified with the same Σ̂: it is what [`PosteriorCovariance`] gives to both. For the certificate the matrix is written out
+/// in full, d² numbers for each row; draws do without. [`DiagonalCovariance`](crate::DiagonalCovariance) takes the
 /// diagonal instead.
 ///
 /// # Randomness
@@ -240,6 +240,45 @@ impl<F: Real, V: VectorField<F>, S: Schedule> VectorField<F> for ApproximateCova
     }
 }
 
+/// Σ̂ of one row by its eigenvalues.
+struct Spectrum {
+    /// Orthonormal eigenvectors, `(d, k)`, and their eigenvalues.
+    vectors: DMatrix<f64>,
+    values: Vec<f64>,
+    /// The eigenvalue of everything orthogonal to them.
+    rest: f64,
+}
+
+impl<V, S: Schedule> ApproximateCovariance<V, S> {
+    fn spectra<F: Real>(&self, batch: &Batch<'_, F>, scratch: &mut Scratch) -> Result<Vec<Spectrum>, Error>
+    where
+        V: JacobianProducts<F>,
+    {
+        let (d, k) = (batch.dim(), self.directions);
+        let directions = self.leading(batch, scratch)?;
+        let products = self.products(batch, &directions, scratch)?;
+        let rests = self.rest(batch, &directions, scratch)?;
+        let of_row = |(i, rest): (usize, f64)| {
+            let factor = covariance_factor(self.process.level(batch.times().get(i)))?;
+            let along = |a: usize, b: usize| directions[a].row(i).dot(&products[b].row(i));
+            let symmetric = DMatrix::from_fn(k, k, |a, b| 0.5 * (along(a, b) + along(b, a)));
+            let basis = DMatrix::from_fn(d, k, |j, a| directions[a][(i, j)]);
+            if k == 0 {
+                // The decomposition refuses an empty matrix.
+                return Ok(Spectrum { vectors: basis, values: Vec::new(), rest: factor * rest });
+            }
+            let entries = symmetric.iter().copied();
+            Error::entries("Jacobian products", entries, "finite products", f64::is_finite)?;
+            let routine = "symmetric eigenvalue decomposition";
+            let stuck = Error::NotConverged { routine, iterations: ITERATIONS, residual: f64::NAN };
+            let eigen = SymmetricEigen::try_new(symmetric, f64::EPSILON, ITERATIONS).ok_or(stuck)?;
+            let values = eigen.eigenvalues.iter().map(|&theta| factor * theta.max(0.0)).collect();
+            Ok(Spectrum { vectors: basis * eigen.eigenvectors, values, rest: factor * rest })
+        };
+        rests.into_iter().enumerate().map(of_row).collect()
+    }
+}
+
 impl<F: Real, V: JacobianProducts<F>, S: Schedule> PosteriorCovariance<F> for ApproximateCovariance<V, S> {
     /// # Errors
     /// The field's own; [`Error::NotFinite`] for a product that is not; [`Error::Domain`] at a time without signal.
@@ -251,34 +290,47 @@ impl<F: Real, V: JacobianProducts<F>, S: Schedule> PosteriorCovariance<F> for Ap
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
         self.field.eval_into(batch, mean, scratch)?;
-        let (d, k) = (batch.dim(), self.directions);
-        let directions = self.leading(batch, scratch)?;
-        let products = self.products(batch, &directions, scratch)?;
-        let rests = self.rest(batch, &directions, scratch)?;
-        for (i, mut out) in covariance.rows_mut().into_iter().enumerate() {
-            let factor = covariance_factor(self.process.level(batch.times().get(i)))?;
-            let along = |a: usize, b: usize| directions[a].row(i).dot(&products[b].row(i));
-            let symmetric = DMatrix::from_fn(k, k, |a, b| 0.5 * (along(a, b) + along(b, a)));
-            let basis = DMatrix::from_fn(d, k, |j, a| directions[a][(i, j)]);
-            // What the eigenvectors have beyond the rest that every direction gets.
-            let rest = rests[i];
-            let (vectors, excess) = if k == 0 {
-                (basis, Vec::new()) // the decomposition refuses an empty matrix
-            } else {
-                let entries = symmetric.iter().copied();
-                Error::entries("Jacobian products", entries, "finite products", f64::is_finite)?;
-                let routine = "symmetric eigenvalue decomposition";
-                let stuck = Error::NotConverged { routine, iterations: ITERATIONS, residual: f64::NAN };
-                let eigen = SymmetricEigen::try_new(symmetric, f64::EPSILON, ITERATIONS).ok_or(stuck)?;
-                let excess = eigen.eigenvalues.iter().map(|&theta| theta.max(0.0) - rest).collect();
-                (basis * eigen.eigenvectors, excess)
-            };
+        let d = batch.dim();
+        let spectra = self.spectra(batch, scratch)?;
+        for (Spectrum { vectors, values, rest }, mut out) in spectra.iter().zip(covariance.rows_mut()) {
             for j in 0..d {
                 for l in 0..=j {
-                    let sum: f64 = (0..k).map(|a| excess[a] * vectors[(j, a)] * vectors[(l, a)]).sum();
-                    let entry = F::of(factor * (sum + if j == l { rest } else { 0.0 }));
+                    let along =
+                        |(a, value): (usize, &f64)| (value - rest) * vectors[(j, a)] * vectors[(l, a)];
+                    let sum: f64 = values.iter().enumerate().map(along).sum();
+                    let entry = F::of(sum + if j == l { *rest } else { 0.0 });
                     (out[j * d + l], out[l * d + j]) = (entry, entry);
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// With one normal for each coordinate and the symmetric root of `s² Σ̂ + v I`, which has its directions: O(d k) per
+    /// row beyond the Jacobian products.
+    fn draw_into(
+        &self,
+        batch: &Batch<'_, F>,
+        draw: PosteriorDraw,
+        out: &mut ArrayRef2<F>,
+        scratch: &mut Scratch,
+    ) -> Result<(), Error> {
+        draw.check()?;
+        self.field.eval_into(batch, out, scratch)?;
+        let spectra = self.spectra(batch, scratch)?;
+        let mut normals = Array2::<F>::zeros(out.raw_dim());
+        draw.noise.normals_into(batch.rows(), draw.step, &mut normals);
+        let root = |value: f64| (draw.variance + draw.scale * draw.scale * value).sqrt();
+        let rows = out.rows_mut().into_iter().zip(normals.rows());
+        for (Spectrum { vectors, values, rest }, (mut out, z)) in spectra.iter().zip(rows) {
+            let z = DVector::from_iterator(z.len(), z.iter().map(|z| z.as_f64()));
+            let rest = root(*rest);
+            let mut noise = rest * &z;
+            for (vector, &value) in vectors.column_iter().zip(values) {
+                noise.axpy((root(value) - rest) * vector.dot(&z), &vector, 1.0);
+            }
+            for (out, &noise) in out.iter_mut().zip(&noise) {
+                *out = F::of(draw.scale * out.as_f64() + noise);
             }
         }
         Ok(())

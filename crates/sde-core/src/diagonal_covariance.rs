@@ -2,8 +2,8 @@
 
 use numeric::ndarray::{Array2, ArrayRef2};
 use numeric::{
-    Batch, Batching, Error, JacobianProducts, PosteriorCovariance, Real, Schedule, Scratch, VectorField,
-    check_finite,
+    Batch, Batching, Error, JacobianProducts, PosteriorCovariance, PosteriorDraw, Real, Schedule, Scratch,
+    VectorField, check_finite,
 };
 
 use crate::approximate_covariance::covariance_factor;
@@ -17,7 +17,8 @@ use crate::approximate_covariance::covariance_factor;
 /// by Tweedie's second-order formula the variances of the coordinates given the state, where a negative one is
 /// dropped. Better than a few directions where coordinates are nearly independent, as pixels at little noise; for
 /// correlated ones see [`ApproximateCovariance`](crate::ApproximateCovariance). As there, what draws with Σ̂ is certified with
-/// the same Σ̂, a bound of the divergence holds for any, and it is written out as a full matrix.
+/// the same Σ̂, and a bound of the divergence holds for any. It is written out as a full matrix for certificates; draws do
+/// without.
 ///
 /// # Complexity
 /// d Jacobian products for each row.
@@ -61,6 +62,37 @@ impl<F: Real, V: VectorField<F>, S: Schedule> VectorField<F> for DiagonalCovaria
     }
 }
 
+impl<V, S: Schedule> DiagonalCovariance<V, S> {
+    /// Writes the mean over `mean`, and returns the variances, both `(n, d)`.
+    fn variances<F: Real>(
+        &self,
+        batch: &Batch<'_, F>,
+        mean: &mut ArrayRef2<F>,
+        scratch: &mut Scratch,
+    ) -> Result<Array2<f64>, Error>
+    where
+        V: JacobianProducts<F>,
+    {
+        self.field.eval_into(batch, mean, scratch)?;
+        let (n, d) = batch.x().dim();
+        let factors = (0..n)
+            .map(|i| covariance_factor(self.process.level(batch.times().get(i))))
+            .collect::<Result<Vec<_>, _>>()?;
+        let (mut axis, mut product) = (Array2::zeros((n, d)), Array2::zeros((n, d)));
+        let mut variances = Array2::zeros((n, d));
+        for j in 0..d {
+            axis.fill(F::zero());
+            axis.column_mut(j).fill(F::one());
+            self.field.jvp_into(batch, &axis, &mut product, scratch)?;
+            check_finite("a Jacobian product", batch.rows(), 0, batch.times().get(0).t, product.view())?;
+            for (i, factor) in factors.iter().enumerate() {
+                variances[(i, j)] = factor * product[(i, j)].as_f64().max(0.0);
+            }
+        }
+        Ok(variances)
+    }
+}
+
 impl<F: Real, V: JacobianProducts<F>, S: Schedule> PosteriorCovariance<F> for DiagonalCovariance<V, S> {
     /// # Errors
     /// The field's own; [`Error::NotFinite`] for a product that is not; [`Error::Domain`] at a time without signal.
@@ -71,21 +103,29 @@ impl<F: Real, V: JacobianProducts<F>, S: Schedule> PosteriorCovariance<F> for Di
         covariance: &mut ArrayRef2<F>,
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
-        self.field.eval_into(batch, mean, scratch)?;
+        let variances = self.variances(batch, mean, scratch)?;
         covariance.fill(F::zero());
-        let (n, d) = batch.x().dim();
-        let factors = (0..n)
-            .map(|i| covariance_factor(self.process.level(batch.times().get(i))))
-            .collect::<Result<Vec<_>, _>>()?;
-        let (mut axis, mut product) = (Array2::zeros((n, d)), Array2::zeros((n, d)));
-        for j in 0..d {
-            axis.fill(F::zero());
-            axis.column_mut(j).fill(F::one());
-            self.field.jvp_into(batch, &axis, &mut product, scratch)?;
-            check_finite("a Jacobian product", batch.rows(), 0, batch.times().get(0).t, product.view())?;
-            for (i, factor) in factors.iter().enumerate() {
-                covariance[(i, j * d + j)] = F::of(factor * product[(i, j)].as_f64().max(0.0));
-            }
+        for ((i, j), &variance) in variances.indexed_iter() {
+            covariance[(i, j * batch.dim() + j)] = F::of(variance);
+        }
+        Ok(())
+    }
+
+    /// With one normal for each coordinate, and no matrix.
+    fn draw_into(
+        &self,
+        batch: &Batch<'_, F>,
+        draw: PosteriorDraw,
+        out: &mut ArrayRef2<F>,
+        scratch: &mut Scratch,
+    ) -> Result<(), Error> {
+        draw.check()?;
+        let variances = self.variances(batch, out, scratch)?;
+        let mut z = Array2::zeros(out.raw_dim());
+        draw.noise.normals_into(batch.rows(), draw.step, &mut z);
+        let scale = F::of(draw.scale);
+        for ((out, &z), &variance) in out.iter_mut().zip(&z).zip(&variances) {
+            *out = scale * *out + F::of((draw.variance + draw.scale * draw.scale * variance).sqrt()) * z;
         }
         Ok(())
     }

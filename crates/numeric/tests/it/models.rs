@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use ndarray::{Array2, ArrayRef2, array};
 use numeric::{
-    Batch, Batching, Control, Divergence, Error, JacobianProducts, Level, Model, PosteriorCovariance,
-    Prediction, Schedule, Scratch, Time, TimeGrid, Times, VectorField, combined, fill_rows, from_fn,
-    from_row_fn, ndarray, run_blocks, run_rows, scaled, time_reversed, with_batching,
+    Batch, Batching, Control, Divergence, Error, JacobianProducts, Level, Model, Noise, PosteriorCovariance,
+    PosteriorDraw, Prediction, Schedule, Scratch, Time, TimeGrid, Times, VectorField, combined, fill_rows,
+    from_fn, from_row_fn, ndarray, run_blocks, run_rows, scaled, time_reversed, with_batching,
 };
 use proptest::prelude::*;
 
@@ -352,6 +352,17 @@ fn abilities_go_through_pointers() {
             covariance.assign(&array![[1.0, 0.0, 0.0, 1.0]]);
             self.eval_into(batch, mean, s)
         }
+        /// Its own, and no draw: what does not come here would be random.
+        fn draw_into(
+            &self,
+            _: &Batch<'_, f64>,
+            draw: PosteriorDraw,
+            out: &mut ArrayRef2<f64>,
+            _: &mut Scratch,
+        ) -> Result<(), Error> {
+            out.fill(draw.scale);
+            Ok(())
+        }
     }
     fn check<V>(field: V)
     where
@@ -366,7 +377,10 @@ fn abilities_go_through_pointers() {
         field.divergence_into(&batch, &mut divergence, scratch).unwrap();
         assert_eq!(divergence, [4.0]);
         field.mean_covariance_into(&batch, &mut out, &mut covariance, scratch).unwrap();
-        assert_eq!((out, covariance), (array![[2.0, -6.0]], array![[1.0, 0.0, 0.0, 1.0]]));
+        assert_eq!((&out, covariance), (&array![[2.0, -6.0]], array![[1.0, 0.0, 0.0, 1.0]]));
+        let draw = PosteriorDraw { scale: 0.25, variance: 1.0, noise: Noise::new(1), step: 2 };
+        field.draw_into(&batch, draw, &mut out, scratch).unwrap();
+        assert_eq!(out, array![[0.25, 0.25]]);
     }
     check(&Twice);
     check(Box::new(&&Twice));

@@ -3,11 +3,10 @@
 use numeric::ndarray::{ArrayRef2, ArrayViewMut2};
 use numeric::{
     Batch, Batching, Error, Model, PosteriorCovariance, Prediction, Real, Schedule, Scratch, VectorField,
-    vectorize,
+    cholesky, vectorize,
 };
 
 use super::{Likelihood, Observations};
-use crate::method::cholesky;
 
 /// The denoiser of a model given a linear observation; made by [`by_covariance`].
 #[derive(Clone, Debug)]
@@ -151,11 +150,7 @@ impl<V, S: Schedule> ByCovariance<V, S> {
                 }
             }
         }
-        let positive = vectorize(
-            #[inline(always)]
-            || cholesky(s, k),
-        );
-        if !positive {
+        if !cholesky(s, k) {
             return Err(Error::NotPositiveDefinite { parameter: "A Sigma A^T + R", index: i });
         }
         residual.resize(k, 0.0);

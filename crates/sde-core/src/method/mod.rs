@@ -28,7 +28,6 @@ pub use frozen::{EulerMaruyama, ExponentialIntegrator, FrozenDenoiser, FrozenSco
 pub use history::History;
 pub use langevin::{AnnealedLangevin, PredictorCorrector};
 pub use local::LocallyMomentMatched;
-pub(crate) use local::cholesky;
 pub use multistep::{DpmSolverPlusPlus2M, ExponentialAdams};
 pub use ode::ProbabilityFlowHeun;
 pub use principal::MomentMatched;
@@ -128,8 +127,9 @@ pub enum Spread<F> {
 
 /// A method whose step is a Gaussian: `x' | x ~ N(mean(x), covariance(x))`.
 ///
-/// What a method draws from and what a certificate bounds is the same code: [`Method::step`] of every such
-/// method is [`gaussian_step`], which draws from [`transition`](Self::transition).
+/// What a method draws from and what a certificate bounds is the same code: [`Method::step`] of such a method is
+/// [`gaussian_step`], which draws from [`transition`](Self::transition). The exception is [`LocallyMomentMatched`], whose
+/// step leaves the draw to the model: from the same law, by another factor of the same covariance.
 pub trait GaussianStep<F: Real, M>: Method<F, M> {
     /// Writes the mean of the step from each row of `x` over `mean`, both `(n, d)`, and returns the spread.
     ///
@@ -150,7 +150,8 @@ pub trait GaussianStep<F: Real, M>: Method<F, M> {
     }
 }
 
-/// The [`Method::step`] of a [`GaussianStep`]: `x' = mean + factor · z` with the step's normals z.
+/// The [`Method::step`] of a [`GaussianStep`]: `x' = mean + factor · z` with the step's normals z. For
+/// [`LocallyMomentMatched`] it is a draw from the law of its step, by the Cholesky factor.
 ///
 /// # Errors
 /// Those of the transition.

@@ -108,6 +108,17 @@ impl AtLevel {
         }
     }
 
+    /// Variance of `x_0` given the row where the component has variance c: `σ² c/λ`.
+    pub(super) fn posterior(self, variance: f64) -> f64 {
+        self.sigma * self.sigma * variance / self.eigenvalue(variance)
+    }
+
+    /// `posterior(variance) − posterior(floor)`, in the form that does not cancel.
+    pub(super) fn posterior_excess(self, variance: f64, floor: f64) -> f64 {
+        let square = self.sigma * self.sigma;
+        square * square * (variance - floor) / (self.eigenvalue(variance) * self.eigenvalue(floor))
+    }
+
     /// γ of a direction: what the readout takes from its coordinate beyond (or, without floor, instead of) κ.
     fn along_direction(self, what: Readout, variance: f64, floor: Option<f64>) -> f64 {
         let lambda = self.eigenvalue(variance);
@@ -289,6 +300,20 @@ impl<F: Real> Tables<F> {
 
     /// Writes a readout of the weighed rows over `out`, `(n, d)`.
     pub(super) fn read(&self, at: AtLevel, what: Readout, x: &[F], work: &mut Work<F>, out: &mut [F]) {
+        self.read_and(at, what, x, work, out, |_, _, _| {});
+    }
+
+    /// As [`read`](Self::read), with any weights of sum 1, and with what `add(i, rows, along)` adds to the coordinates
+    /// of component i in its directions, `(rows, r)`, for the rows where it has weight.
+    pub(super) fn read_and(
+        &self,
+        at: AtLevel,
+        what: Readout,
+        x: &[F],
+        work: &mut Work<F>,
+        out: &mut [F],
+        mut add: impl FnMut(usize, &[usize], &mut [F]),
+    ) {
         let d = self.dim;
         let n = x.len() / d;
         let mut terms = std::mem::take(&mut work.readout_terms);
@@ -333,7 +358,9 @@ impl<F: Real> Tables<F> {
                 continue;
             }
             let gains = component.gains(at, what);
-            self.back_of(i, &gains, work, |weight| weight);
+            self.coordinates_of(i, &gains, work, |weight| weight);
+            add(i, &work.active, &mut work.compact);
+            self.back_of(i, work);
             for (&row, back) in work.active.iter().zip(work.back.chunks_exact(d)) {
                 for (out, &back) in out[row * d..][..d].iter_mut().zip(back) {
                     *out += back;
@@ -342,21 +369,25 @@ impl<F: Real> Tables<F> {
         }
     }
 
-    /// For the rows where component i has any weight (`work.active`): `scale(w) Σ_j γ_j y_j u_j` in `work.back`.
-    pub(super) fn back_of(&self, i: usize, gains: &[F], work: &mut Work<F>, scale: impl Fn(F) -> F) {
-        let (d, k, r) = (self.dim, self.components.len(), gains.len());
+    /// For the rows where component i has any weight (`work.active`): `scale(w) γ_j y_j` in `work.compact`.
+    pub(super) fn coordinates_of(&self, i: usize, gains: &[F], work: &mut Work<F>, scale: impl Fn(F) -> F) {
+        let (k, r) = (self.components.len(), gains.len());
         let n = work.weights.len() / k;
         let weights = &work.weights[i * n..][..n];
         work.active.clear();
-        work.active.extend((0..n).filter(|&row| weights[row] > F::zero()));
+        work.active.extend((0..n).filter(|&row| weights[row] != F::zero()));
         work.compact.clear();
         for &row in &work.active {
             let scale = scale(weights[row] * work.scales[row]);
             let y = &work.coordinates[work.starts[i] + row * r..][..r];
             work.compact.extend(y.iter().zip(gains).map(|(&y, &gain)| scale * gain * y));
         }
+    }
+
+    /// `Σ_j y_j u_j` in `work.back`, for the coordinates y along the directions of component i in `work.compact`.
+    pub(super) fn back_of(&self, i: usize, work: &mut Work<F>) {
         work.back.clear();
-        work.back.resize(work.active.len() * d, F::zero());
+        work.back.resize(work.active.len() * self.dim, F::zero());
         match &self.components[i].rotation {
             Rotation::Columns { back, .. } => back.left_multiply(&work.compact, &mut work.back),
             Rotation::Axes => work.back.copy_from_slice(&work.compact),

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use numeric::ndarray::ArrayRef2;
 use numeric::{
-    Batch, Batching, Divergence, Error, JacobianProducts, Level, PosteriorCovariance, Prediction, Real,
-    Schedule, Scratch, Times, VectorField, vectorize,
+    Batch, Batching, Divergence, Error, JacobianProducts, Level, PosteriorCovariance, PosteriorDraw,
+    Prediction, Real, Schedule, Scratch, Times, VectorField, vectorize,
 };
 
+use super::draw::Normals;
 use super::evaluate::{AtLevel, Columns, Readout, Rotation, Tables, Work};
 
 /// The exact score or denoiser of a [`Mixture`](super::Mixture) under a process; made by
@@ -152,6 +153,40 @@ impl<F: Real, S: Schedule> PosteriorCovariance<F> for MixtureField<F, S> {
         scratch.put(work);
         done
     }
+
+    /// Without the matrix, as a sum of independent parts.
+    ///
+    /// With the responsibilities r, the posteriors `N(μ_i, Λ_i)` of the components and `Λ_i = b_i I + (the rest)`,
+    ///
+    /// ```math
+    /// \Sigma = \Big(\sum_i r_i b_i\Big) I + \sum_i r_i (\Lambda_i - b_i I) + \sum_{ij} (r_i \delta_{ij} - r_i r_j) \mu_i \mu_j^\top :
+    /// ```
+    /// d normals for the first, one for each direction for the second, and for the third one normal for each component:
+    /// they are added to the responsibilities with the covariance of a categorical variable, and the mean is read with what
+    /// comes of it. So a draw costs one evaluation, O(k d) without directions. It exists for singular covariances
+    /// too.
+    fn draw_into(
+        &self,
+        batch: &Batch<'_, F>,
+        draw: PosteriorDraw,
+        out: &mut ArrayRef2<F>,
+        scratch: &mut Scratch,
+    ) -> Result<(), Error> {
+        draw.check()?;
+        let d = self.tables.dim;
+        let (mut work, mut normals): (Work<F>, Normals<F>) = (scratch.take(), scratch.take());
+        let out = out.as_slice_mut().expect("fields are given standard layout");
+        let done = self.by_level(batch, |at, rows| {
+            let part = rows.start * d..rows.end * d;
+            let (x, out) = (&batch.x_slice()[part.clone()], &mut out[part]);
+            self.tables.weigh(at, x, false, &mut work)?;
+            self.tables.draw(at, draw, (&batch.rows()[rows], x), &mut work, &mut normals, out);
+            Ok(())
+        });
+        scratch.put(work);
+        scratch.put(normals);
+        done
+    }
 }
 
 impl<F: Real, S: Schedule> MixtureField<F, S> {
@@ -164,7 +199,8 @@ impl<F: Real, S: Schedule> MixtureField<F, S> {
         let mut parts: Vec<Vec<(usize, Vec<F>)>> = vec![Vec::new(); n];
         for (i, component) in components.iter().enumerate() {
             let gains = component.gains(at, Readout::Mean);
-            self.tables.back_of(i, &gains, work, |_| F::one());
+            self.tables.coordinates_of(i, &gains, work, |_| F::one());
+            self.tables.back_of(i, work);
             if work.active().is_empty() {
                 continue;
             }
@@ -197,22 +233,19 @@ impl<F: Real, S: Schedule> MixtureField<F, S> {
     fn within(&self, at: AtLevel, i: usize, out: &mut [F]) {
         let d = self.tables.dim;
         let component = &self.tables.components[i];
-        let variance = at.sigma * at.sigma;
-        let value = |c: f64| variance * c / at.eigenvalue(c);
         match &component.rotation {
             Rotation::None => {}
             Rotation::Axes => {
                 for (j, &c) in component.variances.iter().enumerate() {
-                    out[j * d + j] = F::of(value(c));
+                    out[j * d + j] = F::of(at.posterior(c));
                 }
                 return;
             }
             Rotation::Columns { onto, back, .. } => {
-                let floor = at.eigenvalue(component.floor);
                 let excess: Vec<F> = component
                     .variances
                     .iter()
-                    .map(|&c| F::of(variance * variance * (c - component.floor) / (at.eigenvalue(c) * floor)))
+                    .map(|&c| F::of(at.posterior_excess(c, component.floor)))
                     .collect();
                 let mut scaled = Vec::with_capacity(d * excess.len());
                 for row in 0..d {
@@ -222,7 +255,7 @@ impl<F: Real, S: Schedule> MixtureField<F, S> {
             }
         }
         for j in 0..d {
-            out[j * d + j] += F::of(value(component.floor));
+            out[j * d + j] += F::of(at.posterior(component.floor));
         }
     }
 

@@ -1,6 +1,7 @@
 //! Analytic targets: Gaussians, Gaussian mixtures and finite sets of points, known at every noise level.
 
 mod condition;
+mod draw;
 mod evaluate;
 mod field;
 mod observation;

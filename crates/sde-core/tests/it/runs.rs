@@ -7,9 +7,9 @@ use numeric::{
 };
 use sde_core::{
     Component, CosineVp, Covariance, DiscreteVp, Edm, EulerMaruyama, ExponentialIntegrator, Flow,
-    FrozenDenoiser, FrozenScore, History, Keep, LinearProcess, LinearVp, LocallyMomentMatched, Method,
-    Mixture, MixtureField, MomentMatched, Ou, ProbabilityFlowHeun, Sampler, Start, Statistics, Step, SubVp,
-    VariancePreserving, Ve,
+    FrozenDenoiser, FrozenScore, GaussianStep, History, Keep, LinearProcess, LinearVp, LocallyMomentMatched,
+    Method, Mixture, MixtureField, MomentMatched, Ou, ProbabilityFlowHeun, Sampler, Start, Statistics, Step,
+    SubVp, VariancePreserving, Ve,
     grid::{self, Spacing},
     linear_betas, noised,
 };
@@ -102,15 +102,17 @@ fn all_methods_reach_the_data() {
         let x = sampler(method.clone(), &nodes).sample(0..20, Noise::new(3), Control::default());
         assert!(x.expect("finite").iter().all(|x| x.is_finite()));
     }
-    // The posterior of a single point has no density: the factorisation says so.
-    let grid = TimeGrid::from_nodes(vec![1.0, 0.0]).expect("valid");
+    // The posterior of a single point has no density, which its transition says; the draw is the point.
+    let (from, to) = (Time::of(1.0), Time::of(0.0));
+    let grid = TimeGrid::from_nodes(vec![from.t, to.t]).expect("valid");
     let point = Mixture::atoms(&array![[1.0, -2.0]], None).expect("valid").denoiser::<f64, _>(Ou);
-    let refused = Sampler::new(point, LocallyMomentMatched, grid).expect("valid").sample(
-        0..1,
-        Noise::new(3),
-        Control::default(),
-    );
+    let step = Step { rows: &[0], index: 0, from, to, noise: Noise::new(3) };
+    let (x, mut mean) = (array![[0.3, 0.4]], array![[0.0, 0.0]]);
+    let refused = LocallyMomentMatched.transition(&point, step, &x, &mut mean, &mut Scratch::new());
     assert!(matches!(refused, Err(Error::NotPositiveDefinite { .. })), "{refused:?}");
+    let sampler = Sampler::new(point, LocallyMomentMatched, grid).expect("valid");
+    let drawn = sampler.sample(0..2, Noise::new(3), Control::default()).expect("finite");
+    assert_eq!(drawn, array![[1.0, -2.0], [1.0, -2.0]]);
 }
 
 /// Whatever is kept is a part of the same path, for the whole as for a shard, on any number of threads.
