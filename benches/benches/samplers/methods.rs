@@ -24,18 +24,22 @@ enum Beside {
     Nothing,
     /// A d×d product of each row.
     Product,
+    /// A normal for each component of the mixture.
+    Components,
     /// The model's call gives covariances too, which L is certified with and does not need to draw.
     Covariance,
 }
 
 fn floor<F: Real>(model: &Model<F>, grid: &TimeGrid, calls: &[usize], draws: usize, beside: Beside) {
     let noise = Noise::new(1);
+    let components = w1_mixture().means().nrows();
     let product = Packed::<F>::new(DIM, DIM, |i, j| f64::from(u8::from(i == j)));
     run_blocks(0..ROWS, model.field.batching(), Control::default(), |rows, scratch| {
         let rows: Vec<u64> = rows.collect();
         let [mut x, mut p, mut z] = [(); 3].map(|()| Array2::<F>::zeros((rows.len(), DIM)));
         let width = if beside == Beside::Covariance { DIM * DIM } else { 0 };
         let mut covariance = Array2::<F>::zeros((rows.len(), width));
+        let mut of_components = Array2::<F>::zeros((rows.len(), components));
         noise.normals_into(&rows, 0, &mut x);
         for (k, (from, _)) in grid.pairs().enumerate() {
             for _ in 0..calls[k] {
@@ -48,6 +52,9 @@ fn floor<F: Real>(model: &Model<F>, grid: &TimeGrid, calls: &[usize], draws: usi
             }
             for _ in 0..draws {
                 noise.normals_into(&rows, k as u64, &mut z);
+            }
+            if beside == Beside::Components {
+                noise.fork("components").normals_into(&rows, k as u64, &mut of_components);
             }
             if beside == Beside::Product {
                 let slices = "made in standard layout";
@@ -102,7 +109,7 @@ pub(super) fn entries<F: Real>() -> Vec<Entry> {
         ("ReverseSde(0)", denoiser(), ReverseSde::new(0.0).expect(ok), 0),
         ("Ddim(1)", denoiser(), Ddim::new(1.0).expect(ok), 1),
         ("MomentMatched", denoiser(), matched, 1, Product),
-        ("LocallyMomentMatched", denoiser(), LocallyMomentMatched, 1),
+        ("LocallyMomentMatched", denoiser(), LocallyMomentMatched, 1, Components),
         ("LocallyMomentMatched, floor with covariances", denoiser(), LocallyMomentMatched, 1, Covariance),
         ("ProbabilityFlowHeun", denoiser(), ProbabilityFlowHeun, 0),
         ("EdmHeun", denoiser(), edm, 1),
