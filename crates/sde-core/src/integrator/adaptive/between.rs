@@ -3,7 +3,7 @@
 use numeric::ndarray::{Array2, s};
 use numeric::{Error, Node, Real, Scratch, check_finite};
 
-use super::block::{Block, copy_row, gather};
+use super::block::{Block, gather, scatter};
 use crate::Sde;
 use crate::integrator::Integrator;
 use crate::sde::{put_rows, take_rows};
@@ -37,7 +37,7 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
         rows.extend(block.iter().map(|&i| self.rows[i]));
         let halves = node.children().expect("nodes at the deepest level are not tried");
         let [mut start, mut x] = take_rows::<F, 2>(scratch, (rows.len(), self.x.ncols()));
-        let mut path = take_rows::<F, 2>(scratch, (rows.len(), self.solver.sde.noise_dim()));
+        let mut path = self.take_path(rows.len(), scratch);
         for (half, state) in halves.into_iter().zip(starts) {
             let asked = self.asked_within(half);
             if asked.is_empty() {
@@ -50,9 +50,8 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
                 x.assign(&start);
                 if tick > from {
                     let [w, h] = &mut path;
-                    self.cursor.between_into(from..tick, w, Some(h));
+                    self.cursor.between_into(from..tick, w, self.brownian.has_areas().then_some(h));
                     self.first_ticks(&rows, half, tick - from, &path, &mut x, scratch)?;
-                    self.parts += rows.len() as u64;
                 }
                 for (j, &i) in block.iter().enumerate().filter(|&(_, &i)| i < self.live) {
                     let time = self.solver.time(node.cell, from).t;
@@ -62,12 +61,12 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
                         (self.live, self.failure) = (i, Some(error));
                         break;
                     }
-                    copy_row(&x, j, &mut self.between[number], i);
+                    scatter(&x, [(j, &i)].into_iter(), &mut self.between[number]);
                 }
             }
         }
         put_rows(scratch, [start, x]);
-        put_rows(scratch, path);
+        Self::put_path(path, scratch);
         scratch.put(Members { places, block, rows });
         Ok(())
     }

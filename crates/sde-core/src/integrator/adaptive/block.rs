@@ -3,33 +3,21 @@
 use numeric::ndarray::{Array2, ArrayRef2, s};
 use numeric::{Brownian, BrownianCursor, Error, Node, Noise, Real, Scratch, check_finite};
 
+use super::turn::Turn;
 use super::{AdaptiveSolver, Tolerance};
 use crate::Sde;
 use crate::integrator::{Integrator, SdeStep};
 use crate::sde::coefficients::{slice, slice_mut};
 use crate::sde::{put_rows, take_rows};
 
-/// Ticks of a cell: the deepest nodes of its tree.
-const TICKS: u64 = Brownian::TICKS;
-
-/// Where a row is in its cell.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Place {
-    /// Start of the current node.
-    tick: u64,
-    /// Level of the current node.
-    level: u32,
-    /// The level at which a step is tried; above it nodes are just split.
-    wanted: u32,
-    /// Bit l: the right half at level l waits for its turn. Levels are at most 40.
-    waiting: u64,
-}
+/// W of some rows over a node, `(n, m)`, and their space-time areas H: `(0, m)` for methods that do not need them.
+pub(super) type Path<F> = [Array2<F>; 2];
 
 /// The rows of a block on their way.
 pub(super) struct Block<'a, F, E, K> {
     pub(super) solver: &'a AdaptiveSolver<F, E, K>,
     pub(super) rows: &'a [u64],
-    brownian: Brownian<'a>,
+    pub(super) brownian: Brownian<'a>,
     extra: Noise,
     pub(super) x: &'a mut ArrayRef2<F>,
     /// The ticks of the cell, other than its ends, at which states are asked for, and the states there.
@@ -37,15 +25,16 @@ pub(super) struct Block<'a, F, E, K> {
     pub(super) between: Vec<Array2<F>>,
     /// The path within a half.
     pub(super) cursor: BrownianCursor<'a, F>,
-    places: Vec<Place>,
-    /// W and H of each row's current node, `(n, m)`.
-    current: [Array2<F>; 2],
-    /// W and H of the halves that wait, for each level that was reached.
-    waiting: Vec<[Array2<F>; 2]>,
+    turns: Vec<Turn>,
+    /// The level at which a row tries its next step; nodes above it are just split.
+    wanted: Vec<u32>,
+    /// For each level that was reached, the path of all rows over the left and the right halves that they are at or that
+    /// wait for them. At level 0 the cell is a left one.
+    halves: Vec<[Path<F>; 2]>,
     pub(super) accepted: u64,
     pub(super) rejected: u64,
-    /// Parts of halves that were taken for the states between.
-    pub(super) parts: u64,
+    /// Steps of the integrator.
+    pub(super) steps: u64,
     /// Rows that are on their way: all, or those below the lowest that failed.
     pub(super) live: usize,
     /// Error of the lowest row that failed so far.
@@ -59,7 +48,7 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
         (brownian, extra): (Brownian<'a>, Noise),
         x: &'a mut ArrayRef2<F>,
     ) -> Self {
-        let (n, m) = (rows.len(), solver.sde.noise_dim());
+        let n = rows.len();
         Block {
             solver,
             rows,
@@ -69,12 +58,12 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
             asked: &[],
             between: Vec::new(),
             cursor: BrownianCursor::new(brownian, &[], 0),
-            places: vec![Place { tick: 0, level: 0, wanted: 0, waiting: 0 }; n],
-            current: [(); 2].map(|()| Array2::zeros((n, m))),
-            waiting: Vec::new(),
+            turns: vec![Turn::END; n],
+            wanted: vec![0; n],
+            halves: Vec::new(),
             accepted: 0,
             rejected: 0,
-            parts: 0,
+            steps: 0,
             live: n,
             failure: None,
         }
@@ -92,32 +81,54 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
         if self.between.len() < asked.len() {
             self.between.resize(asked.len(), Array2::zeros(self.x.raw_dim()));
         }
-        let [w, h] = &mut self.current;
-        self.brownian.increments_and_areas_into(self.rows, Node::whole(cell as u64), w, h);
-        for place in &mut self.places {
-            (place.tick, place.level, place.waiting) = (0, 0, 0);
+        let cell = cell as u64;
+        self.reach(0);
+        let [w, h] = &mut self.halves[0][0];
+        if self.brownian.has_areas() {
+            self.brownian.increments_and_areas_into(self.rows, Node::whole(cell), w, h);
+        } else {
+            self.brownian.increments_into(self.rows, Node::whole(cell), w);
+        }
+        for (turn, &wanted) in self.turns.iter_mut().zip(&self.wanted) {
+            *turn = Turn::new(0, 0, wanted);
         }
         let mut group = Vec::with_capacity(self.rows.len());
-        // Always those who are furthest behind: so rows meet again at the same nodes, and are stepped together.
-        while let Some(tick) =
-            self.places[..self.live].iter().map(|p| p.tick).min().filter(|&tick| tick < TICKS)
-        {
-            let key = |p: &Place| (p.level, p.level < p.wanted);
-            let behind = self.places[..self.live].iter().filter(|p| p.tick == tick);
-            let Some((level, split_only)) = behind.map(key).min() else { break };
+        while let Some(&turn) = self.turns[..self.live].iter().min().filter(|&&turn| turn != Turn::END) {
             group.clear();
-            group.extend(
-                (0..self.live)
-                    .filter(|&i| self.places[i].tick == tick && key(&self.places[i]) == (level, split_only)),
-            );
-            let node = Node { cell: cell as u64, level, index: tick >> (Node::MAX_LEVEL - level) };
-            self.try_node(&group, node, split_only, scratch)?;
+            group.extend((0..self.live).filter(|&i| self.turns[i] == turn));
+            self.visit(&group, turn.node(cell), turn.splits_only(), scratch)?;
         }
         Ok(())
     }
 
+    /// Makes room for the halves of a level.
+    fn reach(&mut self, level: usize) {
+        while self.halves.len() <= level {
+            let room = |rows| Array2::zeros((rows, self.solver.sde.noise_dim()));
+            let path = || [self.rows.len(), self.count_areas(self.rows.len())].map(room);
+            let halves = [path(), path()];
+            self.halves.push(halves);
+        }
+    }
+
+    /// How many of so many rows have areas: all or none.
+    fn count_areas(&self, rows: usize) -> usize {
+        if self.brownian.has_areas() { rows } else { 0 }
+    }
+
+    /// Arrays for the path of so many rows.
+    pub(super) fn take_path(&self, rows: usize, scratch: &mut Scratch) -> Path<F> {
+        let m = self.solver.sde.noise_dim();
+        [rows, self.count_areas(rows)].map(|rows| take_rows::<F, 1>(scratch, (rows, m))).map(|[part]| part)
+    }
+
+    /// Gives the arrays of [`take_path`](Self::take_path) back.
+    pub(super) fn put_path(path: Path<F>, scratch: &mut Scratch) {
+        path.into_iter().for_each(|part| put_rows(scratch, [part]));
+    }
+
     /// Splits a node for the rows of a group and, unless `split_only`, accepts the halves where they are good enough.
-    fn try_node(
+    fn visit(
         &mut self,
         group: &[usize],
         node: Node,
@@ -129,126 +140,110 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
         rows.extend(group.iter().map(|&i| self.rows[i]));
         good.clear();
         good.resize(group.len(), false);
-        let paths = (group.len(), self.current[0].ncols());
-        let [mut whole, mut left, mut right] = [(); 3].map(|()| take_rows::<F, 2>(scratch, paths));
-        for (whole, current) in whole.iter_mut().zip(&self.current) {
-            gather(current, group, whole);
+        let [mut whole, mut left, mut right] = [(); 3].map(|()| self.take_path(group.len(), scratch));
+        let level = node.level as usize;
+        for (whole, all) in whole.iter_mut().zip(&self.halves[level][(node.index & 1) as usize]) {
+            gather(all, group, whole);
         }
         {
             let ([w, h], [wl, hl], [wr, hr]) = (&whole, &mut left, &mut right);
-            self.brownian.split_with_areas_into(&rows, node, [w, h], [wl, hl], [wr, hr]);
-        }
-        let [first, second] = node.children().expect("nodes at the deepest level are not tried");
-        let states = (if split_only { 0 } else { group.len() }, self.x.ncols());
-        let [mut x, mut once, mut twice] = take_rows::<F, 3>(scratch, states);
-        let asked = self.asked_within(node);
-        let [mut middle] = take_rows::<F, 1>(scratch, if asked.is_empty() { (0, states.1) } else { states });
-        if !split_only {
-            gather(self.x, group, &mut x);
-            once.assign(&x);
-            twice.assign(&x);
-            self.step(&rows, node, &whole, &mut once, scratch)?;
-            self.step(&rows, first, &left, &mut twice, scratch)?;
-            if !asked.is_empty() {
-                middle.assign(&twice);
-            }
-            self.step(&rows, second, &right, &mut twice, scratch)?;
-            let d = states.1;
-            let of_rows = slice(&x)
-                .chunks_exact(d)
-                .zip(slice(&once).chunks_exact(d))
-                .zip(slice(&twice).chunks_exact(d));
-            for (j, (good, ((x, once), ends))) in good.iter_mut().zip(of_rows).enumerate() {
-                let error = error(self.solver.tolerance, x, once, ends);
-                *good = error <= 1.0;
-                let place = &mut self.places[group[j]];
-                if *good {
-                    // Twice the step next time if the error allows it, with a margin.
-                    place.wanted = node.level - u32::from(node.level > 0 && error * self.solver.growth < 0.5);
-                } else if node.level + 2 > Node::MAX_LEVEL {
-                    let time = self.solver.time(node.cell, node.ticks().start).t;
-                    let (routine, iterations) = ("adaptive steps", node.level as usize);
-                    let steep = Error::NotConverged { routine, iterations, residual: error };
-                    let end = twice.slice(s![j..=j, ..]);
-                    let infinite = check_finite("the state", &rows[j..=j], node.cell, time, end);
-                    (self.live, self.failure) = (group[j], Some(infinite.err().unwrap_or(steep)));
-                    break;
-                } else {
-                    place.wanted = node.level + 1;
-                }
-            }
-            let accepted = good.iter().filter(|good| **good).count() as u64;
-            self.accepted += accepted;
-            self.rejected += group.len() as u64 - accepted;
-            if !asked.is_empty() && accepted > 0 {
-                self.keep_between(group, &good, node, [&x, &middle], scratch)?;
-            }
-        }
-        let live = group.partition_point(|&i| i < self.live);
-        for (j, &i) in group[..live].iter().enumerate() {
-            if good[j] {
-                copy_row(&twice, j, self.x, i);
-                self.next_node(i);
+            if self.brownian.has_areas() {
+                self.brownian.split_with_areas_into(&rows, node, [w, h], [wl, hl], [wr, hr]);
             } else {
-                self.descend(i, j, &left, &right);
+                self.brownian.split_into(&rows, node, w, wl, wr);
             }
         }
-        for pair in [whole, left, right] {
-            put_rows(scratch, pair);
+        if !split_only {
+            self.try_step(group, &rows, node, [&whole, &left, &right], &mut good, scratch)?;
         }
-        put_rows(scratch, [x, once, twice]);
-        put_rows(scratch, [middle]);
+        self.reach(level + 1);
+        let descending = |&(j, &i): &(usize, &usize)| !good[j] && i < self.live;
+        for (parts, all) in [&left, &right].into_iter().zip(&mut self.halves[level + 1]) {
+            for (part, all) in parts.iter().zip(all) {
+                scatter(part, group.iter().enumerate().filter(descending), all);
+            }
+        }
+        for (&i, &good) in group.iter().zip(&good) {
+            let wanted = self.wanted[i];
+            self.turns[i] = if good { Turn::behind(node, wanted) } else { Turn::within(node, wanted) };
+        }
+        for path in [whole, left, right] {
+            Self::put_path(path, scratch);
+        }
         scratch.put(Lists { rows, good });
         Ok(())
     }
 
-    /// Moves row i, which is row j of the halves, into its left half.
-    fn descend(&mut self, i: usize, j: usize, left: &[Array2<F>; 2], right: &[Array2<F>; 2]) {
-        let place = &mut self.places[i];
-        place.level += 1;
-        place.waiting |= 1 << place.level;
-        let level = place.level as usize;
-        while self.waiting.len() <= level {
-            self.waiting.push(self.current.each_ref().map(|a| Array2::zeros(a.raw_dim())));
+    /// Tries a step: finds the rows of a group whose halves are good enough, and moves these to the end of the node.
+    fn try_step(
+        &mut self,
+        group: &[usize],
+        rows: &[u64],
+        node: Node,
+        [whole, left, right]: [&Path<F>; 3],
+        good: &mut [bool],
+        scratch: &mut Scratch,
+    ) -> Result<(), Error> {
+        let [first, second] = node.children().expect("nodes at the deepest level are not tried");
+        let d = self.x.ncols();
+        let [mut x, mut once, mut middle, mut twice] = take_rows::<F, 4>(scratch, (group.len(), d));
+        gather(self.x, group, &mut x);
+        once.assign(&x);
+        self.step(rows, node, whole, &mut once, scratch)?;
+        middle.assign(&x);
+        self.step(rows, first, left, &mut middle, scratch)?;
+        twice.assign(&middle);
+        self.step(rows, second, right, &mut twice, scratch)?;
+        let of_rows =
+            slice(&x).chunks_exact(d).zip(slice(&once).chunks_exact(d)).zip(slice(&twice).chunks_exact(d));
+        for (j, (good, ((x, once), ends))) in good.iter_mut().zip(of_rows).enumerate() {
+            let error = error(self.solver.tolerance, x, once, ends);
+            *good = error <= 1.0;
+            let wanted = &mut self.wanted[group[j]];
+            if *good {
+                // Twice the step next time if the error allows it, with a margin.
+                *wanted = node.level - u32::from(node.level > 0 && error * self.solver.growth < 0.5);
+            } else if node.level + 2 > Node::MAX_LEVEL {
+                let time = self.solver.time(node.cell, node.ticks().start).t;
+                let (routine, iterations) = ("adaptive steps", node.level as usize);
+                let steep = Error::NotConverged { routine, iterations, residual: error };
+                let end = twice.slice(s![j..=j, ..]);
+                let infinite = check_finite("the state", &rows[j..=j], node.cell, time, end);
+                (self.live, self.failure) = (group[j], Some(infinite.err().unwrap_or(steep)));
+                break;
+            } else {
+                *wanted = node.level + 1;
+            }
         }
-        for part in 0..2 {
-            copy_row(&left[part], j, &mut self.current[part], i);
-            copy_row(&right[part], j, &mut self.waiting[level][part], i);
+        let accepted = good.iter().filter(|good| **good).count() as u64;
+        self.accepted += accepted;
+        self.rejected += group.len() as u64 - accepted;
+        if accepted > 0 && !self.asked_within(node).is_empty() {
+            self.keep_between(group, good, node, [&x, &middle], scratch)?;
         }
-    }
-
-    /// Moves row i behind its current node, to the deepest half that waits, or to the end of the cell.
-    fn next_node(&mut self, i: usize) {
-        let place = &mut self.places[i];
-        place.tick += TICKS >> place.level;
-        if place.waiting == 0 {
-            return;
-        }
-        place.level = 63 - place.waiting.leading_zeros();
-        place.waiting &= !(1 << place.level);
-        for part in 0..2 {
-            copy_row(&self.waiting[place.level as usize][part], i, &mut self.current[part], i);
-        }
+        scatter(&twice, group.iter().enumerate().filter(|&(j, _)| good[j]), self.x);
+        put_rows(scratch, [x, once, middle, twice]);
+        Ok(())
     }
 
     fn step(
-        &self,
+        &mut self,
         rows: &[u64],
         node: Node,
-        path: &[Array2<F>; 2],
+        path: &Path<F>,
         x: &mut Array2<F>,
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
-        self.first_ticks(rows, node, TICKS >> node.level, path, x, scratch)
+        self.first_ticks(rows, node, Brownian::TICKS >> node.level, path, x, scratch)
     }
 
     /// A step over the first ticks of a node.
     pub(super) fn first_ticks(
-        &self,
+        &mut self,
         rows: &[u64],
         node: Node,
         ticks: u64,
-        [w, h]: &[Array2<F>; 2],
+        [w, h]: &Path<F>,
         x: &mut Array2<F>,
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
@@ -258,15 +253,16 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
             rows,
             from,
             to,
-            length: self.brownian.length(node) * (ticks as f64 / (TICKS >> node.level) as f64),
+            length: self.brownian.length(node) * (ticks as f64 / (Brownian::TICKS >> node.level) as f64),
             w,
-            area: Some(h),
+            area: self.brownian.has_areas().then_some(h),
             levy: None,
             // Of its own for each node: a scheme must not meet its draws again. The same for its parts, so that the last
             // of them is the step itself.
             extra: self.extra.fork_index(u64::from(node.level) << Node::MAX_LEVEL | node.index),
             index: node.cell,
         };
+        self.steps += rows.len() as u64;
         self.solver.integrator.step(&self.solver.sde, step, x, scratch)
     }
 }
@@ -287,7 +283,7 @@ struct Lists {
     good: Vec<bool>,
 }
 
-/// Writes the rows `group` of an array over `out`.
+/// Writes the rows `group` of an array over `out`, unless that has none.
 pub(super) fn gather<F: Real>(from: &ArrayRef2<F>, group: &[usize], out: &mut ArrayRef2<F>) {
     let d = from.ncols();
     for (out, &i) in slice_mut(out).chunks_exact_mut(d).zip(group) {
@@ -295,8 +291,17 @@ pub(super) fn gather<F: Real>(from: &ArrayRef2<F>, group: &[usize], out: &mut Ar
     }
 }
 
-/// Writes row j of an array over row i of another.
-pub(super) fn copy_row<F: Real>(from: &ArrayRef2<F>, j: usize, to: &mut ArrayRef2<F>, i: usize) {
-    let d = from.ncols();
-    slice_mut(to)[i * d..][..d].copy_from_slice(&slice(from)[j * d..][..d]);
+/// Writes rows j of an array over rows i of another, for pairs (j, &i), unless it has none.
+pub(super) fn scatter<'i, F: Real>(
+    from: &ArrayRef2<F>,
+    pairs: impl Iterator<Item = (usize, &'i usize)>,
+    to: &mut ArrayRef2<F>,
+) {
+    let (d, from, to) = (from.ncols(), slice(from), slice_mut(to));
+    if from.is_empty() {
+        return;
+    }
+    for (j, &i) in pairs {
+        to[i * d..][..d].copy_from_slice(&from[j * d..][..d]);
+    }
 }
