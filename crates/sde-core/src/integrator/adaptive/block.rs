@@ -31,6 +31,10 @@ pub(super) struct Block<'a, F, E, K> {
     /// For each level that was reached, the path of all rows over the left and the right halves that they are at or that
     /// wait for them. At level 0 the cell is a left one.
     halves: Vec<[Path<F>; 2]>,
+    /// The first half of a step that was rejected is the whole step that is tried next: where it leads to, and whether it
+    /// was taken.
+    ahead: Array2<F>,
+    is_ahead: Vec<bool>,
     pub(super) accepted: u64,
     pub(super) rejected: u64,
     /// Steps of the integrator.
@@ -54,18 +58,20 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
             rows,
             brownian,
             extra,
-            x,
             asked: &[],
             between: Vec::new(),
             cursor: BrownianCursor::new(brownian, &[], 0),
             turns: vec![Turn::END; n],
             wanted: vec![0; n],
             halves: Vec::new(),
+            ahead: Array2::zeros(x.raw_dim()),
+            is_ahead: vec![false; n],
             accepted: 0,
             rejected: 0,
             steps: 0,
             live: n,
             failure: None,
+            x,
         }
     }
 
@@ -188,8 +194,7 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
         let d = self.x.ncols();
         let [mut x, mut once, mut middle, mut twice] = take_rows::<F, 4>(scratch, (group.len(), d));
         gather(self.x, group, &mut x);
-        once.assign(&x);
-        self.step(rows, node, whole, &mut once, scratch)?;
+        self.step_once(group, rows, node, &x, whole, &mut once, scratch)?;
         middle.assign(&x);
         self.step(rows, first, left, &mut middle, scratch)?;
         twice.assign(&middle);
@@ -222,7 +227,49 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
             self.keep_between(group, good, node, [&x, &middle], scratch)?;
         }
         scatter(&twice, group.iter().enumerate().filter(|&(j, _)| good[j]), self.x);
+        scatter(&middle, group.iter().enumerate().filter(|&(j, _)| !good[j]), &mut self.ahead);
+        for (&i, &good) in group.iter().zip(&*good) {
+            self.is_ahead[i] = !good;
+        }
         put_rows(scratch, [x, once, middle, twice]);
+        Ok(())
+    }
+
+    /// The whole step, of the rows that have not taken it as the first half of the step before.
+    fn step_once(
+        &mut self,
+        group: &[usize],
+        rows: &[u64],
+        node: Node,
+        x: &Array2<F>,
+        whole: &Path<F>,
+        once: &mut Array2<F>,
+        scratch: &mut Scratch,
+    ) -> Result<(), Error> {
+        let Behind { mut places, rows: mut behind } = scratch.take();
+        places.clear();
+        places.extend((0..group.len()).filter(|&j| !self.is_ahead[group[j]]));
+        if places.len() == group.len() {
+            once.assign(x);
+            self.step(rows, node, whole, once, scratch)?;
+        } else {
+            gather(&self.ahead, group, once);
+            if !places.is_empty() {
+                behind.clear();
+                behind.extend(places.iter().map(|&j| rows[j]));
+                let mut path = self.take_path(places.len(), scratch);
+                let [mut end] = take_rows::<F, 1>(scratch, (places.len(), x.ncols()));
+                gather(x, &places, &mut end);
+                for (part, whole) in path.iter_mut().zip(whole) {
+                    gather(whole, &places, part);
+                }
+                self.step(&behind, node, &path, &mut end, scratch)?;
+                scatter(&end, places.iter().enumerate(), once);
+                Self::put_path(path, scratch);
+                put_rows(scratch, [end]);
+            }
+        }
+        scratch.put(Behind { places, rows: behind });
         Ok(())
     }
 
@@ -281,6 +328,13 @@ fn error<F: Real>(Tolerance { relative, absolute }: Tolerance, x: &[F], once: &[
 struct Lists {
     rows: Vec<u64>,
     good: Vec<bool>,
+}
+
+/// The rows of a group that have a whole step to take: their places in the group and their numbers.
+#[derive(Debug, Default)]
+struct Behind {
+    places: Vec<usize>,
+    rows: Vec<u64>,
 }
 
 /// Writes the rows `group` of an array over `out`, unless that has none.
