@@ -1,12 +1,11 @@
 //! States between the ends of the halves that were accepted.
 
-use numeric::ndarray::{Array2, s};
-use numeric::{Error, Node, Real, Scratch, check_finite};
+use numeric::ndarray::{ArrayRef2, s};
+use numeric::{BrownianCursor, Error, Node, Real, Scratch, check_finite};
 
-use super::block::{Block, gather, scatter};
+use super::block::{Block, gather, rows_in, scatter};
 use crate::Sde;
 use crate::integrator::Integrator;
-use crate::sde::{put_rows, take_rows};
 
 impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
     /// The ticks asked for from the start of a node to before its end.
@@ -25,10 +24,11 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
         group: &[usize],
         good: &[bool],
         node: Node,
-        starts: [&Array2<F>; 2],
+        starts: [&ArrayRef2<F>; 2],
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
-        let Members { mut places, mut block, mut rows } = scratch.take();
+        let mut members: Members<F> = scratch.take();
+        let Members { places, block, rows, states, path } = &mut members;
         places.clear();
         places.extend((0..group.len()).filter(|&j| good[j]));
         block.clear();
@@ -36,22 +36,23 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
         rows.clear();
         rows.extend(block.iter().map(|&i| self.rows[i]));
         let halves = node.children().expect("nodes at the deepest level are not tried");
-        let [mut start, mut x] = take_rows::<F, 2>(scratch, (rows.len(), self.x.ncols()));
-        let mut path = self.take_path(rows.len(), scratch);
+        let [mut start, mut x] = states.each_mut().map(|buffer| rows_in(buffer, rows.len(), self.x.ncols()));
+        let [mut w, mut h] = self.path_in(path, rows.len());
+        let mut cursor = self.cursor.take().unwrap_or_else(|| BrownianCursor::new(self.brownian, &[], 0));
         for (half, state) in halves.into_iter().zip(starts) {
             let asked = self.asked_within(half);
             if asked.is_empty() {
                 continue;
             }
-            gather(state, &places, &mut start);
-            self.cursor.restart(&rows, node.cell);
+            gather(state, places, &mut start);
+            cursor.restart(rows, node.cell);
             let (from, first) = (half.ticks().start, self.asked.partition_point(|&tick| tick < asked[0]));
             for (number, &tick) in (first..).zip(asked) {
                 x.assign(&start);
                 if tick > from {
-                    let [w, h] = &mut path;
-                    self.cursor.between_into(from..tick, w, self.brownian.has_areas().then_some(h));
-                    self.first_ticks(&rows, half, tick - from, &path, &mut x, scratch)?;
+                    let areas = self.brownian.has_areas().then_some(&mut *h);
+                    cursor.between_into(from..tick, &mut w, areas);
+                    self.first_ticks(rows, half, tick - from, [&w, &h], &mut x, scratch)?;
                 }
                 for (j, &i) in block.iter().enumerate().filter(|&(_, &i)| i < self.live) {
                     let time = self.solver.time(node.cell, from).t;
@@ -65,20 +66,22 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
                 }
             }
         }
-        put_rows(scratch, [start, x]);
-        Self::put_path(path, scratch);
-        scratch.put(Members { places, block, rows });
+        self.cursor = Some(cursor);
+        scratch.put(members);
         Ok(())
     }
 }
 
 /// The rows of a group whose halves are good.
-#[derive(Debug, Default)]
-struct Members {
+#[derive(Default)]
+struct Members<F> {
     /// Their places in the group.
     places: Vec<usize>,
     /// Their places in the block.
     block: Vec<usize>,
     /// Their numbers.
     rows: Vec<u64>,
+    /// At the start of a half and after a part of it.
+    states: [Vec<F>; 2],
+    path: [Vec<F>; 2],
 }

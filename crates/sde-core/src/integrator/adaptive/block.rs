@@ -1,14 +1,13 @@
 //! The rows of a block on their way through the trees of the cells.
 
-use numeric::ndarray::{Array2, ArrayRef2, s};
-use numeric::{Brownian, BrownianCursor, Error, Node, Noise, Real, Scratch, check_finite};
+use numeric::ndarray::{Array2, ArrayRef2, ArrayViewMut2, s};
+use numeric::{Brownian, BrownianCursor, Error, Node, Noise, Real, Scratch, check_finite, vectorize};
 
 use super::turn::Turn;
 use super::{AdaptiveSolver, Tolerance};
 use crate::Sde;
 use crate::integrator::{Integrator, SdeStep};
 use crate::sde::coefficients::{slice, slice_mut};
-use crate::sde::{put_rows, take_rows};
 
 /// W of some rows over a node, `(n, m)`, and their space-time areas H: `(0, m)` for methods that do not need them.
 pub(super) type Path<F> = [Array2<F>; 2];
@@ -23,8 +22,8 @@ pub(super) struct Block<'a, F, E, K> {
     /// The ticks of the cell, other than its ends, at which states are asked for, and the states there.
     pub(super) asked: &'a [u64],
     pub(super) between: Vec<Array2<F>>,
-    /// The path within a half.
-    pub(super) cursor: BrownianCursor<'a, F>,
+    /// The path within a half, once it was asked for.
+    pub(super) cursor: Option<BrownianCursor<'a, F>>,
     turns: Vec<Turn>,
     /// The level at which a row tries its next step; nodes above it are just split.
     wanted: Vec<u32>,
@@ -60,7 +59,7 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
             extra,
             asked: &[],
             between: Vec::new(),
-            cursor: BrownianCursor::new(brownian, &[], 0),
+            cursor: None,
             turns: vec![Turn::END; n],
             wanted: vec![0; n],
             halves: Vec::new(),
@@ -99,12 +98,15 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
             *turn = Turn::new(0, 0, wanted);
         }
         let mut group = Vec::with_capacity(self.rows.len());
-        while let Some(&turn) = self.turns[..self.live].iter().min().filter(|&&turn| turn != Turn::END) {
+        loop {
+            let turn = Turn::next(&self.turns[..self.live]);
+            if turn == Turn::END {
+                return Ok(());
+            }
             group.clear();
             group.extend((0..self.live).filter(|&i| self.turns[i] == turn));
             self.visit(&group, turn.node(cell), turn.splits_only(), scratch)?;
         }
-        Ok(())
     }
 
     /// Makes room for the halves of a level.
@@ -122,87 +124,81 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
         if self.brownian.has_areas() { rows } else { 0 }
     }
 
-    /// Arrays for the path of so many rows.
-    pub(super) fn take_path(&self, rows: usize, scratch: &mut Scratch) -> Path<F> {
-        let m = self.solver.sde.noise_dim();
-        [rows, self.count_areas(rows)].map(|rows| take_rows::<F, 1>(scratch, (rows, m))).map(|[part]| part)
+    /// Arrays for the path of so many rows, in the memory of `buffers`.
+    pub(super) fn path_in<'b>(&self, buffers: &'b mut [Vec<F>; 2], rows: usize) -> [ArrayViewMut2<'b, F>; 2] {
+        let (m, [w, h]) = (self.solver.sde.noise_dim(), buffers);
+        [rows_in(w, rows, m), rows_in(h, self.count_areas(rows), m)]
     }
 
-    /// Gives the arrays of [`take_path`](Self::take_path) back.
-    pub(super) fn put_path(path: Path<F>, scratch: &mut Scratch) {
-        path.into_iter().for_each(|part| put_rows(scratch, [part]));
-    }
-
-    /// Splits a node for the rows of a group and, unless `split_only`, accepts the halves where they are good enough.
+    /// Splits a node for the rows of a group and, unless `splits_only`, tries its step; where the halves are good enough
+    /// the row comes to the end of the node, else into its left half.
     fn visit(
         &mut self,
         group: &[usize],
         node: Node,
-        split_only: bool,
+        splits_only: bool,
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
-        let Lists { mut rows, mut good } = scratch.take();
+        let mut buffers: Buffers<F> = scratch.take();
+        let Buffers { rows, good, paths, states, squares } = &mut buffers;
         rows.clear();
         rows.extend(group.iter().map(|&i| self.rows[i]));
         good.clear();
         good.resize(group.len(), false);
-        let [mut whole, mut left, mut right] = [(); 3].map(|()| self.take_path(group.len(), scratch));
         let level = node.level as usize;
+        let [mut whole, mut left, mut right] =
+            paths.each_mut().map(|buffers| self.path_in(buffers, group.len()));
         for (whole, all) in whole.iter_mut().zip(&self.halves[level][(node.index & 1) as usize]) {
             gather(all, group, whole);
         }
         {
             let ([w, h], [wl, hl], [wr, hr]) = (&whole, &mut left, &mut right);
             if self.brownian.has_areas() {
-                self.brownian.split_with_areas_into(&rows, node, [w, h], [wl, hl], [wr, hr]);
+                self.brownian.split_with_areas_into(rows, node, [w, h], [wl, hl], [wr, hr]);
             } else {
-                self.brownian.split_into(&rows, node, w, wl, wr);
+                self.brownian.split_into(rows, node, w, wl, wr);
             }
         }
-        if !split_only {
-            self.try_step(group, &rows, node, [&whole, &left, &right], &mut good, scratch)?;
+        if !splits_only {
+            let paths = [&whole, &left, &right].map(|[w, h]| -> [&ArrayRef2<F>; 2] { [w, h] });
+            self.try_step((group, rows, node), paths, good, (states, squares), scratch)?;
         }
         self.reach(level + 1);
-        let descending = |&(j, &i): &(usize, &usize)| !good[j] && i < self.live;
-        for (parts, all) in [&left, &right].into_iter().zip(&mut self.halves[level + 1]) {
-            for (part, all) in parts.iter().zip(all) {
-                scatter(part, group.iter().enumerate().filter(descending), all);
+        for (half, all) in [&left, &right].into_iter().zip(&mut self.halves[level + 1]) {
+            for (part, all) in half.iter().zip(all) {
+                scatter(part, group.iter().enumerate().filter(|&(j, _)| !good[j]), all);
             }
         }
-        for (&i, &good) in group.iter().zip(&good) {
+        for (&i, &good) in group.iter().zip(&*good) {
             let wanted = self.wanted[i];
             self.turns[i] = if good { Turn::behind(node, wanted) } else { Turn::within(node, wanted) };
         }
-        for path in [whole, left, right] {
-            Self::put_path(path, scratch);
-        }
-        scratch.put(Lists { rows, good });
+        scratch.put(buffers);
         Ok(())
     }
 
     /// Tries a step: finds the rows of a group whose halves are good enough, and moves these to the end of the node.
     fn try_step(
         &mut self,
-        group: &[usize],
-        rows: &[u64],
-        node: Node,
-        [whole, left, right]: [&Path<F>; 3],
+        (group, rows, node): (&[usize], &[u64], Node),
+        [whole, left, right]: [[&ArrayRef2<F>; 2]; 3],
         good: &mut [bool],
+        (states, squares): (&mut [Vec<F>; 4], &mut Vec<f64>),
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
         let [first, second] = node.children().expect("nodes at the deepest level are not tried");
-        let d = self.x.ncols();
-        let [mut x, mut once, mut middle, mut twice] = take_rows::<F, 4>(scratch, (group.len(), d));
+        let (n, d) = (group.len(), self.x.ncols());
+        let [mut x, mut once, mut middle, mut twice] = states.each_mut().map(|buffer| rows_in(buffer, n, d));
         gather(self.x, group, &mut x);
-        self.step_once(group, rows, node, &x, whole, &mut once, scratch)?;
-        middle.assign(&x);
+        self.step_once((group, rows, node), &x, whole, &mut once, scratch)?;
+        slice_mut(&mut middle).copy_from_slice(slice(&x));
         self.step(rows, first, left, &mut middle, scratch)?;
-        twice.assign(&middle);
+        slice_mut(&mut twice).copy_from_slice(slice(&middle));
         self.step(rows, second, right, &mut twice, scratch)?;
-        let of_rows =
-            slice(&x).chunks_exact(d).zip(slice(&once).chunks_exact(d)).zip(slice(&twice).chunks_exact(d));
-        for (j, (good, ((x, once), ends))) in good.iter_mut().zip(of_rows).enumerate() {
-            let error = error(self.solver.tolerance, x, once, ends);
+        square_errors(self.solver.tolerance, [&x, &once, &twice].map(|rows| slice(rows)), squares);
+        for (j, (good, squares)) in good.iter_mut().zip(squares.chunks_exact(d)).enumerate() {
+            // Of the two ways through the step, in units of the tolerance; NaN where one is not finite.
+            let error = (squares.iter().sum::<f64>() / d as f64).sqrt();
             *good = error <= 1.0;
             let wanted = &mut self.wanted[group[j]];
             if *good {
@@ -222,7 +218,7 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
         }
         let accepted = good.iter().filter(|good| **good).count() as u64;
         self.accepted += accepted;
-        self.rejected += group.len() as u64 - accepted;
+        self.rejected += n as u64 - accepted;
         if accepted > 0 && !self.asked_within(node).is_empty() {
             self.keep_between(group, good, node, [&x, &middle], scratch)?;
         }
@@ -231,45 +227,41 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
         for (&i, &good) in group.iter().zip(&*good) {
             self.is_ahead[i] = !good;
         }
-        put_rows(scratch, [x, once, middle, twice]);
         Ok(())
     }
 
     /// The whole step, of the rows that have not taken it as the first half of the step before.
     fn step_once(
         &mut self,
-        group: &[usize],
-        rows: &[u64],
-        node: Node,
-        x: &Array2<F>,
-        whole: &Path<F>,
-        once: &mut Array2<F>,
+        (group, rows, node): (&[usize], &[u64], Node),
+        x: &ArrayRef2<F>,
+        whole: [&ArrayRef2<F>; 2],
+        once: &mut ArrayRef2<F>,
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
-        let Behind { mut places, rows: mut behind } = scratch.take();
+        let mut buffers: Behind<F> = scratch.take();
+        let Behind { places, rows: behind, path, ends } = &mut buffers;
         places.clear();
         places.extend((0..group.len()).filter(|&j| !self.is_ahead[group[j]]));
         if places.len() == group.len() {
-            once.assign(x);
+            slice_mut(once).copy_from_slice(slice(x));
             self.step(rows, node, whole, once, scratch)?;
         } else {
             gather(&self.ahead, group, once);
             if !places.is_empty() {
                 behind.clear();
                 behind.extend(places.iter().map(|&j| rows[j]));
-                let mut path = self.take_path(places.len(), scratch);
-                let [mut end] = take_rows::<F, 1>(scratch, (places.len(), x.ncols()));
-                gather(x, &places, &mut end);
+                let mut path = self.path_in(path, places.len());
                 for (part, whole) in path.iter_mut().zip(whole) {
-                    gather(whole, &places, part);
+                    gather(whole, places, part);
                 }
-                self.step(&behind, node, &path, &mut end, scratch)?;
-                scatter(&end, places.iter().enumerate(), once);
-                Self::put_path(path, scratch);
-                put_rows(scratch, [end]);
+                let mut ends = rows_in(ends, places.len(), x.ncols());
+                gather(x, places, &mut ends);
+                self.step(behind, node, [&path[0], &path[1]], &mut ends, scratch)?;
+                scatter(&ends, places.iter().enumerate(), once);
             }
         }
-        scratch.put(Behind { places, rows: behind });
+        scratch.put(buffers);
         Ok(())
     }
 
@@ -277,8 +269,8 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
         &mut self,
         rows: &[u64],
         node: Node,
-        path: &Path<F>,
-        x: &mut Array2<F>,
+        path: [&ArrayRef2<F>; 2],
+        x: &mut ArrayRef2<F>,
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
         self.first_ticks(rows, node, Brownian::TICKS >> node.level, path, x, scratch)
@@ -290,8 +282,8 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
         rows: &[u64],
         node: Node,
         ticks: u64,
-        [w, h]: &Path<F>,
-        x: &mut Array2<F>,
+        [w, h]: [&ArrayRef2<F>; 2],
+        x: &mut ArrayRef2<F>,
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
         let start = node.ticks().start;
@@ -314,34 +306,61 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
     }
 }
 
-/// Difference of the two ways of a row through a step, in units of the tolerance; NaN where one is not finite.
-fn error<F: Real>(Tolerance { relative, absolute }: Tolerance, x: &[F], once: &[F], twice: &[F]) -> f64 {
-    let square = |((x, once), twice): ((&F, &F), &F)| {
-        let [x, once, twice] = [x, once, twice].map(|a| a.as_f64());
-        ((once - twice) / (absolute + relative * x.abs().max(twice.abs()))).powi(2)
-    };
-    (x.iter().zip(once).zip(twice).map(square).sum::<f64>() / x.len() as f64).sqrt()
+/// Writes the squares of the differences between two ways from `x`, in units of the tolerance.
+fn square_errors<F: Real>(
+    Tolerance { relative, absolute }: Tolerance,
+    [x, once, twice]: [&[F]; 3],
+    squares: &mut Vec<f64>,
+) {
+    squares.resize(x.len(), 0.0);
+    vectorize(
+        #[inline(always)]
+        || {
+            for (((square, x), once), twice) in squares.iter_mut().zip(x).zip(once).zip(twice) {
+                let [x, once, twice] = [x, once, twice].map(|a| a.as_f64());
+                let error = (once - twice) / (absolute + relative * x.abs().max(twice.abs()));
+                *square = error * error;
+            }
+        },
+    );
 }
 
-/// What a group of rows needs besides arrays, kept from one to the next.
-#[derive(Debug, Default)]
-struct Lists {
+/// What the visit of a node by a group of rows needs, kept from one to the next.
+#[derive(Default)]
+struct Buffers<F> {
     rows: Vec<u64>,
     good: Vec<bool>,
+    /// Over the node and its halves.
+    paths: [[Vec<F>; 2]; 3],
+    /// At the start, after the whole step, and after each of its halves.
+    states: [Vec<F>; 4],
+    squares: Vec<f64>,
 }
 
-/// The rows of a group that have a whole step to take: their places in the group and their numbers.
-#[derive(Debug, Default)]
-struct Behind {
+/// What the rows of a group that have a whole step to take need.
+#[derive(Default)]
+struct Behind<F> {
+    /// Their places in the group.
     places: Vec<usize>,
     rows: Vec<u64>,
+    path: [Vec<F>; 2],
+    ends: Vec<F>,
+}
+
+/// An array with any contents in the memory of a buffer, which is never made shorter: growing again would fill it.
+pub(super) fn rows_in<F: Real>(buffer: &mut Vec<F>, rows: usize, columns: usize) -> ArrayViewMut2<'_, F> {
+    if buffer.len() < rows * columns {
+        buffer.resize(rows * columns, F::zero());
+    }
+    let memory = &mut buffer[..rows * columns];
+    ArrayViewMut2::from_shape((rows, columns), memory).expect("as many numbers as that")
 }
 
 /// Writes the rows `group` of an array over `out`, unless that has none.
 pub(super) fn gather<F: Real>(from: &ArrayRef2<F>, group: &[usize], out: &mut ArrayRef2<F>) {
-    let d = from.ncols();
+    let (d, from) = (from.ncols(), slice(from));
     for (out, &i) in slice_mut(out).chunks_exact_mut(d).zip(group) {
-        out.copy_from_slice(&slice(from)[i * d..][..d]);
+        out.copy_from_slice(&from[i * d..][..d]);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Whose turn it is on the way through a cell.
 
-use numeric::{Brownian, Node};
+use numeric::{Brownian, Node, vectorize};
 
 /// The node that a row is at, and whether it is to be split only; in the order in which rows have their turns.
 ///
@@ -40,5 +40,13 @@ impl Turn {
 
     pub(super) fn splits_only(self) -> bool {
         self.0 & 1 == 1
+    }
+
+    /// The turn that is next, of the rows with these.
+    pub(super) fn next(turns: &[Turn]) -> Turn {
+        vectorize(
+            #[inline(always)]
+            || turns.iter().fold(Turn::END, |next, &turn| next.min(turn)),
+        )
     }
 }
