@@ -2,6 +2,8 @@
 
 mod between;
 mod block;
+mod rows;
+mod trial;
 mod turn;
 
 use std::ops::Range;
@@ -16,7 +18,7 @@ use crate::run::{GridRun, enlarged};
 use crate::{Keep, Sde, Start, Statistics, Trajectory};
 
 /// How many of the equation's blocks of rows are one here, at most.
-const BLOCKS: usize = 8;
+const BLOCKS: usize = 16;
 
 /// How exact an adaptive run of an [`AdaptiveSolver`] or an [`AdaptiveDpmSolver`](crate::AdaptiveDpmSolver) is to be.
 ///
@@ -83,7 +85,11 @@ impl Tolerance {
 /// only, m normals per row and split; with space-time areas ([`Brownian::with_area`]) for those that need H too, 2 m.
 ///
 /// # Complexity
-/// Three steps of the integrator per accepted or rejected step. Rows at the same node are stepped together.
+/// A step is tried by three steps of the integrator, the whole one and its halves. The first half of one that was rejected
+/// is the whole step of its left half, and is not taken again: three steps for each accepted one and two for each
+/// rejected, which is what [`Statistics::calls`](crate::Statistics::calls) counts (times
+/// [`calls`](Integrator::calls) of the method). Rows at the same node are stepped together. Memory of a block: four arrays of
+/// increments per level that is reached, and as many of areas where the method needs them.
 ///
 /// # References
 /// Gaines, Lyons (1997), *Variable step size control in the numerical solution of stochastic differential equations*

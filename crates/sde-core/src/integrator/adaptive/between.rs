@@ -3,7 +3,8 @@
 use numeric::ndarray::{ArrayRef2, s};
 use numeric::{BrownianCursor, Error, Node, Real, Scratch, check_finite};
 
-use super::block::{Block, gather, rows_in, scatter};
+use super::block::Block;
+use super::rows::{gather, rows_in, scatter};
 use crate::Sde;
 use crate::integrator::Integrator;
 
@@ -15,22 +16,20 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
         &self.asked[from..to]
     }
 
-    /// Keeps the states of the rows of a group whose halves are good at the ticks asked for within these: at the start of
+    /// Keeps the states of the rows at some places of a group, whose halves are good, at the ticks asked for within these: at the start of
     /// a half the state there, else a part of its step, from there and along the same path.
     ///
     /// `starts` are the states of the group at the start and in the middle of the node.
     pub(super) fn keep_between(
         &mut self,
         group: &[usize],
-        good: &[bool],
+        places: &[usize],
         node: Node,
         starts: [&ArrayRef2<F>; 2],
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
         let mut members: Members<F> = scratch.take();
-        let Members { places, block, rows, states, path } = &mut members;
-        places.clear();
-        places.extend((0..group.len()).filter(|&j| good[j]));
+        let Members { block, rows, states, path } = &mut members;
         block.clear();
         block.extend(places.iter().map(|&j| group[j]));
         rows.clear();
@@ -62,7 +61,7 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
                         (self.live, self.failure) = (i, Some(error));
                         break;
                     }
-                    scatter(&x, [(j, &i)].into_iter(), &mut self.between[number]);
+                    scatter(&x, &[j], block, &mut self.between[number]);
                 }
             }
         }
@@ -75,8 +74,6 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
 /// The rows of a group whose halves are good.
 #[derive(Default)]
 struct Members<F> {
-    /// Their places in the group.
-    places: Vec<usize>,
     /// Their places in the block.
     block: Vec<usize>,
     /// Their numbers.

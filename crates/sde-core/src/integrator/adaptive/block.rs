@@ -1,13 +1,13 @@
 //! The rows of a block on their way through the trees of the cells.
 
-use numeric::ndarray::{Array2, ArrayRef2, ArrayViewMut2, s};
-use numeric::{Brownian, BrownianCursor, Error, Node, Noise, Real, Scratch, check_finite, vectorize};
+use numeric::ndarray::{Array2, ArrayRef2, ArrayViewMut2};
+use numeric::{Brownian, BrownianCursor, Error, Node, Noise, Real, Scratch};
 
+use super::AdaptiveSolver;
+use super::rows::{gather, rows_in, scatter};
 use super::turn::Turn;
-use super::{AdaptiveSolver, Tolerance};
 use crate::Sde;
 use crate::integrator::{Integrator, SdeStep};
-use crate::sde::coefficients::{slice, slice_mut};
 
 /// W of some rows over a node, `(n, m)`, and their space-time areas H: `(0, m)` for methods that do not need them.
 pub(super) type Path<F> = [Array2<F>; 2];
@@ -26,14 +26,14 @@ pub(super) struct Block<'a, F, E, K> {
     pub(super) cursor: Option<BrownianCursor<'a, F>>,
     turns: Vec<Turn>,
     /// The level at which a row tries its next step; nodes above it are just split.
-    wanted: Vec<u32>,
+    pub(super) wanted: Vec<u32>,
     /// For each level that was reached, the path of all rows over the left and the right halves that they are at or that
     /// wait for them. At level 0 the cell is a left one.
     halves: Vec<[Path<F>; 2]>,
     /// The first half of a step that was rejected is the whole step that is tried next: where it leads to, and whether it
     /// was taken.
-    ahead: Array2<F>,
-    is_ahead: Vec<bool>,
+    pub(super) ahead: Array2<F>,
+    pub(super) is_ahead: Vec<bool>,
     pub(super) accepted: u64,
     pub(super) rejected: u64,
     /// Steps of the integrator.
@@ -140,11 +140,11 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
         let mut buffers: Buffers<F> = scratch.take();
-        let Buffers { rows, good, paths, states, squares } = &mut buffers;
+        let Buffers { rows, accepted, descending, paths, states, squares } = &mut buffers;
         rows.clear();
         rows.extend(group.iter().map(|&i| self.rows[i]));
-        good.clear();
-        good.resize(group.len(), false);
+        accepted.clear();
+        descending.clear();
         let level = node.level as usize;
         let [mut whole, mut left, mut right] =
             paths.each_mut().map(|buffers| self.path_in(buffers, group.len()));
@@ -159,113 +159,30 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
                 self.brownian.split_into(rows, node, w, wl, wr);
             }
         }
-        if !splits_only {
+        if splits_only {
+            descending.extend(0..group.len());
+        } else {
             let paths = [&whole, &left, &right].map(|[w, h]| -> [&ArrayRef2<F>; 2] { [w, h] });
-            self.try_step((group, rows, node), paths, good, (states, squares), scratch)?;
+            let found = [&mut *accepted, &mut *descending];
+            self.try_step((group, rows, node), paths, found, (states, squares), scratch)?;
         }
         self.reach(level + 1);
         for (half, all) in [&left, &right].into_iter().zip(&mut self.halves[level + 1]) {
             for (part, all) in half.iter().zip(all) {
-                scatter(part, group.iter().enumerate().filter(|&(j, _)| !good[j]), all);
+                scatter(part, descending, group, all);
             }
         }
-        for (&i, &good) in group.iter().zip(&*good) {
-            let wanted = self.wanted[i];
-            self.turns[i] = if good { Turn::behind(node, wanted) } else { Turn::within(node, wanted) };
+        for i in accepted.iter().map(|&j| group[j]) {
+            self.turns[i] = Turn::behind(node, self.wanted[i]);
+        }
+        for i in descending.iter().map(|&j| group[j]) {
+            self.turns[i] = Turn::within(node, self.wanted[i]);
         }
         scratch.put(buffers);
         Ok(())
     }
 
-    /// Tries a step: finds the rows of a group whose halves are good enough, and moves these to the end of the node.
-    fn try_step(
-        &mut self,
-        (group, rows, node): (&[usize], &[u64], Node),
-        [whole, left, right]: [[&ArrayRef2<F>; 2]; 3],
-        good: &mut [bool],
-        (states, squares): (&mut [Vec<F>; 4], &mut Vec<f64>),
-        scratch: &mut Scratch,
-    ) -> Result<(), Error> {
-        let [first, second] = node.children().expect("nodes at the deepest level are not tried");
-        let (n, d) = (group.len(), self.x.ncols());
-        let [mut x, mut once, mut middle, mut twice] = states.each_mut().map(|buffer| rows_in(buffer, n, d));
-        gather(self.x, group, &mut x);
-        self.step_once((group, rows, node), &x, whole, &mut once, scratch)?;
-        slice_mut(&mut middle).copy_from_slice(slice(&x));
-        self.step(rows, first, left, &mut middle, scratch)?;
-        slice_mut(&mut twice).copy_from_slice(slice(&middle));
-        self.step(rows, second, right, &mut twice, scratch)?;
-        square_errors(self.solver.tolerance, [&x, &once, &twice].map(|rows| slice(rows)), squares);
-        for (j, (good, squares)) in good.iter_mut().zip(squares.chunks_exact(d)).enumerate() {
-            // Of the two ways through the step, in units of the tolerance; NaN where one is not finite.
-            let error = (squares.iter().sum::<f64>() / d as f64).sqrt();
-            *good = error <= 1.0;
-            let wanted = &mut self.wanted[group[j]];
-            if *good {
-                // Twice the step next time if the error allows it, with a margin.
-                *wanted = node.level - u32::from(node.level > 0 && error * self.solver.growth < 0.5);
-            } else if node.level + 2 > Node::MAX_LEVEL {
-                let time = self.solver.time(node.cell, node.ticks().start).t;
-                let (routine, iterations) = ("adaptive steps", node.level as usize);
-                let steep = Error::NotConverged { routine, iterations, residual: error };
-                let end = twice.slice(s![j..=j, ..]);
-                let infinite = check_finite("the state", &rows[j..=j], node.cell, time, end);
-                (self.live, self.failure) = (group[j], Some(infinite.err().unwrap_or(steep)));
-                break;
-            } else {
-                *wanted = node.level + 1;
-            }
-        }
-        let accepted = good.iter().filter(|good| **good).count() as u64;
-        self.accepted += accepted;
-        self.rejected += n as u64 - accepted;
-        if accepted > 0 && !self.asked_within(node).is_empty() {
-            self.keep_between(group, good, node, [&x, &middle], scratch)?;
-        }
-        scatter(&twice, group.iter().enumerate().filter(|&(j, _)| good[j]), self.x);
-        scatter(&middle, group.iter().enumerate().filter(|&(j, _)| !good[j]), &mut self.ahead);
-        for (&i, &good) in group.iter().zip(&*good) {
-            self.is_ahead[i] = !good;
-        }
-        Ok(())
-    }
-
-    /// The whole step, of the rows that have not taken it as the first half of the step before.
-    fn step_once(
-        &mut self,
-        (group, rows, node): (&[usize], &[u64], Node),
-        x: &ArrayRef2<F>,
-        whole: [&ArrayRef2<F>; 2],
-        once: &mut ArrayRef2<F>,
-        scratch: &mut Scratch,
-    ) -> Result<(), Error> {
-        let mut buffers: Behind<F> = scratch.take();
-        let Behind { places, rows: behind, path, ends } = &mut buffers;
-        places.clear();
-        places.extend((0..group.len()).filter(|&j| !self.is_ahead[group[j]]));
-        if places.len() == group.len() {
-            slice_mut(once).copy_from_slice(slice(x));
-            self.step(rows, node, whole, once, scratch)?;
-        } else {
-            gather(&self.ahead, group, once);
-            if !places.is_empty() {
-                behind.clear();
-                behind.extend(places.iter().map(|&j| rows[j]));
-                let mut path = self.path_in(path, places.len());
-                for (part, whole) in path.iter_mut().zip(whole) {
-                    gather(whole, places, part);
-                }
-                let mut ends = rows_in(ends, places.len(), x.ncols());
-                gather(x, places, &mut ends);
-                self.step(behind, node, [&path[0], &path[1]], &mut ends, scratch)?;
-                scatter(&ends, places.iter().enumerate(), once);
-            }
-        }
-        scratch.put(buffers);
-        Ok(())
-    }
-
-    fn step(
+    pub(super) fn step(
         &mut self,
         rows: &[u64],
         node: Node,
@@ -306,75 +223,16 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
     }
 }
 
-/// Writes the squares of the differences between two ways from `x`, in units of the tolerance.
-fn square_errors<F: Real>(
-    Tolerance { relative, absolute }: Tolerance,
-    [x, once, twice]: [&[F]; 3],
-    squares: &mut Vec<f64>,
-) {
-    squares.resize(x.len(), 0.0);
-    vectorize(
-        #[inline(always)]
-        || {
-            for (((square, x), once), twice) in squares.iter_mut().zip(x).zip(once).zip(twice) {
-                let [x, once, twice] = [x, once, twice].map(|a| a.as_f64());
-                let error = (once - twice) / (absolute + relative * x.abs().max(twice.abs()));
-                *square = error * error;
-            }
-        },
-    );
-}
-
 /// What the visit of a node by a group of rows needs, kept from one to the next.
 #[derive(Default)]
 struct Buffers<F> {
     rows: Vec<u64>,
-    good: Vec<bool>,
+    /// Places in the group: of the rows that come to the end of the node, and of those that go down into it.
+    accepted: Vec<usize>,
+    descending: Vec<usize>,
     /// Over the node and its halves.
     paths: [[Vec<F>; 2]; 3],
     /// At the start, after the whole step, and after each of its halves.
     states: [Vec<F>; 4],
     squares: Vec<f64>,
-}
-
-/// What the rows of a group that have a whole step to take need.
-#[derive(Default)]
-struct Behind<F> {
-    /// Their places in the group.
-    places: Vec<usize>,
-    rows: Vec<u64>,
-    path: [Vec<F>; 2],
-    ends: Vec<F>,
-}
-
-/// An array with any contents in the memory of a buffer, which is never made shorter: growing again would fill it.
-pub(super) fn rows_in<F: Real>(buffer: &mut Vec<F>, rows: usize, columns: usize) -> ArrayViewMut2<'_, F> {
-    if buffer.len() < rows * columns {
-        buffer.resize(rows * columns, F::zero());
-    }
-    let memory = &mut buffer[..rows * columns];
-    ArrayViewMut2::from_shape((rows, columns), memory).expect("as many numbers as that")
-}
-
-/// Writes the rows `group` of an array over `out`, unless that has none.
-pub(super) fn gather<F: Real>(from: &ArrayRef2<F>, group: &[usize], out: &mut ArrayRef2<F>) {
-    let (d, from) = (from.ncols(), slice(from));
-    for (out, &i) in slice_mut(out).chunks_exact_mut(d).zip(group) {
-        out.copy_from_slice(&from[i * d..][..d]);
-    }
-}
-
-/// Writes rows j of an array over rows i of another, for pairs (j, &i), unless it has none.
-pub(super) fn scatter<'i, F: Real>(
-    from: &ArrayRef2<F>,
-    pairs: impl Iterator<Item = (usize, &'i usize)>,
-    to: &mut ArrayRef2<F>,
-) {
-    let (d, from, to) = (from.ncols(), slice(from), slice_mut(to));
-    if from.is_empty() {
-        return;
-    }
-    for (j, &i) in pairs {
-        to[i * d..][..d].copy_from_slice(&from[j * d..][..d]);
-    }
 }
