@@ -3,7 +3,7 @@
 //!
 //! The equation is [`Tanh`]: `dX_j = −(a + b² X_j)(1 − X_j²) dt + b (1 − X_j²) dW_j` with a = 0.4 and b = 0.6 on [0, 1].
 //! `cargo bench --bench sde -- adaptive` prints a table of what adaptive steps cost beside as many fixed
-//! ones.
+//! ones, on one thread.
 
 use std::hint::black_box;
 
