@@ -97,15 +97,14 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
         for (turn, &wanted) in self.turns.iter_mut().zip(&self.wanted) {
             *turn = Turn::new(0, 0, wanted);
         }
-        let mut group = Vec::with_capacity(self.rows.len());
+        let mut group = vec![0; self.rows.len()];
         loop {
             let turn = Turn::next(&self.turns[..self.live]);
             if turn == Turn::END {
                 return Ok(());
             }
-            group.clear();
-            group.extend((0..self.live).filter(|&i| self.turns[i] == turn));
-            self.visit(&group, turn.node(cell), turn.splits_only(), scratch)?;
+            let count = turn.places(&self.turns[..self.live], &mut group);
+            self.visit(&group[..count], turn.node(cell), turn.splits_only(), scratch)?;
         }
     }
 

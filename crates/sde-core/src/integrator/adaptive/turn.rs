@@ -49,4 +49,15 @@ impl Turn {
             || turns.iter().fold(Turn::END, |next, &turn| next.min(turn)),
         )
     }
+
+    /// Writes the places of the rows whose turn it is over the first of `group`, which is as long as `turns`, and gives their
+    /// number. Without branches: whose turn it is cannot be predicted.
+    pub(super) fn places(self, turns: &[Turn], group: &mut [usize]) -> usize {
+        let mut count = 0;
+        for (i, &turn) in turns.iter().enumerate() {
+            group[count] = i;
+            count += usize::from(turn == self);
+        }
+        count
+    }
 }
