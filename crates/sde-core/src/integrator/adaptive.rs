@@ -2,6 +2,9 @@
 
 mod between;
 mod block;
+mod rows;
+mod trial;
+mod turn;
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +18,7 @@ use crate::run::{GridRun, enlarged};
 use crate::{Keep, Sde, Start, Statistics, Trajectory};
 
 /// How many of the equation's blocks of rows are one here, at most.
-const BLOCKS: usize = 8;
+const BLOCKS: usize = 16;
 
 /// How exact an adaptive run of an [`AdaptiveSolver`] or an [`AdaptiveDpmSolver`](crate::AdaptiveDpmSolver) is to be.
 ///
@@ -77,11 +80,16 @@ impl Tolerance {
 /// cancel as for fixed steps. Prefer methods of order 1½.
 ///
 /// # Randomness
-/// The (W, H) tree of [`Brownian::with_area`] under the stream "path", m normals for each of W and H per row and split:
-/// the same path as any other run of this grid with areas sees.
+/// The Brownian tree of the stream "path", the one that a [`Solver`](crate::Solver) of the same method and grid and its
+/// [`refined`](crate::Solver::refined) ones go along: of the increments alone ([`Brownian::new`]) for methods that need W
+/// only, m normals per row and split; with space-time areas ([`Brownian::with_area`]) for those that need H too, 2 m.
 ///
 /// # Complexity
-/// Three steps of the integrator per accepted or rejected step. Rows at the same node are stepped together.
+/// A step is tried by three steps of the integrator, the whole one and its halves. The first half of one that was rejected
+/// is the whole step of its left half, and is not taken again: three steps for each accepted one and two for each
+/// rejected, which is what [`Statistics::calls`](crate::Statistics::calls) counts (times
+/// [`calls`](Integrator::calls) of the method). Rows at the same node are stepped together. Memory of a block: four arrays of
+/// increments per level that is reached, and as many of areas where the method needs them.
 ///
 /// # References
 /// Gaines, Lyons (1997), *Variable step size control in the numerical solution of stochastic differential equations*
@@ -166,10 +174,10 @@ impl<F: Real, E: Sde<F>, K: Integrator<F>> AdaptiveSolver<F, E, K> {
     /// X(t) = \Phi\bigl(s, X(s);\; t - s,\; W_t - W_s,\; H_{s, t}\bigr),
     /// ```
     ///
-    /// with the increment and the space-time area of the path that the run goes along: of the one path that steps which
-    /// were rejected have seen as well, and so with its conditional law given all that was seen. It has one value,
-    /// whatever else is asked for; where a half ends it is the state of the run there, at nodes of the grid that of
-    /// [`run`](Self::run). The steps are those of `run`, to the bit.
+    /// with the increment and, for methods that need it, the space-time area of the path that the run goes along: of the
+    /// one path that steps which were rejected have seen as well, and so with its conditional law given all that was seen.
+    /// It has one value, whatever else is asked for; where a half ends it is the state of the run there, at nodes of the
+    /// grid that of [`run`](Self::run). The steps are those of `run`, to the bit.
     ///
     /// The path is known at the ticks of the tree, 2⁻⁴⁰ of a cell apart: each time is moved to the nearest one, and
     /// [`Trajectory::times`] are those of the ticks.
@@ -239,7 +247,12 @@ impl<F: Real, E: Sde<F>, K: Integrator<F>> AdaptiveSolver<F, E, K> {
         let batching = enlarged(batching, BLOCKS, count);
         let course = GridRun { grid: &stops.grid, start, keep, rows, dim, batching };
         start.check_given(self.integrator.name(), course.count(), dim)?;
-        let noises = (Brownian::with_area(noise.fork("path"), &self.lengths)?, noise.fork("extra"));
+        let path = noise.fork("path");
+        let brownian = match self.integrator.needs() {
+            Needs::Increment => Brownian::new(path, &self.lengths)?,
+            Needs::Area | Needs::LevyAreas { .. } => Brownian::with_area(path, &self.lengths)?,
+        };
+        let noises = (brownian, noise.fork("extra"));
         let counts = [const { AtomicU64::new(0) }; 3];
         let (times, states) = course.run(control, None, |rows, x, scratch, seen| {
             let mut block = Block::new(self, rows, noises, x);
@@ -255,13 +268,13 @@ impl<F: Real, E: Sde<F>, K: Integrator<F>> AdaptiveSolver<F, E, K> {
                 seen(stop, block.x)?;
             }
             block.end()?;
-            for (count, of_block) in counts.iter().zip([block.accepted, block.rejected, block.parts]) {
+            for (count, of_block) in counts.iter().zip([block.accepted, block.rejected, block.steps]) {
                 count.fetch_add(of_block, Ordering::Relaxed);
             }
             Ok(())
         })?;
-        let [accepted, rejected, parts] = counts.map(AtomicU64::into_inner);
-        let calls = self.integrator.calls() as u64 * (3 * (accepted + rejected) + parts);
+        let [accepted, rejected, steps] = counts.map(AtomicU64::into_inner);
+        let calls = self.integrator.calls() as u64 * steps;
         Ok(Trajectory { times, states, statistics: Statistics { calls, accepted, rejected } })
     }
 }

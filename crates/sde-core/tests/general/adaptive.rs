@@ -2,6 +2,8 @@
 //!
 //! Statistical tests: one family of Kolmogorov–Smirnov tests at 10⁻³ in all.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use numeric::ndarray::{Array2, ArrayRef2, array, s};
 use numeric::{
     Batch, Batching, Brownian, Control, Error, Node, Noise, TimeGrid, VectorField, from_fn, from_row_fn,
@@ -10,7 +12,7 @@ use numeric::{
 use sde_core::integrator::{EulerMaruyama, LevyMilstein, Milstein, Sra1, Sri1W1};
 use sde_core::{
     AdaptiveSolver, Additive, Component, Covariance, GeometricBrownian, Integrator, Keep, Mixture, Ou,
-    ReverseTime, Sde, Solver, Start, Tolerance,
+    ReverseTime, Sde, Solver, Start, Statistics, Tolerance,
 };
 use statrs::distribution::{ContinuousCDF, Normal};
 use verify::{Family, kolmogorov_smirnov, seed};
@@ -23,7 +25,7 @@ fn grid(end: f64, steps: usize) -> TimeGrid {
     TimeGrid::uniform(0.0, end, steps).unwrap()
 }
 
-/// `W` at the end of the grid, from the tree that all runs with areas walk.
+/// `W` at the end of the grid: its cells are the same in the tree with areas and in that without.
 fn final_path(grid: &TimeGrid, noise: Noise, n: u64, m: usize) -> Array2<f64> {
     let (lengths, rows) = (grid.lengths(), (0..n).collect::<Vec<_>>());
     let brownian = Brownian::with_area(noise.fork("path"), &lengths).unwrap();
@@ -119,7 +121,8 @@ fn rejections_do_not_touch_the_law() {
     family.assert();
 }
 
-/// Where every step is accepted as it is, the run is that of fixed steps with the cells halved once.
+/// Where every step is accepted as it is, the run is that of fixed steps with the cells halved once: on the tree with areas
+/// and on that without.
 #[test]
 fn without_rejections_it_is_the_fixed_run() {
     let drift = || {
@@ -130,14 +133,41 @@ fn without_rejections_it_is_the_fixed_run() {
     };
     let sde = Additive::new(drift(), &array![[0.3]]).unwrap();
     let (grid, noise, start) = (grid(1.0, 8), Noise::new(seed(5)), Start::Point(&[1.0][..]));
-    let loose = AdaptiveSolver::<f64, _, _>::new(&sde, Sra1, grid.clone(), tolerance(1e3)).unwrap();
-    let adaptive = loose.run(start, Keep::All, 0..70, noise, Control::default()).unwrap();
-    let fixed = Solver::new(&sde, Sra1, grid).unwrap().refined(1);
     let nodes: Vec<usize> = (0..=8).map(|k| 2 * k).collect();
-    let fixed = fixed.run(start, Keep::Nodes(&nodes), 0..70, noise, Control::default()).unwrap();
-    assert_eq!(adaptive.states, fixed.states);
-    assert_eq!(adaptive.times, fixed.times);
-    assert_eq!((adaptive.statistics.accepted, adaptive.statistics.rejected), (70 * 8, 0));
+    for method in [&Sra1 as &dyn Integrator<f64>, &Milstein] {
+        let loose = AdaptiveSolver::new(&sde, method, grid.clone(), tolerance(1e3)).unwrap();
+        let adaptive = loose.run(start, Keep::All, 0..70, noise, Control::default()).unwrap();
+        let fixed = Solver::new(&sde, method, grid.clone()).unwrap().refined(1);
+        let fixed = fixed.run(start, Keep::Nodes(&nodes), 0..70, noise, Control::default()).unwrap();
+        assert_eq!(adaptive.states, fixed.states);
+        assert_eq!(adaptive.times, fixed.times);
+        assert_eq!((adaptive.statistics.accepted, adaptive.statistics.rejected), (70 * 8, 0));
+    }
+}
+
+/// The statistics are what the drift sees, and the whole step after a rejected one is not among it: in groups in which all,
+/// some or none of the rows come from a rejected step.
+#[test]
+fn calls_are_those_of_the_drift() {
+    let seen = AtomicU64::new(0);
+    let drift = from_fn(1, |batch: &Batch<'_, f64>, out: &mut ArrayRef2<f64>| {
+        seen.fetch_add(batch.rows().len() as u64, Ordering::Relaxed);
+        for (i, (out, x)) in out.iter_mut().zip(batch.x()).enumerate() {
+            *out = -(1.0 + 50.0 * (batch.times().get(i).t * 9.0).sin().powi(2)) * x;
+        }
+        Ok(())
+    });
+    let sde = Additive::new(drift, &array![[0.5]]).unwrap();
+    for (method, size) in [(&Sra1 as &dyn Integrator<f64>, 1e-3), (&EulerMaruyama, 1e-2)] {
+        let solver = AdaptiveSolver::new(&sde, method, grid(1.0, 3), tolerance(size)).unwrap();
+        seen.store(0, Ordering::Relaxed);
+        let start = Start::Point(&[1.0][..]);
+        let run = solver.run(start, Keep::Last, 0..300, Noise::new(seed(7)), Control::default()).unwrap();
+        let Statistics { calls, accepted, rejected } = run.statistics;
+        assert!(rejected > 300, "{rejected}");
+        assert_eq!(calls, seen.load(Ordering::Relaxed));
+        assert_eq!(calls, method.calls() as u64 * (3 * accepted + 2 * rejected));
+    }
 }
 
 /// x' = −x from 1 over one step of length 1 by Euler: once 0, in two halves ¼. So the error is ¼ of an absolute tolerance,

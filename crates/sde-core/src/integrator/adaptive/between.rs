@@ -1,12 +1,12 @@
 //! States between the ends of the halves that were accepted.
 
-use numeric::ndarray::{Array2, s};
-use numeric::{Error, Node, Real, Scratch, check_finite};
+use numeric::ndarray::{ArrayRef2, s};
+use numeric::{BrownianCursor, Error, Node, Real, Scratch, check_finite};
 
-use super::block::{Block, copy_row, gather};
+use super::block::Block;
+use super::rows::{gather, rows_in, scatter};
 use crate::Sde;
 use crate::integrator::Integrator;
-use crate::sde::{put_rows, take_rows};
 
 impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
     /// The ticks asked for from the start of a node to before its end.
@@ -16,43 +16,42 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
         &self.asked[from..to]
     }
 
-    /// Keeps the states of the rows of a group whose halves are good at the ticks asked for within these: at the start of
+    /// Keeps the states of the rows at some places of a group, whose halves are good, at the ticks asked for within these: at the start of
     /// a half the state there, else a part of its step, from there and along the same path.
     ///
     /// `starts` are the states of the group at the start and in the middle of the node.
     pub(super) fn keep_between(
         &mut self,
         group: &[usize],
-        good: &[bool],
+        places: &[usize],
         node: Node,
-        starts: [&Array2<F>; 2],
+        starts: [&ArrayRef2<F>; 2],
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
-        let Members { mut places, mut block, mut rows } = scratch.take();
-        places.clear();
-        places.extend((0..group.len()).filter(|&j| good[j]));
+        let mut members: Members<F> = scratch.take();
+        let Members { block, rows, states, path } = &mut members;
         block.clear();
         block.extend(places.iter().map(|&j| group[j]));
         rows.clear();
         rows.extend(block.iter().map(|&i| self.rows[i]));
         let halves = node.children().expect("nodes at the deepest level are not tried");
-        let [mut start, mut x] = take_rows::<F, 2>(scratch, (rows.len(), self.x.ncols()));
-        let mut path = take_rows::<F, 2>(scratch, (rows.len(), self.solver.sde.noise_dim()));
+        let [mut start, mut x] = states.each_mut().map(|buffer| rows_in(buffer, rows.len(), self.x.ncols()));
+        let [mut w, mut h] = self.path_in(path, rows.len());
+        let mut cursor = self.cursor.take().unwrap_or_else(|| BrownianCursor::new(self.brownian, &[], 0));
         for (half, state) in halves.into_iter().zip(starts) {
             let asked = self.asked_within(half);
             if asked.is_empty() {
                 continue;
             }
-            gather(state, &places, &mut start);
-            self.cursor.restart(&rows, node.cell);
+            gather(state, places, &mut start);
+            cursor.restart(rows, node.cell);
             let (from, first) = (half.ticks().start, self.asked.partition_point(|&tick| tick < asked[0]));
             for (number, &tick) in (first..).zip(asked) {
                 x.assign(&start);
                 if tick > from {
-                    let [w, h] = &mut path;
-                    self.cursor.between_into(from..tick, w, Some(h));
-                    self.first_ticks(&rows, half, tick - from, &path, &mut x, scratch)?;
-                    self.parts += rows.len() as u64;
+                    let areas = self.brownian.has_areas().then_some(&mut *h);
+                    cursor.between_into(from..tick, &mut w, areas);
+                    self.first_ticks(rows, half, tick - from, [&w, &h], &mut x, scratch)?;
                 }
                 for (j, &i) in block.iter().enumerate().filter(|&(_, &i)| i < self.live) {
                     let time = self.solver.time(node.cell, from).t;
@@ -62,24 +61,24 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
                         (self.live, self.failure) = (i, Some(error));
                         break;
                     }
-                    copy_row(&x, j, &mut self.between[number], i);
+                    scatter(&x, &[j], block, &mut self.between[number]);
                 }
             }
         }
-        put_rows(scratch, [start, x]);
-        put_rows(scratch, path);
-        scratch.put(Members { places, block, rows });
+        self.cursor = Some(cursor);
+        scratch.put(members);
         Ok(())
     }
 }
 
 /// The rows of a group whose halves are good.
-#[derive(Debug, Default)]
-struct Members {
-    /// Their places in the group.
-    places: Vec<usize>,
+#[derive(Default)]
+struct Members<F> {
     /// Their places in the block.
     block: Vec<usize>,
     /// Their numbers.
     rows: Vec<u64>,
+    /// At the start of a half and after a part of it.
+    states: [Vec<F>; 2],
+    path: [Vec<F>; 2],
 }

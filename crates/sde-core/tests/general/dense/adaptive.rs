@@ -8,10 +8,10 @@ use numeric::ndarray::{Array2, ArrayRef2, array, s};
 use numeric::{
     Batch, Batching, Brownian, Control, Error, Noise, Time, TimeGrid, from_fn, from_row_fn, with_batching,
 };
-use sde_core::integrator::{Sra1, Sra3};
+use sde_core::integrator::{EulerMaruyama, Milstein, Sra1, Sra3};
 use sde_core::{
-    AdaptiveSolver, Additive, Component, Covariance, Keep, Mixture, Ou, ReverseTime, Sde, Solver, Start,
-    Statistics, Tolerance,
+    AdaptiveSolver, Additive, Component, Covariance, Integrator, Keep, Mixture, Ou, ReverseTime, Sde, Solver,
+    Start, Statistics, Tolerance, Trajectory,
 };
 use statrs::distribution::{ContinuousCDF, Normal};
 use verify::{Family, Moments, kolmogorov_smirnov, normal_p_value, scores, seed};
@@ -61,6 +61,37 @@ fn states_are_those_of_the_path_of_the_tree() {
         // X has standard deviation 0.09, and moves by 0.01 in the shortest steps. No law but a guard, with much room: of nine
         // rows in ten, as an error is overlooked by chance in a few.
         assert!(gaps[180] < 2e-4, "{t}: {}", gaps[180]);
+    }
+}
+
+/// The path of a run, seen in Y, is that of fixed steps of the same method, and which tree that is says the method: that
+/// without areas where it needs increments only.
+#[test]
+fn methods_go_along_the_path_of_their_fixed_runs() {
+    let (grid, noise, rows) = (grid(1.0, 2), Noise::new(seed(17)), 3..153);
+    let times: Vec<f64> = (1..=40).map(|j| j as f64 / 41.0).chain([1.0 - 1e-9, 1.0]).collect();
+    let (lengths, numbers) = (grid.lengths(), rows.clone().collect::<Vec<u64>>());
+    let alone = Brownian::new(noise.fork("path"), &lengths).unwrap();
+    let with_areas = Brownian::with_area(noise.fork("path"), &lengths).unwrap();
+    let (sde, start) = (stiff(60.0), Start::Point(&[0.0; 2]));
+    let methods = [(&Milstein as &dyn Integrator<f64>, alone), (&EulerMaruyama, alone), (&Sra1, with_areas)];
+    for (method, brownian) in methods {
+        let name = method.name();
+        let solver = AdaptiveSolver::new(&sde, method, grid.clone(), tolerance(3e-3)).unwrap();
+        let run = solver.run_at(start, &times, rows.clone(), noise, Control::default()).unwrap();
+        assert!(run.statistics.rejected > 2 * 150, "{name}: {:?}", run.statistics);
+        let fixed = Solver::new(&sde, method, grid.clone()).unwrap();
+        let fixed = fixed.run_at(start, &times, rows.clone(), noise, Control::default()).unwrap();
+        for (j, &t) in times.iter().enumerate() {
+            let cell = u64::from(t >= 0.5);
+            let tick = brownian.tick(cell, t - 0.5 * cell as f64).unwrap();
+            let w = path_at(&brownian, cell, tick, &numbers);
+            for i in 0..150 {
+                let y = run.states[(i, j, 1)];
+                assert!((y - fixed.states[(i, j, 1)]).abs() < 1e-13, "{name}, {t}");
+                assert!((y - w[(i, 0)]).abs() < 1e-13, "{name}, {t}");
+            }
+        }
     }
 }
 
@@ -184,6 +215,39 @@ fn rows_do_not_see_each_other() {
     assert_eq!(run(64, 4..4).states.dim(), (0, 5, 1));
 }
 
+/// Tests of a sample for a normal law of mean 0.
+fn push(family: &mut Family, name: String, sample: &[f64], variance: f64) {
+    let (mean, std_dev) = (0.0, variance.sqrt());
+    let law = Normal::new(mean, std_dev).unwrap();
+    family.push(format!("{name}, KS"), kolmogorov_smirnov(sample, |x| law.cdf(x)).unwrap().p_value);
+    let found = scores(sample, &Moments { mean, std_dev, kurtosis: 3.0 }).unwrap();
+    family.push(format!("{name}, Z"), found.z_p_value());
+    family.push(format!("{name}, Y"), found.y_p_value());
+}
+
+/// `a + c b`.
+fn combine(a: &[f64], c: f64, b: &[f64]) -> Vec<f64> {
+    a.iter().zip(b).map(|(a, b)| a + c * b).collect()
+}
+
+/// Y of [`stiff`] as the bridge from (0, 0) to (½, W(½)), the last of the times: at each time and from each to the next.
+fn push_bridges(family: &mut Family, method: &str, run: &Trajectory<f64>, times: &[f64; 6]) {
+    let w = |j: usize| run.states.slice(s![.., j, 1]).to_vec();
+    let end = w(5);
+    for (j, &t) in times[..5].iter().enumerate() {
+        let name = format!("{method}: bridge at {t}");
+        push(family, name, &combine(&w(j), -t / 0.5, &end), t * (0.5 - t) / 0.5);
+        let (next, left) = (times[j + 1], 0.5 - t);
+        if next < 0.5 {
+            // Given W(t) and W(½), both known.
+            let part = (next - t) / left;
+            let sample = combine(&combine(&w(j + 1), -(1.0 - part), &w(j)), -part, &end);
+            let name = format!("{method}: bridge from {t} to {next}");
+            push(family, name, &sample, (next - t) * (0.5 - next) / left);
+        }
+    }
+}
+
 /// Under many rejections: the path given its values at the nodes is the Brownian bridge, and the fast coordinate an
 /// Ornstein–Uhlenbeck process at each time and from one time to another.
 #[test]
@@ -196,35 +260,8 @@ fn rejections_do_not_touch_the_law_between_the_nodes() {
     let run = solver.run_at(start, &times, 0..n, Noise::new(seed(15)), Control::default()).unwrap();
     assert!(run.statistics.rejected > 5 * n, "{:?}", run.statistics);
     let mut family = Family::new(1e-3).unwrap();
-    let push = |family: &mut Family, name: String, sample: &[f64], variance: f64| {
-        let (mean, std_dev) = (0.0, variance.sqrt());
-        let law = Normal::new(mean, std_dev).unwrap();
-        family.push(format!("{name}, KS"), kolmogorov_smirnov(sample, |x| law.cdf(x)).unwrap().p_value);
-        let found = scores(sample, &Moments { mean, std_dev, kurtosis: 3.0 }).unwrap();
-        family.push(format!("{name}, Z"), found.z_p_value());
-        family.push(format!("{name}, Y"), found.y_p_value());
-    };
-    let state = |j: usize, coordinate: usize| run.states.slice(s![.., j, coordinate]).to_vec();
-    let combine =
-        |a: &[f64], c: f64, b: &[f64]| -> Vec<f64> { a.iter().zip(b).map(|(a, b)| a + c * b).collect() };
-    let (x, w) = (|j| state(j, 0), |j| state(j, 1));
-    let end = w(5);
-    for (j, &t) in times[..5].iter().enumerate() {
-        // The bridge from (0, 0) to (½, W(½)), and from each time to the next.
-        push(&mut family, format!("bridge at {t}"), &combine(&w(j), -t / 0.5, &end), t * (0.5 - t) / 0.5);
-        let (next, left) = (times[j + 1], 0.5 - t);
-        if next < 0.5 {
-            // Given W(t) and W(½), both known.
-            let part = (next - t) / left;
-            let sample = combine(&combine(&w(j + 1), -(1.0 - part), &w(j)), -part, &end);
-            push(
-                &mut family,
-                format!("bridge from {t} to {next}"),
-                &sample,
-                (next - t) * (0.5 - next) / left,
-            );
-        }
-    }
+    push_bridges(&mut family, "Sra1", &run, &times);
+    let x = |j: usize| run.states.slice(s![.., j, 0]).to_vec();
     // Of an exact transition: the mean and the variance of exact steps of OU.
     let decay = |t: f64| (-rate * t).exp();
     let variance = |t: f64| -(-2.0 * rate * t).exp_m1() / (2.0 * rate);
@@ -241,6 +278,12 @@ fn rejections_do_not_touch_the_law_between_the_nodes() {
             family.push(format!("X from {t} to {next}, start"), normal_p_value(products / spread));
         }
     }
+
+    // On the tree without areas: the increments of what was rejected are split by another conditional law.
+    let solver = AdaptiveSolver::new(stiff(rate), Milstein, grid(0.5, 1), tolerance(1e-2)).unwrap();
+    let run = solver.run_at(start, &times, 0..n, Noise::new(seed(18)), Control::default()).unwrap();
+    assert!(run.statistics.rejected > 2 * n, "{:?}", run.statistics);
+    push_bridges(&mut family, "Milstein", &run, &times);
     family.assert();
 }
 
