@@ -93,12 +93,12 @@ impl<F: Real> Integrator<F> for PlatenWeak2 {
             let ones = take_ones(scratch, (n, m));
             sde.diffuse_into(&step.batch(x), &ones, &mut column, scratch)?;
             put_ones(scratch, ones);
-            let [mut below] = take_rows::<F, 1>(scratch, x.dim());
-            two_stages([&mut at, &mut below], x, ([h, h], &f), ([root, -root], &column));
+            two_stages([&mut at, &mut minus], x, ([h, h], &f), ([root, -root], &column));
             own_weights(&step, [&mut w, &mut unit]);
             sde.diffuse_into(&step.batch_at(1.0, &at), &w, &mut plus, scratch)?;
-            sde.diffuse_into(&step.batch_at(1.0, &below), &unit, &mut minus, scratch)?;
-            put_rows(scratch, [below]);
+            // The first of the stages is not used again.
+            std::mem::swap(&mut at, &mut minus);
+            sde.diffuse_into(&step.batch_at(1.0, &at), &unit, &mut minus, scratch)?;
             let [a, b, c] = known;
             let terms = [a, b, c, (1.0, &*plus), (1.0, &*minus)];
             Sum::new(1.0, 1.0, &terms).write(Target::InPlace(slice_mut(x)));

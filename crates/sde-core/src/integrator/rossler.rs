@@ -151,13 +151,19 @@ pub(super) fn mean_position<F: Real>(step: &SdeStep<'_, F>, out: &mut ArrayRef2<
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sri1W1;
 
-/// Rows: weights of W, I₁₁/√h, I₁₀/h, I₁₁₁/h for each diffusion stage.
-const BETA: [[f64; 4]; 4] = [
-    [-1.0, -1.0, 2.0, -2.0],
-    [4.0 / 3.0, 4.0 / 3.0, -4.0 / 3.0, 5.0 / 3.0],
-    [2.0 / 3.0, -1.0 / 3.0, -2.0 / 3.0, -2.0 / 3.0],
-    [0.0, 0.0, 0.0, 1.0],
-];
+/// The weights of the four diffusion stages by W, I₁₁/√h, I₁₀/h and I₁₁₁/h: the sums with the coefficients β in as few
+/// operations as there are.
+#[inline(always)]
+fn weights<F: Real>([w, twice, mean, thrice]: [F; 4]) -> [F; 4] {
+    let both = w + twice;
+    let third = F::of(1.0 / 3.0);
+    [
+        F::of(2.0) * (mean - thrice) - both,
+        F::of(4.0 / 3.0) * (both - mean) + F::of(5.0 / 3.0) * thrice,
+        F::of(2.0 / 3.0) * (w - mean - thrice) - third * twice,
+        thrice,
+    ]
+}
 
 impl<F: Real> Integrator<F> for Sri1W1 {
     fn name(&self) -> &'static str {
@@ -184,7 +190,7 @@ impl<F: Real> Integrator<F> for Sri1W1 {
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
         let (h, root) = (step.length, step.length.sqrt());
-        let [mut f, mut at, mut next, mut g1, mut g2, mut g3, mut g4] = take_rows::<F, 7>(scratch, x.dim());
+        let [mut f, mut at, mut next, mut g1, mut g2, mut g3] = take_rows::<F, 6>(scratch, x.dim());
         let ones = take_ones(scratch, step.w.dim());
         // With noise of these classes all columns at once: g 1 has the column of each coordinate in it.
         sde.drift_into(&step.batch(x), &mut f, scratch)?;
@@ -194,11 +200,13 @@ impl<F: Real> Integrator<F> for Sri1W1 {
         sde.diffuse_into(&step.batch_at(1.0, &next), &ones, &mut g3, scratch)?;
         let terms = [(0.25 * h, &*f), (-5.0 * root, &*g1), (3.0 * root, &*g2), (0.5 * root, &*g3)];
         Sum::new(1.0, 1.0, &terms).write(Target::Into { x: slice(x), out: slice_mut(&mut at) });
+        // The third stage is not used again: its array is at hand in the cache.
+        let mut g4 = next;
         sde.diffuse_into(&step.batch_at(0.25, &at), &ones, &mut g4, scratch)?;
         add_integrals(x, &mut at, &f, [&g1, &g2, &g3, &g4], &step);
         sde.drift_into(&step.batch_at(0.75, &at), &mut f, scratch)?;
         add(x, 2.0 * h / 3.0, &f);
-        put_rows(scratch, [f, at, next, g1, g2, g3, g4]);
+        put_rows(scratch, [f, at, g4, g1, g2, g3]);
         put_ones(scratch, ones);
         Ok(())
     }
@@ -251,7 +259,6 @@ fn at<F: Real, const C: usize>(slice: &[F], i: usize) -> [F; C] {
 
 /// What the weights of the diffusion stages are made of.
 struct Weights<F> {
-    beta: [[F; 4]; 4],
     h: F,
     /// `1/(2√h)`, `1/(6h)`.
     half_by_root: F,
@@ -261,7 +268,7 @@ struct Weights<F> {
 impl<F: Real> Weights<F> {
     fn new(h: f64) -> Weights<F> {
         let (half_by_root, sixth_by_h) = (F::of(0.5 / h.sqrt()), F::of(1.0 / (6.0 * h)));
-        Weights { beta: BETA.map(|row| row.map(F::of)), h: F::of(h), half_by_root, sixth_by_h }
+        Weights { h: F::of(h), half_by_root, sixth_by_h }
     }
 
     /// C numbers of the state from `i` on.
@@ -275,7 +282,7 @@ impl<F: Real> Weights<F> {
         x: &mut [F],
         drift_stage: &mut [F],
     ) {
-        let Weights { beta, h, half_by_root, sixth_by_h } = *self;
+        let Weights { h, half_by_root, sixth_by_h } = *self;
         let (third, three_quarters) = (h / F::of(3.0), F::of(0.75) * h);
         let [g1, g2, g3, g4]: [[F; C]; 4] =
             [at(gamma[0], i), at(gamma[1], i), at(gamma[2], i), at(gamma[3], i)];
@@ -286,13 +293,35 @@ impl<F: Real> Weights<F> {
             let (w, mean) = (w[c], F::of(0.5) * w[c] + areas[c]);
             let twice = (w * w - h) * half_by_root;
             let thrice = (w * w - F::of(3.0) * h) * w * sixth_by_h;
-            let weight = |[a, b, c, d]: [F; 4]| (a * w + b * twice) + (c * mean + d * thrice);
+            let [b1, b2, b3, b4] = weights([w, twice, mean, thrice]);
             sums[c] += third * f[c];
-            sums[c] += (g1[c] * weight(beta[0]) + g2[c] * weight(beta[1]))
-                + (g3[c] * weight(beta[2]) + g4[c] * weight(beta[3]));
+            sums[c] += (g1[c] * b1 + g2[c] * b2) + (g3[c] * b3 + g4[c] * b4);
             stages[c] += three_quarters * f[c] + F::of(1.5) * g1[c] * mean;
         }
         x[i..i + C].copy_from_slice(&sums);
         drift_stage[i..i + C].copy_from_slice(&stages);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::weights;
+
+    /// Rößler's scheme SRI1W1: weights of W, I₁₁/√h, I₁₀/h, I₁₁₁/h for each diffusion stage.
+    #[test]
+    fn weights_are_those_of_the_table() {
+        const BETA: [[f64; 4]; 4] = [
+            [-1.0, -1.0, 2.0, -2.0],
+            [4.0 / 3.0, 4.0 / 3.0, -4.0 / 3.0, 5.0 / 3.0],
+            [2.0 / 3.0, -1.0 / 3.0, -2.0 / 3.0, -2.0 / 3.0],
+            [0.0, 0.0, 0.0, 1.0],
+        ];
+        for integral in 0..4 {
+            let mut integrals = [0.0; 4];
+            integrals[integral] = 1.0;
+            for (stage, found) in weights(integrals).into_iter().enumerate() {
+                assert!((found - BETA[stage][integral]).abs() < 1e-15, "{stage} {integral}: {found}");
+            }
+        }
     }
 }
