@@ -21,8 +21,12 @@ const PANEL: usize = 4;
 ///
 /// # References
 /// Golub and Van Loan, *Matrix Computations*, section 4.2 (the outer product form).
+///
+/// # Panics
+/// If `a` has not d² entries.
 #[must_use]
 pub fn cholesky<F: Real>(a: &mut [F], d: usize) -> bool {
+    assert_eq!(a.len(), d * d, "the matrix has d rows of d entries");
     vectorize(
         #[inline(always)]
         || factorise(a, d),
@@ -40,7 +44,7 @@ fn factorise<F: Real>(a: &mut [F], d: usize) -> bool {
             let (done, rest) = panel.split_at_mut((k - first + 1) * d);
             let row = &mut done[(k - first) * d..];
             let pivot = row[k];
-            if !(pivot > F::zero()) {
+            if !(pivot > F::zero() && pivot.is_finite()) {
                 return false;
             }
             let inverse = F::one() / pivot.sqrt();
@@ -83,22 +87,26 @@ mod tests {
 
     #[test]
     fn the_factor_squares_to_the_matrix_and_indefinite_ones_are_refused() {
-        let d = 7;
-        let b: Vec<f64> = (0..d * d).map(|i| ((i * 37) % 11) as f64 - 4.0).collect();
-        let entry = |i: usize, j: usize| (0..d).map(|k| b[i * d + k] * b[j * d + k]).sum::<f64>();
-        let matrix: Vec<f64> =
-            (0..d * d).map(|i| entry(i / d, i % d) + f64::from(u8::from(i / d == i % d))).collect();
-        let mut l = matrix.clone();
-        assert!(cholesky(&mut l, d));
-        for i in 0..d {
-            for j in 0..=i {
-                let product: f64 = (0..=j).map(|k| l[i * d + k] * l[j * d + k]).sum();
-                assert!((product - matrix[i * d + j]).abs() < 1e-11);
+        for d in 1..=20 {
+            let b: Vec<f64> = (0..d * d).map(|i| ((i * 37) % 11) as f64 - 4.0).collect();
+            let entry = |i: usize, j: usize| (0..d).map(|k| b[i * d + k] * b[j * d + k]).sum::<f64>();
+            let matrix: Vec<f64> =
+                (0..d * d).map(|i| entry(i / d, i % d) + f64::from(u8::from(i / d == i % d))).collect();
+            let mut l = matrix.clone();
+            assert!(cholesky(&mut l, d), "{d}");
+            for i in 0..d {
+                for j in 0..=i {
+                    let product: f64 = (0..=j).map(|k| l[i * d + k] * l[j * d + k]).sum();
+                    assert!((product - matrix[i * d + j]).abs() < 1e-11, "{d}: {i}, {j}");
+                }
+            }
+            for bad in [-1.0, f64::NAN, f64::INFINITY] {
+                let mut matrix = matrix.clone();
+                matrix[d * d - 1] = bad;
+                assert!(!cholesky(&mut matrix, d), "{d}: {bad}");
             }
         }
-        let mut bad = matrix;
-        bad[d * d - 1] = -1.0;
-        assert!(!cholesky(&mut bad, d));
-        assert!(!cholesky(&mut [f64::NAN], 1) && !cholesky(&mut [0.0_f64], 1));
+        assert!(!cholesky(&mut [0.0_f64], 1) && !cholesky(&mut [f64::INFINITY, 1.0, 1.0, 2.0], 2));
+        assert!(cholesky::<f64>(&mut [], 0));
     }
 }

@@ -33,6 +33,38 @@ pub trait PosteriorCovariance<F: Real>: VectorField<F> {
     /// per row. A field whose covariance is a sum of simpler ones can draw a normal vector for each instead, without a
     /// matrix: the law is the same, the values are others.
     ///
+    /// ```
+    /// use numeric::ndarray::{Array2, ArrayRef2};
+    /// use numeric::{Batch, Error, Noise, PosteriorCovariance, PosteriorDraw, Scratch, Time, Times, VectorField};
+    /// /// Data N(0, 4) seen with noise of variance 4: the posterior is N(x/2, 2).
+    /// struct Gaussian;
+    /// impl VectorField<f64> for Gaussian {
+    ///     fn dim(&self) -> usize {
+    ///         1
+    ///     }
+    ///     fn eval_into(&self, batch: &Batch<f64>, out: &mut ArrayRef2<f64>, _: &mut Scratch) -> Result<(), Error> {
+    ///         out.assign(&(0.5 * batch.x()));
+    ///         Ok(())
+    ///     }
+    /// }
+    /// impl PosteriorCovariance<f64> for Gaussian {
+    ///     fn mean_covariance_into(
+    ///         &self, batch: &Batch<f64>, mean: &mut ArrayRef2<f64>, covariance: &mut ArrayRef2<f64>, scratch: &mut Scratch,
+    ///     ) -> Result<(), Error> {
+    ///         covariance.fill(2.0);
+    ///         self.eval_into(batch, mean, scratch)
+    ///     }
+    /// }
+    /// let rows: Vec<u64> = (0..10_000).collect();
+    /// let (x, mut out) = (Array2::from_elem((10_000, 1), 6.0), Array2::zeros((10_000, 1)));
+    /// let draw = PosteriorDraw { scale: 0.5, variance: 0.3, noise: Noise::new(1), step: 0 };
+    /// let batch = Batch::new(&rows, Times::Same(Time::of(0.0)), &x);
+    /// Gaussian.draw_into(&batch, draw, &mut out, &mut Scratch::new())?;
+    /// // Mean ½·3 and variance ¼·2 + 0.3.
+    /// assert!((out.mean().unwrap() - 1.5).abs() < 0.03 && (out.var(0.0) - 0.8).abs() < 0.05);
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Those of [`PosteriorDraw::check`] and the field's own; by default [`Error::NotPositiveDefinite`] with the row of the
     /// batch where `s² Σ + v I` is singular.
@@ -50,7 +82,7 @@ pub trait PosteriorCovariance<F: Real>: VectorField<F> {
         z.resize(n * d, F::zero());
         let mut matrices = ArrayViewMut2::from_shape((n, d * d), &mut factors).expect("sized above");
         self.mean_covariance_into(batch, out, &mut matrices, scratch)?;
-        draw.factorise(d, &mut factors)?;
+        draw.cholesky_factors(d, &mut factors)?;
         let mut normals = ArrayViewMut2::from_shape((n, d), &mut z).expect("sized above");
         draw.noise.normals_into(batch.rows(), draw.step, &mut normals);
         let scale = F::of(draw.scale);
@@ -85,30 +117,40 @@ impl PosteriorDraw {
     /// What every [`draw_into`](PosteriorCovariance::draw_into) asks of its draw.
     ///
     /// # Errors
-    /// [`Error::Domain`] for a scale that is not finite, or a variance that is not a finite number of at least 0.
+    /// [`Error::Domain`] for a scale whose square is not finite, or a variance that is not a finite number of at least 0.
     pub fn check(&self) -> Result<(), Error> {
         let PosteriorDraw { scale, variance, .. } = *self;
-        Error::domain(scale.is_finite(), "draw.scale", scale, "a finite number")?;
+        Error::domain((scale * scale).is_finite(), "draw.scale", scale, "a number with a finite square")?;
         let usable = variance >= 0.0 && variance.is_finite();
         Error::domain(usable, "draw.variance", variance, "a finite number of at least 0")
     }
 
-    /// Replaces the covariance of each row, `(d, d)` in row-major order, by the Cholesky factor of `s² Σ + v I`, as
-    /// [`cholesky`] leaves it.
+    /// Replaces the posterior covariance Σ of each row, `(d, d)` in row-major order, by the Cholesky factor of `s² Σ + v I`,
+    /// as [`cholesky`] leaves it.
     ///
     /// ```
     /// use numeric::{Noise, PosteriorDraw};
     /// let draw = PosteriorDraw { scale: -2.0, variance: 5.0, noise: Noise::new(1), step: 0 };
     /// let mut covariances = [1.0, 1.0];
-    /// draw.factorise(1, &mut covariances)?;
+    /// draw.cholesky_factors(1, &mut covariances)?;
     /// assert_eq!(covariances, [3.0, 3.0]);
     /// # Ok::<(), numeric::Error>(())
     /// ```
     ///
     /// # Errors
     /// [`Error::NotPositiveDefinite`] with the first row that has none.
-    pub fn factorise<F: Real>(&self, d: usize, covariances: &mut [F]) -> Result<(), Error> {
-        let (scale, shift) = (F::of(self.scale * self.scale), F::of(self.variance));
+    ///
+    /// # Panics
+    /// If `covariances` is not made of whole matrices.
+    pub fn cholesky_factors<F: Real>(&self, d: usize, covariances: &mut [F]) -> Result<(), Error> {
+        if d == 0 {
+            return Ok(());
+        }
+        assert!(covariances.len().is_multiple_of(d * d), "matrices of d rows and d columns");
+        // In units of the larger of both terms: their squares may be below what `F` can hold.
+        let square = self.scale * self.scale;
+        let unit = if square.max(self.variance) > 0.0 { square.max(self.variance) } else { 1.0 };
+        let (scale, shift, root) = (F::of(square / unit), F::of(self.variance / unit), F::of(unit.sqrt()));
         for (index, matrix) in covariances.chunks_exact_mut(d * d).enumerate() {
             matrix.iter_mut().for_each(|entry| *entry *= scale);
             for j in 0..d {
@@ -117,6 +159,7 @@ impl PosteriorDraw {
             if !cholesky(matrix, d) {
                 return Err(Error::NotPositiveDefinite { parameter: "posterior covariance", index });
             }
+            matrix.iter_mut().for_each(|entry| *entry *= root);
         }
         Ok(())
     }

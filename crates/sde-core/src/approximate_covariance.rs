@@ -41,7 +41,8 @@ const DEPENDENT: f64 = 1e-8;
 /// given the probes, averaged over them, is one of the divergence itself (data processing).
 ///
 /// # Complexity
-/// For each row 3 k + p Jacobian products (k for k = d) and O(d k² + d² k) operations.
+/// For each row 3 k + p Jacobian products (k for k = d) and O(d k² + k³) operations, and O(d² k) more for the matrix itself,
+/// which draws do without.
 ///
 /// ```
 /// use numeric::{FiniteDifference, Model, Noise, Prediction, from_row_fn};
@@ -306,8 +307,7 @@ impl<F: Real, V: JacobianProducts<F>, S: Schedule> PosteriorCovariance<F> for Ap
         Ok(())
     }
 
-    /// With one normal for each coordinate and the symmetric root of `s² Σ̂ + v I`, which has its directions: O(d k) per
-    /// row beyond the Jacobian products.
+    /// With one normal for each coordinate and the symmetric root of `s² Σ̂ + v I`, which has its directions.
     fn draw_into(
         &self,
         batch: &Batch<'_, F>,

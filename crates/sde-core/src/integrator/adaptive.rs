@@ -88,7 +88,7 @@ impl Tolerance {
 /// A step is tried by three steps of the integrator, the whole one and its halves. The first half of one that was rejected
 /// is the whole step of its left half, and is not taken again: three steps for each accepted one and two for each
 /// rejected, which is what [`Statistics::calls`](crate::Statistics::calls) counts (times
-/// [`calls`](Integrator::calls) of the method). Rows at the same node are stepped together. Memory of a block: four arrays of
+/// [`calls`](Integrator::calls) of the method). Rows at the same node are stepped together. Memory of a block: two arrays of
 /// increments per level that is reached, and as many of areas where the method needs them.
 ///
 /// # References

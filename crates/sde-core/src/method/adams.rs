@@ -10,16 +10,17 @@ pub(super) const MOST: usize = 4;
 pub(super) fn weights(nodes: &[f64], moments: [f64; MOST]) -> [f64; MOST] {
     let mut out = [0.0; MOST];
     for (j, out) in out.iter_mut().enumerate().take(nodes.len()) {
-        // Coefficients of ∏_{i ≠ j} (s − c_i), from the constant one upwards, and its value at c_j.
-        let (mut basis, mut at_node) = ([1.0, 0.0, 0.0, 0.0], 1.0);
+        // Coefficients of ∏_{i ≠ j} (s − c_i)/(c_j − c_i), from the constant one upwards. The factors are scaled one by one:
+        // the product of far nodes may be beyond all numbers where the quotient is not.
+        let mut basis = [1.0, 0.0, 0.0, 0.0];
         for (_, &c) in nodes.iter().enumerate().filter(|&(i, _)| i != j) {
-            at_node *= nodes[j] - c;
+            let scale = 1.0 / (nodes[j] - c);
             for k in (0..MOST).rev() {
                 let below = if k > 0 { basis[k - 1] } else { 0.0 };
-                basis[k] = below - c * basis[k];
+                basis[k] = (below - c * basis[k]) * scale;
             }
         }
-        *out = basis.iter().zip(moments).map(|(b, m)| b * m).sum::<f64>() / at_node;
+        *out = basis.iter().zip(moments).map(|(b, m)| b * m).sum();
     }
     out
 }

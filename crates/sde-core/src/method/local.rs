@@ -102,7 +102,7 @@ impl<F: Real, V: PosteriorCovariance<F>, S: LinearProcess> GaussianStep<F, Model
         let (a, b) = (F::of(a), F::of(draw.scale));
         mean.zip_mut_with(x, |m, &x| *m = a * x + b * *m);
         let mut factors = covariance.into_raw_vec_and_offset().0;
-        draw.factorise(d, &mut factors)?;
+        draw.cholesky_factors(d, &mut factors)?;
         Ok(Spread::PerRow(factors))
     }
 }

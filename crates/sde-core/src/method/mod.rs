@@ -72,7 +72,7 @@ pub trait Method<F: Real, M>: Send + Sync {
     /// Replaces the rows `x`, `(n, d)`, at `step.from` by rows at `step.to`.
     ///
     /// `history` is that of this run of these rows, empty at its first step: a multistep method reads from it
-    /// and adds to it, the others leave it alone.
+    /// and adds to it, the others leave it alone. After an error neither it nor `x` is of any use.
     ///
     /// # Errors
     /// The model's own, and whatever a step makes of the numbers it gets.

@@ -19,7 +19,7 @@ pub(super) struct Normals<F> {
     sums: Vec<F>,
     /// Variances of the coordinates, `(n)` or `(n, d)`, next to the largest there can be.
     variances: Vec<F>,
-    /// Standard deviations in the directions of one component, beyond its floor.
+    /// Of one component: its variances, then standard deviations in its directions, beyond its floor.
     excess: Vec<F>,
     rows: Vec<u64>,
 }
@@ -137,7 +137,8 @@ impl<F: Real> Tables<F> {
             },
         );
         scales.fill(F::one());
-        if weights.iter().filter(|&&weight| weight > F::zero()).count() == n {
+        // A sole component has exactly 1. (NaN is neither.)
+        if weights.iter().all(|&weight| weight == F::zero() || weight == F::one()) {
             return;
         }
         normals_of(draw.noise.fork("components"), rows, draw.step, k, components);

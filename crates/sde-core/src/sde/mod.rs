@@ -206,7 +206,8 @@ pub(crate) fn put_rows<F: Real, const N: usize>(scratch: &mut Scratch, arrays: [
     scratch.put(arrays.map(|array| array.into_raw_vec_and_offset().0));
 }
 
-/// Ones of this shape, to be given back as they are with [`put_ones`]: they are written once by each worker.
+/// Ones of this shape, to be given back as they are with [`put_ones`]: where the shape stays the same, they are written
+/// once by each worker.
 pub(crate) fn take_ones<F: Real>(scratch: &mut Scratch, shape: (usize, usize)) -> Array2<F> {
     let Ones(mut ones) = scratch.take();
     ones.resize(shape.0 * shape.1, F::one());

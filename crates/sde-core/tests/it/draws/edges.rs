@@ -35,7 +35,7 @@ fn factors_that_are_none_are_refused() {
             let found = field.draw_into(&batch, draw_of(scale, variance, 1), &mut out, &mut Scratch::new());
             assert!(matches!(found, Err(Error::Domain { parameter, .. }) if parameter == what), "{found:?}");
         };
-        [f64::NAN, f64::INFINITY].into_iter().for_each(|scale| refused(scale, 1.0, "draw.scale"));
+        [f64::NAN, f64::INFINITY, 1e160].into_iter().for_each(|scale| refused(scale, 1.0, "draw.scale"));
         [-1e-3, f64::NAN, f64::INFINITY]
             .into_iter()
             .for_each(|variance| refused(1.0, variance, "draw.variance"));
@@ -99,21 +99,42 @@ fn factors_of_zero() {
 fn tiny_factors_keep_their_digits() {
     let mut family = Family::new(1e-3).expect("a rate");
     let rows: Vec<u64> = (0..N as u64).collect();
-    for (name, target) in targets(1, 5) {
+    for (name, target) in targets(1, 5).into_iter().chain(targets(4, 5)) {
         let (single, double) = (target.denoiser::<f32, _>(Edm).field, target.denoiser::<f64, _>(Edm).field);
         let time = Times::Same(Time::of(0.7));
         let (unit, x) = (2.0_f64.powi(-90), Array2::from_elem((N, 5), 0.25));
         let draw = draw_of(unit, 0.1 * unit * unit, 5);
-        let a = drawn(&single, &rows, time, &x.mapv(|x| x as f32), draw, &mut Scratch::new());
-        let b = drawn(&double, &rows, time, &x, draw, &mut Scratch::new());
+        let x_single = x.mapv(|x| x as f32);
+        let a = drawn(&single, &rows, time, &x_single, draw, &mut Scratch::new());
+        let by_matrix = drawn(&Plain(&single), &rows, time, &x_single, draw, &mut Scratch::new());
+        // Other draws, so that both sides are independent.
+        let other = draw_of(unit, 0.1 * unit * unit, 6);
+        let b = drawn(&double, &rows, time, &x, other, &mut Scratch::new());
         let spread = |x: &Array2<f64>| (x / unit).var_axis(Axis(0), 0.0);
-        for (j, (a, b)) in spread(&a.mapv(f64::from)).iter().zip(&spread(&b)).enumerate() {
-            // Two variances of normals, each with a relative standard error of √(2/N).
-            let z = (a / b).ln() / (4.0 / N as f64).sqrt();
-            family.push(format!("{name}, {j}"), verify::normal_p_value(z));
+        for (way, a) in [("own", a), ("by the matrix", by_matrix)] {
+            for (j, (a, b)) in spread(&a.mapv(f64::from)).iter().zip(&spread(&b)).enumerate() {
+                // Two variances of normals, each with a relative standard error of √(2/N).
+                let z = (a / b).ln() / (4.0 / N as f64).sqrt();
+                family.push(format!("{name}, {way}, {j}"), verify::normal_p_value(z));
+            }
         }
     }
     family.assert();
+}
+
+/// What is no number in a row stays there, and the others draw as they do alone.
+#[test]
+fn a_row_that_is_no_number_is_alone_with_it() {
+    for (name, target) in targets(4, 5) {
+        let field = target.denoiser::<f64, _>(Edm).field;
+        let (time, draw) = (Times::Same(Time::of(1.0)), draw_of(0.9, 0.01, 22));
+        // With as many rows as weights: a count of these says nothing.
+        let x = Array2::from_shape_fn((4, 5), |(i, j)| if i < 3 { f64::NAN } else { 0.2 * j as f64 });
+        let whole = drawn(&field, &[1, 2, 3, 4], time, &x, draw, &mut Scratch::new());
+        let alone = drawn(&field, &[4], time, &x.select(Axis(0), &[3]), draw, &mut Scratch::new());
+        assert_eq!(whole.row(3), alone.row(0), "{name}");
+        assert!(whole.rows().into_iter().take(3).all(|row| row.iter().all(|x| x.is_nan())), "{name}");
+    }
 }
 
 /// The same bits in any block, at a time of all rows as at times of their own.
