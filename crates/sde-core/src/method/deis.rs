@@ -1,10 +1,10 @@
 //! Adams–Bashforth for the probability flow with noise prediction.
 
 use numeric::ndarray::ArrayRef2;
-use numeric::{Batch, Error, Model, Prediction, Real, Scratch, Time, Times, VectorField};
+use numeric::{Error, Model, Prediction, Real, Scratch, Time, VectorField};
 
 use super::adams::{MOST, exponential_moments, weights};
-use super::gap::{Gap, predict, ratio_at, take_array};
+use super::gap::{Gap, Slope, predict, ratio_at};
 use super::{History, Method, Step};
 use crate::LinearProcess;
 use crate::ode::gap as passed;
@@ -151,20 +151,18 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for De
         } else {
             weights(&places[..used], self.moments(process, &gap, step))
         };
-        let (of_x, of_raw) = model.prediction.conversion(Prediction::Noise, process.level(step.from))?;
-        let mut slope = take_array(x, scratch);
-        model.raw_into(&Batch::new(step.rows, Times::Same(step.from), x), &mut slope, scratch)?;
+        let Slope { mut raw, of_x, of_raw } = Slope::at(model, step.rows, step.from, x, scratch)?;
         // What the model predicts becomes the slope where it is added.
         let first = gap.alpha * b[0];
         let known = Sum::of_x(gap.grow + first * of_x);
         let sum = (1..used).fold(known, |sum, back| sum.and(gap.alpha * b[back], earlier(back).1));
         sum.write(Target::Turning {
             x: slice_mut(x),
-            raw: slice_mut(&mut slope),
+            raw: slice_mut(&mut raw),
             of_raw: F::of(first * of_raw),
             turn: [of_x, of_raw].map(F::of),
         });
-        if let Some(forgotten) = history.push_array(step.from, slope, self.order) {
+        if let Some(forgotten) = history.push_array(step.from, raw, self.order) {
             scratch.put(forgotten);
         }
         Ok(())

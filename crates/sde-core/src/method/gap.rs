@@ -202,6 +202,28 @@ pub(super) fn predict<F: Real, V: VectorField<F>, S: LinearProcess>(
     Ok(out)
 }
 
+/// What the model predicts at a point, and ε there as `of_x · x + of_raw · raw`: a sum takes it so in one pass.
+pub(super) struct Slope<F> {
+    pub(super) raw: Array2<F>,
+    pub(super) of_x: f64,
+    pub(super) of_raw: f64,
+}
+
+impl<F: Real> Slope<F> {
+    pub(super) fn at<V: VectorField<F>, S: LinearProcess>(
+        model: &Model<V, S>,
+        rows: &[u64],
+        time: Time,
+        x: &ArrayRef2<F>,
+        scratch: &mut Scratch,
+    ) -> Result<Slope<F>, Error> {
+        let (of_x, of_raw) = model.prediction.conversion(Prediction::Noise, model.schedule.level(time))?;
+        let mut raw = take_array(x, scratch);
+        model.raw_into(&Batch::new(rows, Times::Same(time), x), &mut raw, scratch)?;
+        Ok(Slope { raw, of_x, of_raw })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,10 +1,10 @@
 //! DPM-Solver and DPM-Solver++ with steps that look at no earlier ones.
 
-use numeric::ndarray::{Array2, ArrayRef2};
+use numeric::ndarray::ArrayRef2;
 use numeric::special::phi_2;
-use numeric::{Batch, Error, Model, Prediction, Real, Scratch, Time, Times, VectorField};
+use numeric::{Error, Model, Prediction, Real, Scratch, Time, VectorField};
 
-use super::gap::{Gap, disturb, predict, ratio_at, take_array};
+use super::gap::{Gap, Slope, disturb, predict, ratio_at, take_array};
 use super::{History, Method, Step};
 use crate::LinearProcess;
 
@@ -159,28 +159,6 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for Dp
         scratch.put(first.raw);
         scratch.put(last.raw);
         Ok(())
-    }
-}
-
-/// What the model predicts at a point, and ε there as `of_x · x + of_raw · raw`: a sum takes it so in one pass.
-struct Slope<F> {
-    raw: Array2<F>,
-    of_x: f64,
-    of_raw: f64,
-}
-
-impl<F: Real> Slope<F> {
-    fn at<V: VectorField<F>, S: LinearProcess>(
-        model: &Model<V, S>,
-        rows: &[u64],
-        time: Time,
-        x: &ArrayRef2<F>,
-        scratch: &mut Scratch,
-    ) -> Result<Slope<F>, Error> {
-        let (of_x, of_raw) = model.prediction.conversion(Prediction::Noise, model.schedule.level(time))?;
-        let mut raw = take_array(x, scratch);
-        model.raw_into(&Batch::new(rows, Times::Same(time), x), &mut raw, scratch)?;
-        Ok(Slope { raw, of_x, of_raw })
     }
 }
 

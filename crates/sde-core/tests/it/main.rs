@@ -3,6 +3,7 @@
 mod adaptive_dpm;
 mod draws;
 mod fit;
+mod golden;
 mod methods;
 mod mixture;
 mod processes;
