@@ -99,8 +99,8 @@ fn the_free_start_is_the_best_of_all() {
         let clocks: Vec<f64> = mesh.nodes().iter().map(|node| node.t).collect();
         let step = steps_between(&scheme, &curve, &clocks);
         let mut least = f64::INFINITY;
-        for i in 0..23 {
-            let start = curve.relative_entropy(clocks[i]);
+        for (i, &clock) in clocks.iter().enumerate().take(23) {
+            let start = curve.relative_entropy(clock);
             for j in i + 1..24 {
                 least = least.min(start + step(i, j) + step(j, 24));
             }
