@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard};
 
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
@@ -59,8 +60,19 @@ pub fn run_blocks<T: Send>(
     control: Control<'_>,
     work: impl Fn(Range<u64>, &mut Scratch) -> Result<T, Error> + Sync,
 ) -> Result<Vec<T>, Error> {
-    let parts = vec![(); count_blocks(&rows, batching)?];
-    run_parts(rows, batching, control, parts, |block, (), scratch| work(block, scratch))
+    let slots: Vec<Mutex<Option<T>>> =
+        (0..count_blocks(&rows, batching)?).map(|_| Mutex::default()).collect();
+    for_blocks(rows, batching, control, &|index, block, scratch| {
+        *own(&slots[index]) = Some(work(block, scratch)?);
+        Ok(())
+    })?;
+    let value = |slot: Mutex<Option<T>>| slot.into_inner().ok().flatten().expect("each block has run");
+    Ok(slots.into_iter().map(value).collect())
+}
+
+/// What a block of its own has to itself: a lock that is never waited for.
+fn own<P>(slot: &Mutex<P>) -> MutexGuard<'_, P> {
+    slot.lock().expect("a block that panics ends the run")
 }
 
 /// Number of aligned blocks that the rows lie in.
@@ -71,19 +83,21 @@ fn count_blocks(rows: &Range<u64>, batching: Batching) -> Result<usize, Error> {
     Ok(usize::try_from(count).expect("blocks fit into memory"))
 }
 
-/// [`run_blocks`], with one of the `parts` for each block to work on.
-fn run_parts<P: Send, T: Send>(
+/// The work on a block, by its index among those of the run and its rows.
+type Work<'w> = dyn Fn(usize, Range<u64>, &mut Scratch) -> Result<(), Error> + Sync + 'w;
+
+/// [`run_blocks`] without results. Compiled once: parallel iterators are long, and every sampler is a closure of its own.
+fn for_blocks(
     rows: Range<u64>,
     batching: Batching,
     control: Control<'_>,
-    parts: Vec<P>,
-    work: impl Fn(Range<u64>, &mut P, &mut Scratch) -> Result<T, Error> + Sync,
-) -> Result<Vec<T>, Error> {
+    work: &Work<'_>,
+) -> Result<(), Error> {
     let size = batching.rows as u64;
     let first = rows.start / size;
     let lowest_failure = AtomicU64::new(u64::MAX);
     let done = AtomicU64::new(0);
-    let block = |scratch: &mut Scratch, (index, mut part): (usize, P)| {
+    let block = |scratch: &mut Scratch, index: usize| {
         let number = first + index as u64;
         // A block below the lowest failure so far must still run, for its own failure would be reported.
         if number > lowest_failure.load(Ordering::Relaxed) {
@@ -95,10 +109,10 @@ fn run_parts<P: Send, T: Send>(
         let whole = number * size..(number + 1).saturating_mul(size);
         let asked = whole.start.max(rows.start)..whole.end.min(rows.end);
         let count = asked.end - asked.start;
-        let mut work = |rows: Range<u64>| work(rows, &mut part, scratch);
+        let mut work = |rows: Range<u64>| work(index, rows, scratch);
         let result = if batching.rowwise { lowest(asked, work) } else { work(whole) };
         match &result {
-            Ok(_) => {
+            Ok(()) => {
                 let total = done.fetch_add(count, Ordering::Relaxed) + count;
                 if let Some(progress) = control.progress {
                     progress(total);
@@ -110,17 +124,18 @@ fn run_parts<P: Send, T: Send>(
         }
         result
     };
-    let results: Vec<Result<T, Error>> = if batching.serial {
+    let blocks = 0..count_blocks(&rows, batching)?;
+    let results: Vec<Result<(), Error>> = if batching.serial {
         let mut scratch = Scratch::new();
-        parts.into_iter().enumerate().map(|part| block(&mut scratch, part)).collect()
+        blocks.map(|index| block(&mut scratch, index)).collect()
     } else {
-        parts.into_par_iter().enumerate().map_init(Scratch::new, block).collect()
+        blocks.into_par_iter().map_init(Scratch::new, block).collect()
     };
     results.into_iter().collect()
 }
 
 /// Runs `work` on the rows of a block; of several rows that fail at different steps, reports the lowest.
-fn lowest<T>(rows: Range<u64>, mut work: impl FnMut(Range<u64>) -> Result<T, Error>) -> Result<T, Error> {
+fn lowest(rows: Range<u64>, mut work: impl FnMut(Range<u64>) -> Result<(), Error>) -> Result<(), Error> {
     let mut result = work(rows.clone());
     // The row that failed first in time need not be the lowest: ask those below it.
     while let Some(row) =
@@ -167,6 +182,18 @@ pub fn fill_rows<F: Real>(
     out: &mut [F],
     work: impl Fn(Range<u64>, &mut [F], &mut Scratch) -> Result<(), Error> + Sync,
 ) -> Result<(), Error> {
+    fill(rows, width, batching, control, out, &work)
+}
+
+/// [`fill_rows`], compiled once for each type of number.
+fn fill<F: Real>(
+    rows: Range<u64>,
+    width: usize,
+    batching: Batching,
+    control: Control<'_>,
+    out: &mut [F],
+    work: &(dyn Fn(Range<u64>, &mut [F], &mut Scratch) -> Result<(), Error> + Sync),
+) -> Result<(), Error> {
     let blocks = count_blocks(&rows, batching)?;
     let length = |rows: &Range<u64>| {
         usize::try_from(rows.end.saturating_sub(rows.start)).expect("rows fit into memory") * width
@@ -178,10 +205,11 @@ pub fn fill_rows<F: Real>(
     for _ in 0..blocks {
         let end = (start / size + 1).saturating_mul(size).min(rows.end);
         let (part, later) = rest.split_at_mut(length(&(start..end)));
-        parts.push(part);
+        parts.push(Mutex::new(part));
         (rest, start) = (later, end);
     }
-    run_parts(rows, batching, control, parts, move |block, part, scratch| {
+    for_blocks(rows, batching, control, &|index, block, scratch| {
+        let mut part = own(&parts[index]);
         let length = length(&block);
         if length <= part.len() {
             return work(block, &mut part[..length], scratch);
@@ -190,10 +218,10 @@ pub fn fill_rows<F: Real>(
         let mut whole = vec![F::zero(); length];
         work(block.clone(), &mut whole, scratch)?;
         let before = (block.start.max(asked.start) - block.start) as usize * width;
-        part.copy_from_slice(&whole[before..][..part.len()]);
+        let count = part.len();
+        part.copy_from_slice(&whole[before..][..count]);
         Ok(())
-    })?;
-    Ok(())
+    })
 }
 
 /// Runs `work` on blocks of the rows and gathers the rows it yields into one `(rows.len(), d)` array.

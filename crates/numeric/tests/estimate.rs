@@ -7,7 +7,6 @@ use numeric::estimate::{
 };
 use numeric::ndarray::{Array2, array, s};
 use proptest::prelude::*;
-use proptest::test_runner::FileFailurePersistence;
 
 /// Debug output shows every bit that matters: the shortest decimal that reads back, and the sign of zero.
 fn bits(value: &impl std::fmt::Debug) -> String {
@@ -72,14 +71,8 @@ fn merge_all<S: Merge>(mut trees: Vec<RowTree<S>>, tree_wise: bool) -> RowTree<S
     trees.pop().unwrap()
 }
 
-/// Failing cases are kept beside the test.
-fn config() -> ProptestConfig {
-    let failures = FileFailurePersistence::WithSource("regressions");
-    ProptestConfig { failure_persistence: Some(Box::new(failures)), ..ProptestConfig::default() }
-}
-
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(verify::strategy::cases(9020, 256))]
 
     #[test]
     fn any_split_and_any_order(

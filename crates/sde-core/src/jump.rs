@@ -128,7 +128,7 @@ impl<E, K, I, J> JumpDiffusion<E, K, I, J> {
             for (index, &length) in lengths.iter().enumerate() {
                 brownian.increments_into(rows, Node::whole(index as u64), &mut w);
                 Cut { of: self, index, length, extra }.all_rows(rows, &mut clocks, &w, x, scratch)?;
-                seen(index + 1, x)?;
+                seen.at(index + 1, x)?;
             }
             for (&row, clock) in rows.iter().zip(&clocks) {
                 jumps[(row - course.rows.start) as usize].store(clock.jumps, Ordering::Relaxed);

@@ -210,8 +210,51 @@ pub(crate) struct GridRun<'a, F> {
     pub(crate) batching: Batching,
 }
 
-/// Takes the state at a node, after each step.
-pub(crate) type Seen<'s, F> = dyn FnMut(usize, &ArrayRef2<F>) -> Result<(), Error> + 's;
+/// What looks at the states of a block on their way.
+pub(crate) struct Seen<'s, F> {
+    run: &'s GridRun<'s, F>,
+    rows: &'s [u64],
+    /// The nodes at which something is kept.
+    kept: &'s [usize],
+    /// How many of them are behind.
+    next: usize,
+    /// Where it is kept; `None` for a last state that lives there.
+    out: Option<&'s mut [F]>,
+    /// Whether every state must be finite, or only the last.
+    checked: bool,
+}
+
+impl<F: Real> Seen<'_, F> {
+    /// Whether [`at`](Self::at) will look at the state at the node, which is the next one.
+    pub(crate) fn looks_at(&self, node: usize) -> bool {
+        self.checked || node == self.run.grid.steps() || self.keeps(node)
+    }
+
+    /// Takes the states at a node, after each step.
+    pub(crate) fn at(&mut self, node: usize, x: &ArrayRef2<F>) -> Result<(), Error> {
+        if self.checked || node == self.run.grid.steps() {
+            let before = self.run.grid.node(node - 1).t;
+            check_finite("the state", self.rows, node as u64 - 1, before, x.view())?;
+        }
+        self.keep(node, x);
+        Ok(())
+    }
+
+    fn keeps(&self, node: usize) -> bool {
+        self.out.is_some() && self.kept.get(self.next) == Some(&node)
+    }
+
+    fn keep(&mut self, node: usize, x: &ArrayRef2<F>) {
+        let keeps = self.keeps(node);
+        if let (Some(out), true) = (&mut self.out, keeps) {
+            let slots = out.chunks_exact_mut(self.run.keep.dim(self.run.dim));
+            let slots = slots.skip(self.next).step_by(self.kept.len());
+            let x = x.as_slice().expect("states are in standard layout");
+            self.run.keep.write(node, self.run.grid.node(node), x, slots);
+            self.next += 1;
+        }
+    }
+}
 
 impl<F: Real> GridRun<'_, F> {
     /// Number of rows.
@@ -222,7 +265,7 @@ impl<F: Real> GridRun<'_, F> {
     /// The times of the kept states, and the states.
     ///
     /// `walk(rows, x, scratch, seen)` takes the rows of a block from their start `x` along the grid and calls
-    /// `seen(k + 1, x)` after step k; `prior` writes starts where [`Start::Prior`] asks for them. Of several failing rows
+    /// `seen.at(k + 1, x)` after step k; `prior` writes starts where [`Start::Prior`] asks for them. Of several failing rows
     /// the lowest is reported, as is the step at which a state stopped being finite.
     pub(crate) fn run(
         &self,
@@ -245,27 +288,12 @@ impl<F: Real> GridRun<'_, F> {
             let mut state: Vec<F> = scratch.take();
             state.resize(if in_place { 0 } else { shape.0 * shape.1 }, F::zero());
             let block = |checked: bool, state: &mut [F], out: &mut [F], scratch: &mut Scratch| {
-                let (slot, mut out) = if in_place { (out, None) } else { (state, Some(out)) };
+                let (slot, out) = if in_place { (out, None) } else { (state, Some(out)) };
                 let mut x = ArrayViewMut2::from_shape(shape, slot).expect("one state for each row");
-                let mut next = 0;
-                let mut keep = |node: usize, x: &ArrayRef2<F>| {
-                    if let (Some(out), true) = (&mut out, kept.get(next) == Some(&node)) {
-                        let slots = out.chunks_exact_mut(width).skip(next).step_by(kept.len());
-                        let x = x.as_slice().expect("states are in standard layout");
-                        self.keep.write(node, self.grid.node(node), x, slots);
-                        next += 1;
-                    }
-                };
+                let mut seen = Seen { run: self, rows: &rows, kept: &kept, next: 0, out, checked };
                 self.start.write(&rows, self.rows.start, self.grid.first(), &mut x, prior)?;
-                keep(0, &x);
-                walk(&rows, &mut x, scratch, &mut |node, x| {
-                    if checked || node == steps {
-                        let before = self.grid.node(node - 1).t;
-                        check_finite("the state", &rows, node as u64 - 1, before, x.view())?;
-                    }
-                    keep(node, x);
-                    Ok(())
-                })
+                seen.keep(0, &x);
+                walk(&rows, &mut x, scratch, &mut seen)
             };
             let done = match block(false, &mut state, out, scratch) {
                 // What is not finite stays so until the end; where it began, the same run tells once more.

@@ -194,11 +194,14 @@ impl<V, S: LinearProcess, K> Sampler<Model<V, S>, K> {
         let course = GridRun { grid: &self.grid, start, keep, rows, dim, batching };
         let (prior, path) = (self.prior(noise), noise.fork("path"));
         let (times, states) = course.run(control, Some(&prior), |rows, x, scratch, seen| {
-            let mut history = History::default();
+            let mut history = if self.method.defers() { History::deferring() } else { History::default() };
             for (index, (from, to)) in self.grid.pairs().enumerate() {
                 let step = Step { rows, index: index as u64, from, to, noise: path };
                 self.method.step(&self.model, step, x, &mut history, scratch)?;
-                seen(index + 1, x)?;
+                if seen.looks_at(index + 1) {
+                    history.settle(x);
+                    seen.at(index + 1, x)?;
+                }
             }
             Ok(())
         })?;

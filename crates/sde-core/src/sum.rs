@@ -23,12 +23,14 @@ pub(crate) enum Target<'a, F> {
         x: &'a [F],
         out: &'a mut [F],
     },
-    /// Over `out`, and with other factors over x; what stands in `out` is a term more of either, with `of_out`.
+    /// Over `out`, and with other factors over x; what stands in `out` is a term more of either, with `of_out`. To x is
+    /// first added what it lacks: `lacks` times the first array, or what stands in `out` if there is none.
     Over {
         x: &'a mut [F],
         out: &'a mut [F],
         of_out: [F; 2],
         others: [F; MOST_TERMS],
+        lacks: F,
     },
     /// Over both `outs`, the second with other factors.
     Two {
@@ -111,11 +113,17 @@ impl<'a, F: Real> Sum<'a, F> {
                 let x: &[F; C] = x[i..].first_chunk().expect(part);
                 *out[i..].first_chunk_mut().expect(part) = self.of::<N, C>(i, x, &self.factors);
             }
-            Target::Over { x, out, of_out, others } => {
+            Target::Over { x, out, of_out, others, lacks } => {
                 let x: &mut [F; C] = x[i..].first_chunk_mut().expect(part);
                 let out: &mut [F; C] = out[i..].first_chunk_mut().expect(part);
-                let mut sums = [self.of::<N, C>(i, x, &self.factors), self.of::<N, C>(i, x, others)];
                 let was = *out;
+                if *lacks != F::zero() {
+                    let first = if N > 0 { self.arrays[0][i..].first_chunk().expect(part) } else { &was };
+                    for (x, &p) in x.iter_mut().zip(first) {
+                        *x += *lacks * p;
+                    }
+                }
+                let mut sums = [self.of::<N, C>(i, x, &self.factors), self.of::<N, C>(i, x, others)];
                 for (sum, of_out) in sums.iter_mut().zip(of_out) {
                     for (sum, &was) in sum.iter_mut().zip(&was) {
                         *sum += *of_out * was;

@@ -141,6 +141,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(verify::strategy::cases(9001, 256))]
+
         #[test]
         fn sorting_agrees_with_total_cmp(mut values in points(200), near in any::<bool>()) {
             if near {

@@ -113,10 +113,12 @@ fn atoms_are_certified_below_the_entropy_bound() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(12) })]
+    #![proptest_config(verify::strategy::cases(9002, 12))]
 
     /// Gaussian targets in any dimension: exact KL of the sampler ≤ certificate ≤ theorem, and the term is the
-    /// exact chain. 12 cases × 4 comparisons at 7·10⁻⁶ each.
+    /// exact chain. A path's term is a sum of squares of Gaussians, of skewness γ ≤ √8: its mean over n paths is
+    /// x standard errors too low with probability Φ(−x) exp(γ x³ / 3√n) (Wang, Electron. J. Probab. 10, 2005), too
+    /// high less often. For x = 5 and n = 2000 that is 4·10⁻⁶, for 12 cases × 4 comparisons 2·10⁻⁴.
     #[test]
     fn gaussians_are_certified_between_their_law_and_the_theorem(
         d in 1_usize..7, spread in 0.1..1.5_f64, centre in -1.0..1.0_f64,
@@ -139,17 +141,17 @@ proptest! {
         let check = |certificate: Certificate, scheme: &Scheme, bound: f64| {
             let law = gaussian_sampler(scheme, &in_basis, &eigenvalues, &grid).expect("valid");
             let se = certificate.discretization.std_error();
-            prop_assert!((certificate.discretization.nats - law.chain).abs() < THRESHOLD * se + 1e-12);
+            prop_assert!((certificate.discretization.nats - law.chain).abs() < 5.0 * se + 1e-12);
             prop_assert!(law.kl <= certificate.initialization.nats + law.chain + 1e-12);
-            prop_assert!(certificate.discretization.nats <= bound + THRESHOLD * se);
+            prop_assert!(certificate.discretization.nats <= bound + 5.0 * se);
             Ok(())
         };
         let sharp = theorem::sharp_grid_bound(d, &grid).expect("valid").total();
         let denoiser = theorem::denoiser_bound(&curve, &grid).expect("valid").total();
-        check(certified(&target, &Ou, &ExponentialIntegrator, &grid, 300, s), &Scheme::ExponentialIntegrator, sharp)?;
-        check(certified(&target, &Ou, &FrozenScore, &grid, 300, s), &Scheme::FrozenScore, sharp)?;
-        check(certified(&target, &Ou, &FrozenDenoiser, &grid, 300, s), &Scheme::FrozenDenoiser, denoiser)?;
-        check(certified(&target, &Ou, &EulerMaruyama, &grid, 300, s), &Scheme::EulerMaruyama, f64::INFINITY)?;
+        check(certified(&target, &Ou, &ExponentialIntegrator, &grid, 2000, s), &Scheme::ExponentialIntegrator, sharp)?;
+        check(certified(&target, &Ou, &FrozenScore, &grid, 2000, s), &Scheme::FrozenScore, sharp)?;
+        check(certified(&target, &Ou, &FrozenDenoiser, &grid, 2000, s), &Scheme::FrozenDenoiser, denoiser)?;
+        check(certified(&target, &Ou, &EulerMaruyama, &grid, 2000, s), &Scheme::EulerMaruyama, f64::INFINITY)?;
         // Exact for Gaussian data, on any grid.
         let l = certified(&target, &Ou, &LocallyMomentMatched, &grid, 64, s);
         prop_assert!(l.discretization.nats < 1e-12);

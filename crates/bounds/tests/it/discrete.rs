@@ -8,7 +8,6 @@ use bounds::theorem::{
 };
 use numeric::{Error, TimeGrid};
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 
 pub(crate) const D: usize = 3;
 pub(crate) const N: usize = 1 << D;
@@ -180,11 +179,7 @@ pub(crate) fn any_grid() -> impl Strategy<Value = TimeGrid> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig {
-        rng_seed: RngSeed::Fixed(verify::seed(1)),
-        failure_persistence: None,
-        ..ProptestConfig::with_cases(40)
-    })]
+    #![proptest_config(verify::strategy::cases(9003, 40))]
 
     #[test]
     fn initial_terms_bound(law in any_law(), horizon in 0.01..4.0) {
@@ -392,11 +387,7 @@ fn conditional(law: &[f64; N], x: usize, i: usize, known: usize) -> f64 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig {
-        rng_seed: RngSeed::Fixed(verify::seed(2)),
-        failure_persistence: None,
-        ..ProptestConfig::with_cases(40)
-    })]
+    #![proptest_config(verify::strategy::cases(9004, 40))]
 
     /// By all orders: the KL given the order is the sum of the total correlations, and of the mixture at most that.
     #[test]

@@ -3,7 +3,6 @@
 use bounds::divergence::FiniteLaw;
 use numeric::Error;
 use proptest::prelude::*;
-use proptest::test_runner::FileFailurePersistence;
 
 #[track_caller]
 fn assert_close(found: f64, expected: f64, relative: f64) {
@@ -40,10 +39,7 @@ fn renyi_as_written(alpha: f64, p: &FiniteLaw, q: &FiniteLaw) -> f64 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig {
-        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(verify::strategy::cases(9005, 256))]
 
     #[test]
     fn definitions((p, q) in pairs()) {

@@ -5,7 +5,6 @@ use nalgebra::DMatrix;
 use numeric::ndarray::{Array1, Array2, array};
 use numeric::{Error, Noise};
 use proptest::prelude::*;
-use proptest::test_runner::FileFailurePersistence;
 
 /// Within a relative error, of tiny numbers too: approx also accepts an absolute one.
 #[track_caller]
@@ -102,10 +101,7 @@ fn kl_is_the_mean_log_ratio() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig {
-        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(verify::strategy::cases(9006, 256))]
 
     #[test]
     fn divergences_between_laws(p in laws(), q in laws()) {

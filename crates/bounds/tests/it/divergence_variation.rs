@@ -5,7 +5,6 @@ use bounds::divergence::GaussianLaw;
 use numeric::ndarray::{Array1, Array2, array};
 use numeric::{Error, Noise};
 use proptest::prelude::*;
-use proptest::test_runner::FileFailurePersistence;
 use statrs::function::gamma::gamma_lr;
 
 fn law(mean: &[f64], variances: &[f64]) -> GaussianLaw {
@@ -202,10 +201,7 @@ fn laws(delta: f64) -> impl Strategy<Value = GaussianLaw> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig {
-        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(verify::strategy::cases(9007, 256))]
 
     #[test]
     fn inequalities(p in laws(0.05), q in laws(0.05), r in laws(0.05)) {

@@ -9,15 +9,6 @@ use bounds::theorem;
 use numeric::TimeGrid;
 use numeric::special::r_minus_1_minus_ln;
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
-
-pub(crate) fn config(seed: u64, cases: u32) -> ProptestConfig {
-    ProptestConfig {
-        rng_seed: RngSeed::Fixed(verify::seed(seed)),
-        failure_persistence: None,
-        ..ProptestConfig::with_cases(cases)
-    }
-}
 
 /// From T in [0.5, 4] in up to 12 random steps, even in the logarithm of the clock, to δ in [e^-6, e^-2].
 pub(crate) fn any_grid() -> impl Strategy<Value = TimeGrid> {
@@ -101,7 +92,7 @@ fn check_theorems(curve: &dyn ErrorCurve, grid: &TimeGrid) {
 }
 
 proptest! {
-    #![proptest_config(config(1, 200))]
+    #![proptest_config(verify::strategy::cases(9008, 200))]
 
     #[test]
     fn gaussian_chain_of_bounds((eigenvalues, means) in any_gaussian(), grid in any_grid()) {
@@ -200,7 +191,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(config(2, 40))]
+    #![proptest_config(verify::strategy::cases(9009, 40))]
 
     #[test]
     fn mixture_theorems(curve in any_mixture(), grid in any_grid()) {

@@ -7,7 +7,6 @@ use nalgebra::DMatrix;
 use numeric::Error;
 use numeric::ndarray::{Array1, Array2};
 use proptest::prelude::*;
-use proptest::test_runner::FileFailurePersistence;
 
 fn upper<D: Divergence>(value: f64) -> UpperBound<D> {
     UpperBound::new(value).unwrap()
@@ -156,10 +155,7 @@ fn on_a_line(p: &FiniteLaw, q: &FiniteLaw) -> (f64, f64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig {
-        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(verify::strategy::cases(9010, 256))]
 
     #[test]
     fn finite_pairs(p in finite_laws(), q in finite_laws(), r in finite_laws(), merge in 0..3_usize) {

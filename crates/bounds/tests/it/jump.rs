@@ -195,6 +195,8 @@ fn bad_input_is_named() {
 }
 
 proptest! {
+    #![proptest_config(verify::strategy::cases(9011, 256))]
+
     #[test]
     fn paths_are_further_apart_than_laws(
         rates in prop::collection::vec(0.01_f64..4.0, 2 * 16),

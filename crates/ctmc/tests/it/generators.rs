@@ -257,7 +257,7 @@ fn spectra_in_closed_form() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
+    #![proptest_config(verify::strategy::cases(9014, 256))]
 
     #[test]
     fn the_elimination_finds_the_law_of_reversible_chains(

@@ -132,6 +132,8 @@ fn bad_targets_are_named() {
 }
 
 proptest! {
+    #![proptest_config(verify::strategy::cases(9015, 256))]
+
     #[test]
     fn any_chain_against_a_linear_solve(
         states in 2_usize..9,

@@ -288,7 +288,7 @@ fn rows_of_samples_do_not_depend_on_each_other() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
+    #![proptest_config(verify::strategy::cases(9016, 256))]
 
     #[test]
     fn semigroup_and_forward_equation(

@@ -159,6 +159,8 @@ fn bad_input_is_named() {
 }
 
 proptest! {
+    #![proptest_config(verify::strategy::cases(9017, 256))]
+
     #[test]
     fn products_mix_within_the_bound(dimension in 1_usize..5, up in 0.1_f64..3.0, down in 0.1_f64..3.0) {
         let cube = ProductChain::hypercube(dimension, up, down).unwrap();

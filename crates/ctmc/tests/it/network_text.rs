@@ -156,6 +156,8 @@ fn constant() -> impl Strategy<Value = f64> {
 }
 
 proptest! {
+    #![proptest_config(verify::strategy::cases(9018, 256))]
+
     #[test]
     fn what_is_written_is_read_again(
         species in prop::collection::hash_map(name(), any::<u32>(), 1..5),

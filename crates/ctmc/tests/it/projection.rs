@@ -226,6 +226,8 @@ fn ends_of_time_and_bad_input() {
 }
 
 proptest! {
+    #![proptest_config(verify::strategy::cases(9019, 256))]
+
     #[test]
     fn random_conversions_against_the_matrix_exponential(
         rates in prop::collection::vec(0.01_f64..3.0, 6),

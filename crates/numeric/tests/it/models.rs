@@ -51,7 +51,7 @@ fn by_definition(what: Prediction, x0: f64, noise: f64, level: Level) -> f64 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
+    #![proptest_config(verify::strategy::cases(9024, 256))]
 
     #[test]
     fn conversions_agree_with_the_definitions_and_go_round(

@@ -36,7 +36,7 @@ fn one_by_one<F: Real>(rows: &[u64], d: usize, draw: impl Fn(&[u64], usize) -> A
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(verify::strategy::cases(9025, 60))]
 
     /// Same bits for any choice of rows, from any start, in any width, at any step; hence for any chunks and threads.
     #[test]

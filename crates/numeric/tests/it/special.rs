@@ -11,7 +11,6 @@ use numeric::special::{
     log1p_exp, phi_0, phi_1, phi_2, phi_3, phi_4, r_minus_1_minus_ln, softmax_into, x_minus_ln_1p,
 };
 use proptest::prelude::*;
-use proptest::test_runner::FileFailurePersistence;
 
 /// The unit of the documented accuracies.
 const U: f64 = f64::EPSILON / 2.0;
@@ -144,14 +143,8 @@ fn softmax_refuses() {
     assert_eq!(out, [0.0, 1.0]);
 }
 
-/// Failing cases are kept beside the test.
-fn config() -> ProptestConfig {
-    let failures = FileFailurePersistence::WithSource("regressions");
-    ProptestConfig { failure_persistence: Some(Box::new(failures)), ..ProptestConfig::default() }
-}
-
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(verify::strategy::cases(9026, 256))]
 
     /// z φₖ₊₁(z) = φₖ(z) - 1/k!, up to the rounding of the two sides.
     #[test]

@@ -166,7 +166,7 @@ impl<P: LinearProcess> LinearBridge<P> {
         let (times, states) = course.run(control, None, |rows, x, scratch, seen| {
             for (k, step) in grid.pairs().enumerate() {
                 self.step_into(rows, k as u64, step, path, x, scratch)?;
-                seen(k + 1, x)?;
+                seen.at(k + 1, x)?;
             }
             Ok(())
         })?;

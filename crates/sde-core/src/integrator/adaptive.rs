@@ -262,10 +262,10 @@ impl<F: Real, E: Sde<F>, K: Integrator<F>> AdaptiveSolver<F, E, K> {
                 block.walk(cell, asked, scratch)?;
                 for between in &block.between[..asked.len()] {
                     stop += 1;
-                    seen(stop, between)?;
+                    seen.at(stop, between)?;
                 }
                 stop += 1;
-                seen(stop, block.x)?;
+                seen.at(stop, block.x)?;
             }
             block.end()?;
             for (count, of_block) in counts.iter().zip([block.accepted, block.rejected, block.steps]) {

@@ -69,7 +69,7 @@ impl<'a> Course<'a> {
             stepper.begin(x, scratch)?;
             for k in 0..self.grid.steps() {
                 stepper.step(steps.next(k, scratch), x, scratch)?;
-                seen(k + 1, x)?;
+                seen.at(k + 1, x)?;
             }
             steps.end(scratch);
             Ok(())

@@ -110,13 +110,13 @@ impl Course<'_> {
                     stepper.part(parts.first(ticks, scratch), &mut part, scratch)?;
                     check_finite("the state", rows, k as u64, from, part.view())?;
                     stop += 1;
-                    seen(stop, &part)?;
+                    seen.at(stop, &part)?;
                     put_rows(scratch, [part]);
                 }
                 stepper.step(steps.next(k, scratch), x, scratch)?;
                 check_finite("the state", rows, k as u64, from, x.view())?;
                 stop += 1;
-                seen(stop, x)?;
+                seen.at(stop, x)?;
             }
             steps.end(scratch);
             Ok(())

@@ -145,7 +145,7 @@ impl<V, S: LinearProcess> AdaptiveDpmSolver<Model<V, S>> {
             for (cell, (_, to)) in grid.pairs().enumerate() {
                 let failed = self.cross(numbers, (cell, to), &mut flights, x, &mut lower, scratch)?;
                 lowest = failed.or(lowest);
-                seen(cell + 1, x)?;
+                seen.at(cell + 1, x)?;
             }
             lowest.map_or(Ok(()), Err)?;
             for (flight, _) in flights.iter().zip(numbers).filter(|(_, row)| rows.contains(row)) {

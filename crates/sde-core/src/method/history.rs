@@ -5,6 +5,9 @@ use std::collections::VecDeque;
 use numeric::ndarray::{Array2, ArrayRef2};
 use numeric::{Real, Time};
 
+use crate::sde::coefficients::slice_mut;
+use crate::sum::{Sum, Target};
+
 /// The predictions of earlier steps of one run of a block of rows, newest first.
 ///
 /// A run starts with an empty one, and its rows stay the same until it ends. One type serves all multistep
@@ -25,6 +28,9 @@ use numeric::{Real, Time};
 #[derive(Clone, Debug, Default)]
 pub struct History<F> {
     entries: VecDeque<(Time, Array2<F>)>,
+    /// Whether a step may leave its last term to the next one.
+    deferring: bool,
+    deferred: f64,
 }
 
 impl<F: Real> History<F> {
@@ -44,6 +50,34 @@ impl<F: Real> History<F> {
     #[must_use]
     pub fn get(&self, back: usize) -> Option<(Time, &Array2<F>)> {
         self.entries.get(back).map(|(time, prediction)| (*time, prediction))
+    }
+
+    /// The history of a run that calls [`settle`](Self::settle) before anybody looks at its state.
+    pub(crate) fn deferring() -> History<F> {
+        History { entries: VecDeque::new(), deferring: true, deferred: 0.0 }
+    }
+
+    /// Adds `factor · m` to the state `x`, where m is the newest prediction: at once, or in the next step's own pass over
+    /// x, which [`take_deferred`](Self::take_deferred) must then tell. Either way the state has the same bits.
+    pub fn defer(&mut self, factor: f64, x: &mut ArrayRef2<F>) {
+        self.settle(x);
+        self.deferred = factor;
+        if !self.deferring {
+            self.settle(x);
+        }
+    }
+
+    /// The factor of the newest prediction that the state still lacks, or 0; it is the caller's to add.
+    pub fn take_deferred(&mut self) -> f64 {
+        std::mem::take(&mut self.deferred)
+    }
+
+    /// Adds to the state `x` what it lacks.
+    pub fn settle(&mut self, x: &mut ArrayRef2<F>) {
+        let factor = self.take_deferred();
+        if let (true, Some((_, newest))) = (factor != 0.0, self.get(0)) {
+            Sum::of_x(1.0).and(factor, newest).write(Target::InPlace(slice_mut(x)));
+        }
     }
 
     /// Remembers a prediction `(n, d)` made at `time`, and of the older ones as many as make `keep` in all.

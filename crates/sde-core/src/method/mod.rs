@@ -69,6 +69,12 @@ pub trait Method<F: Real, M>: Send + Sync {
         self.calls()
     }
 
+    /// Whether [`step`](Self::step) makes use of [`History::defer`]. A method that changes what another one's step leaves
+    /// does not say so, and gets whole states.
+    fn defers(&self) -> bool {
+        false
+    }
+
     /// Replaces the rows `x`, `(n, d)`, at `step.from` by rows at `step.to`.
     ///
     /// `history` is that of this run of these rows, empty at its first step: a multistep method reads from it
@@ -97,6 +103,9 @@ macro_rules! forward_method {
             }
             fn calls_in(&self, model: &M, step: Step<'_>) -> usize {
                 (**self).calls_in(model, step)
+            }
+            fn defers(&self) -> bool {
+                (**self).defers()
             }
             fn step(
                 &self,

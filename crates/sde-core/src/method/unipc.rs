@@ -92,6 +92,10 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for Un
         usize::from(step.index == 0) + usize::from(ratio_at(&model.schedule, step.to) > 0.0)
     }
 
+    fn defers(&self) -> bool {
+        true
+    }
+
     fn step(
         &self,
         model: &Model<V, S>,
@@ -102,6 +106,7 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for Un
     ) -> Result<(), Error> {
         let gap = Gap::of(&model.schedule, step.from, step.to)?;
         if history.get(0).is_none_or(|(time, _)| time != step.from) {
+            history.settle(x);
             let m = predict(model, Prediction::Denoised, step.rows, step.from, x, scratch)?;
             if let Some(forgotten) = history.push_array(step.from, m, self.order) {
                 scratch.put(forgotten);
@@ -128,7 +133,9 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for Un
             _ => weights(&nodes[1..=used], moments),
         };
         if gap.ends_at_data() {
-            gap.advance(x, gap.rho_of_x(), &[(predictor[0], remembered(0).1)]);
+            history.settle(x);
+            let data = history.get(0).expect("predicted above").1;
+            gap.advance(x, gap.rho_of_x(), &[(predictor[0], data)]);
             return Ok(());
         }
         let corrector = match used {
@@ -141,6 +148,7 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for Un
         // What is known of the corrected end, beside the predicted one.
         let [of_end, others @ ..] = corrector;
         // The prediction that will be forgotten is used for the last time: the predicted end is written over it.
+        let lacks = F::of(history.take_deferred());
         let full = history.len() == self.order;
         let oldest = if full { history.take_oldest() } else { None };
         let mut predicted = oldest.unwrap_or_else(|| Array2::zeros(x.raw_dim()));
@@ -154,15 +162,15 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for Un
         }
         let of_out = if full { [F::of(gap.alpha * predictor[kept]), factors[kept]] } else { [F::zero(); 2] };
         let (x_now, out) = (slice_mut(x), slice_mut(&mut predicted));
-        sum.write(Target::Over { x: x_now, out, of_out, others: factors });
+        sum.write(Target::Over { x: x_now, out, of_out, others: factors, lacks });
         let end = predict(model, Prediction::Denoised, step.rows, step.to, &predicted, scratch)?;
-        gap.advance(x, 1.0, &[(of_end, &*end)]);
         if let Some(forgotten) = history.push_array(step.to, end, self.order) {
             scratch.put(forgotten);
         }
         if gap.starts_in_noise() {
             history.truncate(1);
         }
+        history.defer(gap.alpha * of_end, x);
         scratch.put(predicted);
         Ok(())
     }

@@ -126,7 +126,7 @@ fn a_floor_lowers_the_likelihood_of_the_maximum() -> Result<(), Error> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(verify::strategy::cases(9027, 60))]
 
     /// Dempster, Laird, Rubin, Theorem 1; components that collapse are refused and prove nothing.
     #[test]

@@ -85,7 +85,7 @@ fn by_definition(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
+    #![proptest_config(verify::strategy::cases(9028, 64))]
 
     /// Any subset of the kinds, any level, points near and far: all four quantities by definition.
     #[test]

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use verify::strategy::{
-    covariance, mixture, near_singular_covariance, probabilities, rate_matrix, reversible_rate_matrix,
+    cases, covariance, mixture, near_singular_covariance, probabilities, rate_matrix, reversible_rate_matrix,
     time_grid,
 };
 
@@ -43,8 +43,20 @@ fn check_rates(q: &Array2<f64>, max_rate: f64) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// Cases follow from their number alone, however often they are drawn.
+#[test]
+fn cases_are_those_of_their_seed() {
+    let drawn = |n| {
+        let mut runner = TestRunner::new(cases(n, 1));
+        let mut next = || any::<u64>().new_tree(&mut runner).unwrap().current();
+        [next(), next(), next()]
+    };
+    assert_eq!(drawn(1), drawn(1));
+    assert_ne!(drawn(1), drawn(2));
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(9030, 256))]
 
     #[test]
     fn time_grids(grid in time_grid(-1e3, -999.0, 100)) {

@@ -49,7 +49,7 @@ fn rates_of_the_uniform_path() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(verify::strategy::cases(9012, 64))]
 
     /// The Kolmogorov equation of the path, for all rates and any law, also with states that have no mass.
     #[test]

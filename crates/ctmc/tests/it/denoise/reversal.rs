@@ -250,7 +250,7 @@ fn likelihoods_below_all_floats_are_said_to_be() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(verify::strategy::cases(9013, 64))]
 
     /// For any chain and law: rates from posteriors are those from ratios, and destinations are never x.
     #[test]

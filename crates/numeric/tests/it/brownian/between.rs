@@ -38,7 +38,7 @@ fn tick() -> impl Strategy<Value = u64> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(verify::strategy::cases(9021, 60))]
 
     /// An interval is Chen's sum of any two parts of it, to rounding; of a node, its own bits.
     #[test]
@@ -216,7 +216,7 @@ pub(super) fn values<F: Real>(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(verify::strategy::cases(9022, 40))]
 
     /// The path at ticks of the tree is its increment from 0, to the bit, whatever the other rows are asked for.
     #[test]

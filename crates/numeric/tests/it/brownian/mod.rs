@@ -31,7 +31,7 @@ fn halves<F: Real>(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(verify::strategy::cases(9023, 40))]
 
     /// Halves asked for directly or split from the parent, in the same bits; they make up the parent by Chen's
     /// relation.

@@ -76,7 +76,7 @@ pub trait ExactTransition<F: Real>: Send + Sync {
         let (times, states) = course.run(control, None, |rows, x, scratch, seen| {
             for k in 0..grid.steps() {
                 self.advance(rows, k as u64, grid.length(k), path, x, scratch);
-                seen(k + 1, x)?;
+                seen.at(k + 1, x)?;
             }
             Ok(())
         })?;

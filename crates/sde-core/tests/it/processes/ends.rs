@@ -113,6 +113,8 @@ fn bad_parameters_are_refused() {
 }
 
 proptest! {
+    #![proptest_config(verify::strategy::cases(9029, 256))]
+
     #[test]
     fn ratios_go_round_and_increase(which in 0..6_usize, a in 0.0..3.0_f64, b in 0.1..30.0_f64, u in 0.0..1.0_f64, v in 0.0..1.0_f64) {
         let process: Box<dyn LinearProcess> = match which {
