@@ -61,8 +61,9 @@ fn check<F: Real, V: VectorField<F> + Clone, S: LinearProcess + Clone>(
     let sampler = Sampler::new(model.clone(), method, grid.clone()).expect("a grid of the process");
     let finished = Sampler::new(model.clone(), Finished(method), grid.clone()).expect("the same");
     let control = Control::default();
-    let run =
-        |keep: Keep<'_, F>| sampler.run::<F>(Start::Prior, keep, 0..70, Noise::new(1), control).expect("finite").states;
+    let run = |keep: Keep<'_, F>| {
+        sampler.run::<F>(Start::Prior, keep, 0..70, Noise::new(1), control).expect("finite").states
+    };
     let all = run(Keep::All);
     let told =
         finished.run::<F>(Start::Prior, Keep::All, 0..70, Noise::new(1), control).expect("finite").states;
