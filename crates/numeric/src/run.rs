@@ -66,8 +66,8 @@ pub fn run_blocks<T: Send>(
         *own(&slots[index]) = Some(work(block, scratch)?);
         Ok(())
     })?;
-    let value = |slot: Mutex<Option<T>>| slot.into_inner().ok().flatten().expect("each block has run");
-    Ok(slots.into_iter().map(value).collect())
+    // Each block has run, or there was an error.
+    Ok(slots.into_iter().filter_map(|slot| slot.into_inner().ok().flatten()).collect())
 }
 
 /// What a block of its own has to itself: a lock that is never waited for.
@@ -185,6 +185,9 @@ pub fn fill_rows<F: Real>(
     fill(rows, width, batching, control, out, &work)
 }
 
+/// The work on the rows of a block and their part of the output.
+type Fill<'w, F> = dyn Fn(Range<u64>, &mut [F], &mut Scratch) -> Result<(), Error> + Sync + 'w;
+
 /// [`fill_rows`], compiled once for each type of number.
 fn fill<F: Real>(
     rows: Range<u64>,
@@ -192,7 +195,7 @@ fn fill<F: Real>(
     batching: Batching,
     control: Control<'_>,
     out: &mut [F],
-    work: &(dyn Fn(Range<u64>, &mut [F], &mut Scratch) -> Result<(), Error> + Sync),
+    work: &Fill<'_, F>,
 ) -> Result<(), Error> {
     let blocks = count_blocks(&rows, batching)?;
     let length = |rows: &Range<u64>| {

@@ -1,5 +1,7 @@
 //! Weighted sums of arrays in one pass, what a step does besides calls and draws; and sums within rows.
 
+use std::array::from_fn;
+
 use numeric::ndarray::ArrayRef2;
 use numeric::{Real, vectorize};
 
@@ -7,6 +9,33 @@ use crate::sde::coefficients::slice;
 
 /// Arrays that one step sums, at most.
 pub(crate) const MOST_TERMS: usize = 5;
+
+/// The body for each chunk of C numbers of type F, 256 bytes, from `i` on, and for each number of the rest.
+macro_rules! in_chunks {
+    ($len:expr, |$i:ident, $C:ident| $body:expr) => {{
+        let len = $len;
+        let mut $i = 0;
+        if size_of::<F>() == 4 {
+            const $C: usize = 64;
+            while len - $i >= $C {
+                $body;
+                $i += $C;
+            }
+        } else {
+            const $C: usize = 32;
+            while len - $i >= $C {
+                $body;
+                $i += $C;
+            }
+        }
+        const $C: usize = 1;
+        while $i < len {
+            $body;
+            $i += $C;
+        }
+    }};
+}
+pub(crate) use in_chunks;
 
 /// `a x + Σ b p`, term by term in their order.
 pub(crate) struct Sum<'a, F> {
@@ -66,103 +95,126 @@ impl<'a, F: Real> Sum<'a, F> {
         self
     }
 
-    pub(crate) fn write(&self, mut to: Target<'_, F>) {
+    pub(crate) fn write(&self, to: Target<'_, F>) {
         // The compiler is to know the number of terms.
         match self.terms {
-            0 => self.pass::<0>(&mut to),
-            1 => self.pass::<1>(&mut to),
-            2 => self.pass::<2>(&mut to),
-            3 => self.pass::<3>(&mut to),
-            4 => self.pass::<4>(&mut to),
-            5 => self.pass::<5>(&mut to),
+            0 => self.pass::<0>(to),
+            1 => self.pass::<1>(to),
+            2 => self.pass::<2>(to),
+            3 => self.pass::<3>(to),
+            4 => self.pass::<4>(to),
+            5 => self.pass::<5>(to),
             n => unreachable!("no method has {n} terms"),
         }
     }
 
     /// In chunks of local arrays: then the compiler need not ask which slices overlap.
-    fn pass<const N: usize>(&self, to: &mut Target<'_, F>) {
-        const CHUNK: usize = 32;
-        let len = match to {
+    fn pass<const N: usize>(&self, mut to: Target<'_, F>) {
+        let len = match &to {
             Target::InPlace(x) | Target::Over { x, .. } | Target::Turning { x, .. } => x.len(),
             Target::Into { x, .. } | Target::Two { x, .. } => x.len(),
         };
-        let whole = len / CHUNK * CHUNK;
+        // Of one length that is known, so that it is not asked for in each chunk.
+        let terms = Terms::<F, N> { a: self.a, arrays: from_fn(|k| &self.arrays[k][..len]) };
+        let own = first(&self.factors);
         vectorize(
             #[inline(always)]
-            || {
-                for i in (0..whole).step_by(CHUNK) {
-                    self.chunk::<N, CHUNK>(i, to);
+            || match &mut to {
+                Target::InPlace(x) => {
+                    let x = &mut x[..len];
+                    in_chunks!(len, |i, C| {
+                        let x: &mut [F; C] = part_mut(x, i);
+                        *x = terms.of(i, x, &own);
+                    });
                 }
-                for i in whole..len {
-                    self.chunk::<N, 1>(i, to);
+                Target::Into { x, out } => {
+                    let (x, out) = (&x[..len], &mut out[..len]);
+                    in_chunks!(len, |i, C| *part_mut::<F, C>(out, i) = terms.of(i, part(x, i), &own));
+                }
+                Target::Over { x, out, of_out, others, lacks } => {
+                    let (x, out) = (&mut x[..len], &mut out[..len]);
+                    let (of_out, others, lacks) = (*of_out, first(others), *lacks);
+                    in_chunks!(len, |i, C| {
+                        let (x, out): (&mut [F; C], &mut [F; C]) = (part_mut(x, i), part_mut(out, i));
+                        let (mut now, was) = (*x, *out);
+                        if lacks != F::zero() {
+                            let newest = terms.arrays.first().map_or(was, |newest| *part(newest, i));
+                            add(&mut now, lacks, &newest);
+                        }
+                        let mut sums = [terms.of(i, &now, &own), terms.of(i, &now, &others)];
+                        add(&mut sums[0], of_out[0], &was);
+                        add(&mut sums[1], of_out[1], &was);
+                        [*out, *x] = sums;
+                    });
+                }
+                Target::Two { x, outs, others } => {
+                    let ([one, two], others) = (outs.each_mut().map(|out| &mut out[..len]), first(others));
+                    let x = &x[..len];
+                    in_chunks!(len, |i, C| {
+                        let x: &[F; C] = part(x, i);
+                        *part_mut(one, i) = terms.of(i, x, &own);
+                        *part_mut(two, i) = terms.of(i, x, &others);
+                    });
+                }
+                Target::Turning { x, raw, of_raw, turn } => {
+                    let (x, raw) = (&mut x[..len], &mut raw[..len]);
+                    let (of_raw, turn) = (*of_raw, *turn);
+                    in_chunks!(len, |i, C| {
+                        let (x, raw): (&mut [F; C], &mut [F; C]) = (part_mut(x, i), part_mut(raw, i));
+                        let (mut sum, mut turned) = (terms.of(i, x, &own), *raw);
+                        for ((sum, turned), &x) in sum.iter_mut().zip(&mut turned).zip(&*x) {
+                            *sum += of_raw * *turned;
+                            *turned = turn[0] * x + turn[1] * *turned;
+                        }
+                        (*x, *raw) = (sum, turned);
+                    });
                 }
             },
         );
     }
+}
 
-    /// C numbers from `i` on, of N terms.
-    #[inline(always)]
-    fn chunk<const N: usize, const C: usize>(&self, i: usize, to: &mut Target<'_, F>) {
-        let part = "as long as x";
-        match to {
-            Target::InPlace(x) => {
-                let x: &mut [F; C] = x[i..].first_chunk_mut().expect(part);
-                *x = self.of::<N, C>(i, x, &self.factors);
-            }
-            Target::Into { x, out } => {
-                let x: &[F; C] = x[i..].first_chunk().expect(part);
-                *out[i..].first_chunk_mut().expect(part) = self.of::<N, C>(i, x, &self.factors);
-            }
-            Target::Over { x, out, of_out, others, lacks } => {
-                let x: &mut [F; C] = x[i..].first_chunk_mut().expect(part);
-                let out: &mut [F; C] = out[i..].first_chunk_mut().expect(part);
-                let was = *out;
-                if *lacks != F::zero() {
-                    let first = if N > 0 { self.arrays[0][i..].first_chunk().expect(part) } else { &was };
-                    for (x, &p) in x.iter_mut().zip(first) {
-                        *x += *lacks * p;
-                    }
-                }
-                let mut sums = [self.of::<N, C>(i, x, &self.factors), self.of::<N, C>(i, x, others)];
-                for (sum, of_out) in sums.iter_mut().zip(of_out) {
-                    for (sum, &was) in sum.iter_mut().zip(&was) {
-                        *sum += *of_out * was;
-                    }
-                }
-                [*out, *x] = sums;
-            }
-            Target::Two { x, outs: [first, second], others } => {
-                let x: &[F; C] = x[i..].first_chunk().expect(part);
-                *first[i..].first_chunk_mut().expect(part) = self.of::<N, C>(i, x, &self.factors);
-                *second[i..].first_chunk_mut().expect(part) = self.of::<N, C>(i, x, others);
-            }
-            Target::Turning { x, raw, of_raw, turn } => {
-                let x: &mut [F; C] = x[i..].first_chunk_mut().expect(part);
-                let raw: &mut [F; C] = raw[i..].first_chunk_mut().expect(part);
-                let (mut sum, mut turned) = (self.of::<N, C>(i, x, &self.factors), *raw);
-                for ((sum, turned), &x) in sum.iter_mut().zip(&mut turned).zip(&*x) {
-                    *sum += *of_raw * *turned;
-                    *turned = turn[0] * x + turn[1] * *turned;
-                }
-                (*x, *raw) = (sum, turned);
-            }
-        }
-    }
+/// What is summed of N arrays as long as x, whatever their factors.
+struct Terms<'a, F, const N: usize> {
+    a: F,
+    arrays: [&'a [F]; N],
+}
 
+impl<F: Real, const N: usize> Terms<'_, F, N> {
+    /// C numbers from `i` on.
     #[inline(always)]
-    fn of<const N: usize, const C: usize>(&self, i: usize, x: &[F; C], factors: &[F; MOST_TERMS]) -> [F; C] {
+    fn of<const C: usize>(&self, i: usize, x: &[F; C], factors: &[F; N]) -> [F; C] {
         let mut sum = *x;
         for sum in &mut sum {
             *sum *= self.a;
         }
-        for (&b, p) in factors.iter().zip(&self.arrays).take(N) {
-            let p: &[F; C] = p[i..].first_chunk().expect("as long as x");
-            for (sum, &p) in sum.iter_mut().zip(p) {
-                *sum += b * p;
-            }
+        for (&b, p) in factors.iter().zip(&self.arrays) {
+            add(&mut sum, b, part(p, i));
         }
         sum
     }
+}
+
+#[inline(always)]
+fn add<F: Real, const C: usize>(sum: &mut [F; C], b: F, p: &[F; C]) {
+    for (sum, &p) in sum.iter_mut().zip(p) {
+        *sum += b * p;
+    }
+}
+
+fn first<F: Real, const N: usize>(factors: &[F; MOST_TERMS]) -> [F; N] {
+    from_fn(|k| factors[k])
+}
+
+/// The C numbers from `i` on.
+#[inline(always)]
+pub(crate) fn part<F, const C: usize>(slice: &[F], i: usize) -> &[F; C] {
+    slice[i..].first_chunk().expect("as long as x")
+}
+
+#[inline(always)]
+pub(crate) fn part_mut<F, const C: usize>(slice: &mut [F], i: usize) -> &mut [F; C] {
+    slice[i..].first_chunk_mut().expect("as long as x")
 }
 
 /// Lanes in which horizontal sums run, so that they vectorise; the same for every instruction set.

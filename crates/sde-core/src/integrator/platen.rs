@@ -6,7 +6,7 @@ use numeric::{Error, Real, Scratch, vectorize};
 use super::{Integrator, Orders, SdeStep, add, stage, two_stages};
 use crate::sde::coefficients::{slice, slice_mut};
 use crate::sde::{put_ones, put_rows, take_ones, take_rows};
-use crate::sum::{Sum, Target};
+use crate::sum::{Sum, Target, in_chunks, part, part_mut};
 use crate::{NoiseClass, Reading, Sde};
 
 /// Platen's explicit method of weak order 2, for any noise.
@@ -164,12 +164,18 @@ fn own_weights<F: Real>(step: &SdeStep<'_, F>, [plus, minus]: [&mut Array2<F>; 2
     let scale = 1.0 / step.length.sqrt();
     let (above, below) = (own_weight(step.length, scale), own_weight(step.length, -scale));
     let (plus, minus, w) = (slice_mut(plus), slice_mut(minus), slice(step.w));
+    let len = w.len();
+    let (plus, minus) = (&mut plus[..len], &mut minus[..len]);
     vectorize(
         #[inline(always)]
         || {
-            for ((plus, minus), &w) in plus.iter_mut().zip(minus.iter_mut()).zip(w) {
-                (*plus, *minus) = (above(w), below(w));
-            }
+            in_chunks!(len, |i, C| {
+                let mut weights: [[F; C]; 2] = [*part(w, i); 2];
+                for c in 0..C {
+                    (weights[0][c], weights[1][c]) = (above(weights[0][c]), below(weights[1][c]));
+                }
+                [*part_mut(plus, i), *part_mut(minus, i)] = weights;
+            });
         },
     );
 }

@@ -6,7 +6,7 @@ use numeric::{Error, Real, Scratch, vectorize};
 use super::{Integrator, Needs, Orders, SdeStep, add, stage, two_stages};
 use crate::sde::coefficients::{slice, slice_mut};
 use crate::sde::{put_ones, put_rows, take_ones, take_rows};
-use crate::sum::{Sum, Target};
+use crate::sum::{Sum, Target, part, part_mut};
 use crate::{NoiseClass, Reading, Sde};
 
 /// SRA1: two stages for additive noise, strong order 1½.
@@ -224,9 +224,11 @@ fn add_integrals<F: Real>(
     /// Numbers treated together, in local arrays: the compiler then need not ask which slices overlap.
     const CHUNK: usize = 16;
     let (d, scalar) = (x.ncols(), step.w.ncols() == 1 && x.ncols() > 1);
-    let (x, drift_stage, f) = (slice_mut(x), slice_mut(drift_stage), slice(f));
-    let (w, areas) = (slice(step.w), slice(step.areas()));
-    let gamma = gamma.map(|gamma| slice(gamma));
+    let (x, w, areas) = (slice_mut(x), slice(step.w), slice(step.areas()));
+    // Of one length that is known, so that it is not asked for in each chunk.
+    let len = x.len();
+    let (drift_stage, f) = (&mut slice_mut(drift_stage)[..len], &slice(f)[..len]);
+    let gamma = gamma.map(|gamma| &slice(gamma)[..len]);
     let weights = Weights::new(step.length);
     vectorize(
         #[inline(always)]
@@ -239,22 +241,18 @@ fn add_integrals<F: Real>(
                 }
                 return;
             }
+            let (x, w, areas) = (&mut x[..len], &w[..len], &areas[..len]);
             let mut i = 0;
-            while i + CHUNK <= x.len() {
-                weights.add([at::<F, CHUNK>(w, i), at(areas, i)], f, gamma, i, x, drift_stage);
+            while len - i >= CHUNK {
+                weights.add([*part::<F, CHUNK>(w, i), *part(areas, i)], f, gamma, i, x, drift_stage);
                 i += CHUNK;
             }
-            while i < x.len() {
+            while i < len {
                 weights.add([[w[i]], [areas[i]]], f, gamma, i, x, drift_stage);
                 i += 1;
             }
         },
     );
-}
-
-#[inline(always)]
-fn at<F: Real, const C: usize>(slice: &[F], i: usize) -> [F; C] {
-    *slice[i..].first_chunk().expect("C of them")
 }
 
 /// What the weights of the diffusion stages are made of.
@@ -285,8 +283,8 @@ impl<F: Real> Weights<F> {
         let Weights { h, half_by_root, sixth_by_h } = *self;
         let (third, three_quarters) = (h / F::of(3.0), F::of(0.75) * h);
         let [g1, g2, g3, g4]: [[F; C]; 4] =
-            [at(gamma[0], i), at(gamma[1], i), at(gamma[2], i), at(gamma[3], i)];
-        let (f, mut sums): ([F; C], [F; C]) = (at(f, i), at(x, i));
+            [*part(gamma[0], i), *part(gamma[1], i), *part(gamma[2], i), *part(gamma[3], i)];
+        let (f, mut sums): ([F; C], [F; C]) = (*part(f, i), *part(x, i));
         let mut stages = sums;
         for c in 0..C {
             // I_10/h, the mean of the path over the step.
@@ -298,8 +296,8 @@ impl<F: Real> Weights<F> {
             sums[c] += (g1[c] * b1 + g2[c] * b2) + (g3[c] * b3 + g4[c] * b4);
             stages[c] += three_quarters * f[c] + F::of(1.5) * g1[c] * mean;
         }
-        x[i..i + C].copy_from_slice(&sums);
-        drift_stage[i..i + C].copy_from_slice(&stages);
+        *part_mut(x, i) = sums;
+        *part_mut(drift_stage, i) = stages;
     }
 }
 

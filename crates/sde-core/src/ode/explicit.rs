@@ -1,5 +1,7 @@
 //! The embedded explicit pairs of orders 5 and 4.
 
+use std::array::from_fn;
+
 use numeric::ndarray::ArrayRef2;
 use numeric::{Error, Real, Scratch, TimeGrid, VectorField, vectorize};
 
@@ -9,6 +11,7 @@ use super::piece::advance;
 use super::tableau::{DOPRI5, TSIT5, Tableau};
 use super::{OdeMethod, Visit};
 use crate::Statistics;
+use crate::sum::{part, part_mut};
 
 /// `out_r = x_r + h_r Σ_j a_j k_{j,r}` for rows of d numbers.
 pub(super) fn combine<F: Real>(x: &[F], h: &[f64], a: &[f64], k: &[Vec<F>], d: usize, out: &mut [F]) {
@@ -54,13 +57,17 @@ fn sum_of<F: Real, const N: usize>(
         #[inline(always)]
         || {
             for (r, &h) in h.iter().enumerate() {
-                let (h, end) = (F::of(h), (r + 1) * d);
-                let mut from = r * d;
-                while from + CHUNK <= end {
+                let h = F::of(h);
+                // Of one length that is known, so that it is not asked for in each chunk.
+                let (row, out) = (r * d..(r + 1) * d, &mut out[r * d..][..d]);
+                let terms: [(F, &[F]); N] = from_fn(|j| (terms[j].0, &terms[j].1[row.clone()]));
+                let x = x.map(|x| &x[row]);
+                let mut from = 0;
+                while d - from >= CHUNK {
                     sum_at::<F, N, CHUNK>(x, h, &terms, from, out);
                     from += CHUNK;
                 }
-                while from < end {
+                while from < d {
                     sum_at::<F, N, 1>(x, h, &terms, from, out);
                     from += 1;
                 }
@@ -80,22 +87,21 @@ fn sum_at<F: Real, const N: usize, const C: usize>(
 ) {
     let mut sums = [F::zero(); C];
     for (j, (a, k)) in terms.iter().enumerate() {
-        let k: &[F; C] = k[from..].first_chunk().expect("C of them");
+        let k: &[F; C] = part(k, from);
         for (sum, &k) in sums.iter_mut().zip(k) {
             *sum = if j == 0 { *a * k } else { *sum + *a * k };
         }
     }
-    let out: &mut [F; C] = out[from..].first_chunk_mut().expect("C of them");
     match x {
         Some(x) => {
-            let x: &[F; C] = x[from..].first_chunk().expect("C of them");
+            let x: &[F; C] = part(x, from);
             for i in 0..C {
                 sums[i] = x[i] + h * sums[i];
             }
         }
         None => sums.iter_mut().for_each(|sum| *sum = h * *sum),
     }
-    *out = sums;
+    *part_mut(out, from) = sums;
 }
 
 impl<F: Real, V: VectorField<F>> Attempt<F, V> for Tableau {
