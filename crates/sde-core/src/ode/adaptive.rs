@@ -17,15 +17,18 @@ use crate::Statistics;
 /// \sqrt{\frac1d \sum_j \Big( \frac{e_j}{\mathrm{atol} + \mathrm{rtol} \max(|x_j|, |x'_j|)} \Big)^2} \le 1 .
 /// ```
 /// The next step is `0.9 ‖e‖^{−0.85/k} ‖e_prev‖^{0.2/k}` times as long (a PI controller; k is the order of the
-/// estimate), at least 0.2 and at most 10 times, and not longer after a rejection. The first step is the one of
+/// estimate) or, if that is less, `0.9 (‖e_prev‖/‖e‖²)^{1/k} h/h_prev` times, as long as it may be if the error per `h^k`
+/// grows on as it did: near the data, where each step must be shorter than the one before, hardly one is then rejected.
+/// Not less than 0.2 and not more than 10 times, and not longer after a rejection. The first step is the one of
 /// Hairer, Nørsett and Wanner, from the sizes of x, V and the change of V.
 ///
 /// Adaptive steps of stochastic equations and of DPM-Solver have no such controller: they take the two numbers of
 /// [`crate::Tolerance`].
 ///
 /// # References
-/// Hairer, Nørsett, Wanner (1993), *Solving ordinary differential equations I*, section II.4; Gustafsson (1991),
-/// *Control theoretic techniques for stepsize selection in explicit Runge–Kutta methods*.
+/// Hairer, Nørsett, Wanner (1993), *Solving ordinary differential equations I*, section II.4; Gustafsson (1991 and 1994),
+/// *Control theoretic techniques for stepsize selection in explicit* (and *in implicit*) *Runge–Kutta methods*; Hairer,
+/// Wanner (1996), *Solving ordinary differential equations II*, section IV.8.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Tolerance {

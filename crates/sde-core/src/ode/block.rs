@@ -38,6 +38,8 @@ pub(super) struct Past {
     pub(super) next: f64,
     /// Logarithm of the error of the last accepted step, relative to the tolerance.
     pub(super) ln_error: f64,
+    /// Length of that step, unsigned.
+    pub(super) length: f64,
     pub(super) rejected: bool,
     pub(super) accepted: u64,
     pub(super) tries: u64,
@@ -64,7 +66,14 @@ impl<F: Real> Block<F> {
         self.pasts.clear();
         self.pasts.resize(
             n,
-            Past { next: 0.0, ln_error: super::controller::LN_LEAST, rejected: false, accepted: 0, tries: 0 },
+            Past {
+                next: 0.0,
+                ln_error: super::controller::LN_LEAST,
+                length: 0.0,
+                rejected: false,
+                accepted: 0,
+                tries: 0,
+            },
         );
         self.x.clear();
         self.x.extend_from_slice(x);

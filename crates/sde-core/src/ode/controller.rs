@@ -14,10 +14,14 @@ pub(super) fn control(past: &mut Past, h: f64, error: f64, k: f64) -> bool {
     let ln_error = error.ln();
     let accepted = error <= 1.0;
     let factor = if accepted {
-        let factor = SAFETY * (0.2 / k * past.ln_error - 0.85 / k * ln_error).exp();
-        past.ln_error = ln_error.max(LN_LEAST);
+        let mut ln_factor = 0.2 / k * past.ln_error - 0.85 / k * ln_error;
+        if past.accepted > 0 {
+            let ln_change = (h.abs() / past.length).ln();
+            ln_factor = ln_factor.min((past.ln_error - 2.0 * ln_error) / k + ln_change);
+        }
+        (past.ln_error, past.length) = (ln_error.max(LN_LEAST), h.abs());
         past.accepted += 1;
-        factor.clamp(SHRINK, if past.rejected { 1.0 } else { GROW })
+        (SAFETY * ln_factor.exp()).clamp(SHRINK, if past.rejected { 1.0 } else { GROW })
     } else if error.is_finite() {
         (SAFETY * (-ln_error / k).exp()).clamp(SHRINK, 1.0)
     } else {
@@ -32,31 +36,45 @@ pub(super) fn control(past: &mut Past, h: f64, error: f64, k: f64) -> bool {
 mod tests {
     use super::*;
 
-    const START: Past = Past { next: 0.0, ln_error: LN_LEAST, rejected: false, accepted: 0, tries: 0 };
+    const START: Past =
+        Past { next: 0.0, ln_error: LN_LEAST, length: 0.0, rejected: false, accepted: 0, tries: 0 };
 
-    /// The documented formula, by hand: `0.9 e^{−0.85/k} e_prev^{0.2/k}` within its limits.
+    /// The documented formulas, by hand: `0.9 e^{−0.85/k} e_prev^{0.2/k}` or, if that is less,
+    /// `0.9 e^{−1/k} (e_prev/e)^{1/k} h/h_prev`, within their limits.
     #[test]
     fn steps_change_by_the_formula() {
         let near =
             |found: f64, exact: f64| assert!((found / exact - 1.0).abs() < 1e-14, "{found} for {exact}");
         for k in [3.0, 5.0] {
             let mut past = START;
-            // Before the first step the error was 10⁻⁴.
+            // Before the first step the error was 10⁻⁴, and there was no length.
             assert!(control(&mut past, -0.5, 0.1, k));
             near(past.next, 0.5 * 0.9 * 10.0_f64.powf(0.85 / k) * 1e-4_f64.powf(0.2 / k));
             assert!(control(&mut past, 2.0, 0.6, k));
             near(past.next, 2.0 * 0.9 * 0.6_f64.powf(-0.85 / k) * 0.1_f64.powf(0.2 / k));
+            // The same length, and an error three halves as large: so will the next one be.
+            assert!(control(&mut past, 2.0, 0.9, k));
+            near(past.next, 2.0 * 0.9 * (0.9_f64 * 1.5).powf(-1.0 / k));
+            // A shorter step, and yet the same error.
+            assert!(control(&mut past, -1.0, 0.9, k));
+            near(past.next, 0.5 * 0.9 * 0.9_f64.powf(-1.0 / k));
             // Refused: no memory, and then a step that is accepted does not let the next one grow.
             assert!(!control(&mut past, 2.0, 1.5, k));
             near(past.next, 2.0 * 0.9 * 1.5_f64.powf(-1.0 / k));
             assert!(control(&mut past, 1.0, 1e-3, k) && past.next == 1.0 && !past.rejected);
-            assert!(control(&mut past, 1.0, 0.01, k));
-            near(past.next, 0.9 * 0.01_f64.powf(-0.85 / k) * 1e-3_f64.powf(0.2 / k));
-            assert_eq!(past.accepted, 4);
+            assert!(control(&mut past, 1.0, 1e-4, k));
+            near(past.next, 0.9 * 1e-4_f64.powf(-0.85 / k) * 1e-3_f64.powf(0.2 / k));
+            assert_eq!(past.accepted, 6);
             // An error of less than 10⁻⁴ is remembered as that.
             assert!(control(&mut past, 1.0, 1e-30, k) && past.next == 10.0);
-            assert!(control(&mut past, 1.0, 0.5, k));
-            near(past.next, 0.9 * 0.5_f64.powf(-0.85 / k) * 1e-4_f64.powf(0.2 / k));
+            assert!(control(&mut past, 10.0, 0.5, k));
+            near(
+                past.next,
+                10.0 * 0.9
+                    * (0.5_f64.powf(-0.85) * 1e-4_f64.powf(0.2))
+                        .min(10.0_f64.powf(k) * 1e-4 / 0.25)
+                        .powf(1.0 / k),
+            );
         }
     }
 
