@@ -54,6 +54,9 @@ impl std::fmt::Debug for Control<'_> {
 /// # Errors
 /// Of all blocks that fail, the error of the one with the lowest rows: the same one for any number of threads.
 /// [`Error::Cancelled`] if cancelled; [`Error::Domain`] for blocks of no rows.
+///
+/// # Panics
+/// If `work` does.
 pub fn run_blocks<T: Send>(
     rows: Range<u64>,
     batching: Batching,
@@ -62,12 +65,12 @@ pub fn run_blocks<T: Send>(
 ) -> Result<Vec<T>, Error> {
     let slots: Vec<Mutex<Option<T>>> =
         (0..count_blocks(&rows, batching)?).map(|_| Mutex::default()).collect();
-    for_blocks(rows, batching, control, &|index, block, scratch| {
+    for_blocks(rows, batching, control, slots.len(), &|index, block, scratch| {
         *own(&slots[index]) = Some(work(block, scratch)?);
         Ok(())
     })?;
-    // Each block has run, or there was an error.
-    Ok(slots.into_iter().filter_map(|slot| slot.into_inner().ok().flatten()).collect())
+    let value = |slot: Mutex<Option<T>>| slot.into_inner().expect("own").expect("each block has run");
+    Ok(slots.into_iter().map(value).collect())
 }
 
 /// What a block of its own has to itself: a lock that is never waited for.
@@ -86,11 +89,12 @@ fn count_blocks(rows: &Range<u64>, batching: Batching) -> Result<usize, Error> {
 /// The work on a block, by its index among those of the run and its rows.
 type Work<'w> = dyn Fn(usize, Range<u64>, &mut Scratch) -> Result<(), Error> + Sync + 'w;
 
-/// [`run_blocks`] without results. Compiled once: parallel iterators are long, and every sampler is a closure of its own.
+/// [`run_blocks`] on the `blocks` that [`count_blocks`] found, without results. Compiled once: parallel iterators are long, and every sampler is a closure of its own.
 fn for_blocks(
     rows: Range<u64>,
     batching: Batching,
     control: Control<'_>,
+    blocks: usize,
     work: &Work<'_>,
 ) -> Result<(), Error> {
     let size = batching.rows as u64;
@@ -124,7 +128,7 @@ fn for_blocks(
         }
         result
     };
-    let blocks = 0..count_blocks(&rows, batching)?;
+    let blocks = 0..blocks;
     let results: Vec<Result<(), Error>> = if batching.serial {
         let mut scratch = Scratch::new();
         blocks.map(|index| block(&mut scratch, index)).collect()
@@ -188,7 +192,7 @@ pub fn fill_rows<F: Real>(
 /// The work on the rows of a block and their part of the output.
 type Fill<'w, F> = dyn Fn(Range<u64>, &mut [F], &mut Scratch) -> Result<(), Error> + Sync + 'w;
 
-/// [`fill_rows`], compiled once for each type of number.
+/// [`fill_rows`], whatever the closure.
 fn fill<F: Real>(
     rows: Range<u64>,
     width: usize,
@@ -211,7 +215,7 @@ fn fill<F: Real>(
         parts.push(Mutex::new(part));
         (rest, start) = (later, end);
     }
-    for_blocks(rows, batching, control, &|index, block, scratch| {
+    for_blocks(rows, batching, control, blocks, &|index, block, scratch| {
         let mut part = own(&parts[index]);
         let length = length(&block);
         if length <= part.len() {

@@ -53,13 +53,13 @@ pub(crate) enum Target<'a, F> {
         out: &'a mut [F],
     },
     /// Over `out`, and with other factors over x; what stands in `out` is a term more of either, with `of_out`. To x is
-    /// first added what it lacks: `lacks` times the first array, or what stands in `out` if there is none.
+    /// first added what it lacks: that many times the first array, or what stands in `out` if there is none.
     Over {
         x: &'a mut [F],
         out: &'a mut [F],
         of_out: [F; 2],
         others: [F; MOST_TERMS],
-        lacks: F,
+        lacks: Option<F>,
     },
     /// Over both `outs`, the second with other factors.
     Two {
@@ -137,7 +137,7 @@ impl<'a, F: Real> Sum<'a, F> {
                     in_chunks!(len, |i, C| {
                         let (x, out): (&mut [F; C], &mut [F; C]) = (part_mut(x, i), part_mut(out, i));
                         let (mut now, was) = (*x, *out);
-                        if lacks != F::zero() {
+                        if let Some(lacks) = lacks {
                             let newest = terms.arrays.first().map_or(was, |newest| *part(newest, i));
                             add(&mut now, lacks, &newest);
                         }
@@ -209,12 +209,12 @@ fn first<F: Real, const N: usize>(factors: &[F; MOST_TERMS]) -> [F; N] {
 /// The C numbers from `i` on.
 #[inline(always)]
 pub(crate) fn part<F, const C: usize>(slice: &[F], i: usize) -> &[F; C] {
-    slice[i..].first_chunk().expect("as long as x")
+    slice[i..].first_chunk().expect("C of them")
 }
 
 #[inline(always)]
 pub(crate) fn part_mut<F, const C: usize>(slice: &mut [F], i: usize) -> &mut [F; C] {
-    slice[i..].first_chunk_mut().expect("as long as x")
+    slice[i..].first_chunk_mut().expect("C of them")
 }
 
 /// Lanes in which horizontal sums run, so that they vectorise; the same for every instruction set.

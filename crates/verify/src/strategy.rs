@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use proptest::prelude::*;
-//! proptest!(|(grid in verify::strategy::time_grid(0.0, 1.0, 12))| {
+//! proptest!(verify::strategy::cases(1, 100), |(grid in verify::strategy::time_grid(0.0, 1.0, 12))| {
 //!     prop_assert!(grid.windows(2).all(|pair| pair[0] < pair[1]));
 //!     prop_assert_eq!((grid[0], *grid.last().unwrap()), (0.0, 1.0));
 //! });
@@ -24,13 +24,19 @@ use proptest::test_runner::{Config, RngSeed};
 ///
 /// The cases are the same on every run and on every machine, and `GIRSANOV_SEED_SHIFT` moves them with all other
 /// seeds: a suite that passes keeps passing until its code changes, and new cases are looked for on purpose. A
-/// failure is reproduced by its shift, so that no file of failures is kept. What the environment sets
-/// (`PROPTEST_CASES` and the like) gives way to the arguments.
+/// failure is reproduced by its shift, so that no file of failures is kept. For a whole block of tests it is
+/// `#![proptest_config(verify::strategy::cases(1, 64))]`; they then draw the same cases wherever their strategies
+/// agree. Strategies must not depend on anything else: maps in the order of their hashes do. `PROPTEST_CASES` and
+/// `PROPTEST_RNG_SEED` give way to the arguments; proptest reads its other variables as ever.
+///
+/// # Panics
+/// As [`seed`](crate::seed), for a shift that is no number.
 ///
 /// ```
-/// use proptest::prelude::*;
-/// // In a block of tests: #![proptest_config(verify::strategy::cases(1, 64))]
-/// proptest!(verify::strategy::cases(1, 64), |(x in -1e3..1e3_f64)| prop_assert!(x * x >= 0.0));
+/// use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
+/// let drawn = |n| (-1e3..1e3_f64).new_tree(&mut TestRunner::new(verify::strategy::cases(n, 64))).unwrap().current();
+/// assert_eq!(drawn(1), drawn(1));
+/// assert_ne!(drawn(1), drawn(2));
 /// ```
 #[must_use]
 pub fn cases(n: u64, count: u32) -> Config {

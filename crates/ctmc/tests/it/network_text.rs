@@ -147,6 +147,17 @@ fn name() -> impl Strategy<Value = String> {
     ]
 }
 
+/// Under different names, in any order.
+fn named<S: Strategy>(
+    values: S,
+    count: std::ops::Range<usize>,
+) -> impl Strategy<Value = Vec<(String, S::Value)>>
+where
+    S::Value: Clone,
+{
+    prop::collection::btree_map(name(), values, count).prop_map(Vec::from_iter).prop_shuffle()
+}
+
 fn side(species: usize) -> impl Strategy<Value = Vec<(usize, u32)>> {
     prop::collection::vec((0..species, prop_oneof![3 => Just(1_u32), 1 => 2_u32..5]), 0..4)
 }
@@ -160,16 +171,14 @@ proptest! {
 
     #[test]
     fn what_is_written_is_read_again(
-        species in prop::collection::hash_map(name(), any::<u32>(), 1..5),
-        parameters in prop::collection::hash_map(name(), -1e9_f64..1e9, 0..3),
-        reactions in prop::collection::hash_map(
-            name(),
+        species in named(any::<u32>(), 1..5),
+        parameters in named(-1e9_f64..1e9, 0..3),
+        reactions in named(
             (side(4), side(4), side(4), 0_usize..5, constant(), 1e-3_f64..1e3, 0.1_f64..9.0, 0_usize..4),
             0..5,
         ),
     ) {
-        let names: Vec<String> = species.keys().cloned().collect();
-        let counts: Vec<u32> = species.values().copied().collect();
+        let (names, counts): (Vec<String>, Vec<u32>) = species.into_iter().unzip();
         let of = |index: usize| names[index % names.len()].clone();
         let terms = |side: &[(usize, u32)]| side.iter().map(|&(i, k)| (of(i), k)).collect::<Vec<_>>();
         let reactions = reactions.iter().map(|(name, (left, right, catalysts, law, max, half, exponent, by))| {
@@ -186,7 +195,6 @@ proptest! {
             Reaction { name: name.clone(), reactants: terms(left), products: terms(right), catalysts, rate }
         });
         let network = Network::new(names.clone(), reactions.collect()).unwrap();
-        let parameters: Vec<(String, f64)> = parameters.into_iter().collect();
         let written = NetworkText { parameters, network, counts };
         let text = written.to_text().unwrap();
         let read = NetworkText::parse(&text).unwrap();

@@ -170,9 +170,11 @@ fn own_weights<F: Real>(step: &SdeStep<'_, F>, [plus, minus]: [&mut Array2<F>; 2
         #[inline(always)]
         || {
             in_chunks!(len, |i, C| {
-                let mut weights: [[F; C]; 2] = [*part(w, i); 2];
-                for c in 0..C {
-                    (weights[0][c], weights[1][c]) = (above(weights[0][c]), below(weights[1][c]));
+                let w: &[F; C] = part(w, i);
+                let mut weights = [*w; 2];
+                let [first, second] = &mut weights;
+                for ((first, second), &w) in first.iter_mut().zip(second).zip(w) {
+                    (*first, *second) = (above(w), below(w));
                 }
                 [*part_mut(plus, i), *part_mut(minus, i)] = weights;
             });

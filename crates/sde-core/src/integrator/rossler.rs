@@ -221,7 +221,8 @@ fn add_integrals<F: Real>(
     gamma: [&Array2<F>; 4],
     step: &SdeStep<'_, F>,
 ) {
-    /// Numbers treated together, in local arrays: the compiler then need not ask which slices overlap.
+    /// Numbers treated together, in local arrays: the compiler then need not ask which slices overlap. As many as leave
+    /// room for eight of them in registers.
     const CHUNK: usize = 16;
     let (d, scalar) = (x.ncols(), step.w.ncols() == 1 && x.ncols() > 1);
     let (x, w, areas) = (slice_mut(x), slice(step.w), slice(step.areas()));

@@ -30,7 +30,8 @@ pub struct History<F> {
     entries: VecDeque<(Time, Array2<F>)>,
     /// Whether a step may leave its last term to the next one.
     deferring: bool,
-    deferred: f64,
+    /// The factor of the newest prediction that the state still lacks.
+    deferred: Option<f64>,
 }
 
 impl<F: Real> History<F> {
@@ -54,28 +55,28 @@ impl<F: Real> History<F> {
 
     /// The history of a run that calls [`settle`](Self::settle) before anybody looks at its state.
     pub(crate) fn deferring() -> History<F> {
-        History { entries: VecDeque::new(), deferring: true, deferred: 0.0 }
+        History { entries: VecDeque::new(), deferring: true, deferred: None }
     }
 
-    /// Adds `factor · m` to the state `x`, where m is the newest prediction: at once, or in the next step's own pass over
-    /// x, which [`take_deferred`](Self::take_deferred) must then tell. Either way the state has the same bits.
-    pub fn defer(&mut self, factor: f64, x: &mut ArrayRef2<F>) {
-        self.settle(x);
-        self.deferred = factor;
+    /// Adds `factor · m` to the state `x`, where m is the newest prediction: at once, or in a deferring history when the
+    /// next step takes the factor for its own pass over x or the run looks at x. The state has the same bits in each case.
+    pub(super) fn defer(&mut self, factor: f64, x: &mut ArrayRef2<F>) {
+        debug_assert!(self.deferred.is_none(), "a step begins with what the last one left");
+        self.deferred = Some(factor);
         if !self.deferring {
             self.settle(x);
         }
     }
 
-    /// The factor of the newest prediction that the state still lacks, or 0; it is the caller's to add.
-    pub fn take_deferred(&mut self) -> f64 {
-        std::mem::take(&mut self.deferred)
+    /// The factor of the newest prediction that the state still lacks; it is the caller's to add.
+    pub(super) fn take_deferred(&mut self) -> Option<f64> {
+        self.deferred.take()
     }
 
     /// Adds to the state `x` what it lacks.
-    pub fn settle(&mut self, x: &mut ArrayRef2<F>) {
-        let factor = self.take_deferred();
-        if let (true, Some((_, newest))) = (factor != 0.0, self.get(0)) {
+    pub(crate) fn settle(&mut self, x: &mut ArrayRef2<F>) {
+        if let Some(factor) = self.take_deferred() {
+            let newest = &self.entries[0].1;
             Sum::of_x(1.0).and(factor, newest).write(Target::InPlace(slice_mut(x)));
         }
     }
@@ -109,6 +110,10 @@ impl<F: Real> History<F> {
 
     /// [`push`](Self::push) without a copy; returns the array that was forgotten, for the next prediction.
     pub(super) fn push_array(&mut self, time: Time, prediction: Array2<F>, keep: usize) -> Option<Array2<F>> {
+        debug_assert!(
+            self.deferred.is_none(),
+            "the state lacks a term of the prediction that was the newest"
+        );
         let oldest = if self.entries.len() >= keep { self.entries.pop_back() } else { None };
         self.entries.truncate(keep.saturating_sub(1));
         self.entries.push_front((time, prediction));

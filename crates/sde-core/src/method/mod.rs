@@ -69,8 +69,9 @@ pub trait Method<F: Real, M>: Send + Sync {
         self.calls()
     }
 
-    /// Whether [`step`](Self::step) makes use of [`History::defer`]. A method that changes what another one's step leaves
-    /// does not say so, and gets whole states.
+    /// Whether a step may leave a term to the next one, which this crate's own methods know how to take up. One that calls
+    /// another's steps must not pass this on: it then gets whole states.
+    #[doc(hidden)]
     fn defers(&self) -> bool {
         false
     }

@@ -147,8 +147,9 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for Un
         };
         // What is known of the corrected end, beside the predicted one.
         let [of_end, others @ ..] = corrector;
+        // While the newest prediction is the first: it is what x may lack.
+        let lacks = history.take_deferred().map(F::of);
         // The prediction that will be forgotten is used for the last time: the predicted end is written over it.
-        let lacks = F::of(history.take_deferred());
         let full = history.len() == self.order;
         let oldest = if full { history.take_oldest() } else { None };
         let mut predicted = oldest.unwrap_or_else(|| Array2::zeros(x.raw_dim()));

@@ -17,10 +17,12 @@ use crate::Statistics;
 /// \sqrt{\frac1d \sum_j \Big( \frac{e_j}{\mathrm{atol} + \mathrm{rtol} \max(|x_j|, |x'_j|)} \Big)^2} \le 1 .
 /// ```
 /// The next step is `0.9 ‖e‖^{−0.85/k} ‖e_prev‖^{0.2/k}` times as long (a PI controller; k is the order of the
-/// estimate) or, if that is less, `0.9 (‖e_prev‖/‖e‖²)^{1/k} h/h_prev` times, as long as it may be if the error per `h^k`
-/// grows on as it did: near the data, where each step must be shorter than the one before, hardly one is then rejected.
-/// Not less than 0.2 and not more than 10 times, and not longer after a rejection. The first step is the one of
-/// Hairer, Nørsett and Wanner, from the sizes of x, V and the change of V.
+/// estimate) or, if that is less, `0.9 (‖e_prev‖/‖e‖²)^{1/k} h/h_prev` times: as long as it may be if the error per `h^k`
+/// grows on as it did. Near the data, where each step must be shorter than the one before, few are then rejected. `e_prev`
+/// and `h_prev` are those of the last accepted step, an error below 10⁻⁴ counts as that, and before the first step only
+/// the first formula counts, with 10⁻⁴. A step that is rejected is tried again `0.9 ‖e‖^{−1/k}` times as long, 0.2 times if
+/// the error is no finite number, and the step after it is not longer. No factor is below 0.2 or above 10. The first step
+/// is the one of Hairer, Nørsett and Wanner, from the sizes of x, V and the change of V.
 ///
 /// Adaptive steps of stochastic equations and of DPM-Solver have no such controller: they take the two numbers of
 /// [`crate::Tolerance`].

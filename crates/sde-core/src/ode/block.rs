@@ -3,6 +3,8 @@
 use numeric::ndarray::ArrayViewMut2;
 use numeric::{Batch, Error, Real, Scratch, Time, Times, VectorField, as_rows};
 
+use super::controller::LN_LEAST;
+
 /// What is known of the rows that have not arrived. Everything is packed: entry i of each list belongs to the i-th of
 /// them.
 #[derive(Debug, Default)]
@@ -38,11 +40,16 @@ pub(super) struct Past {
     pub(super) next: f64,
     /// Logarithm of the error of the last accepted step, relative to the tolerance.
     pub(super) ln_error: f64,
-    /// Length of that step, unsigned.
-    pub(super) length: f64,
+    /// Length of that step, unsigned, if there was one.
+    pub(super) length: Option<f64>,
     pub(super) rejected: bool,
     pub(super) accepted: u64,
     pub(super) tries: u64,
+}
+
+impl Past {
+    pub(super) const START: Past =
+        Past { next: 0.0, ln_error: LN_LEAST, length: None, rejected: false, accepted: 0, tries: 0 };
 }
 
 impl<F: Real> Block<F> {
@@ -64,17 +71,7 @@ impl<F: Real> Block<F> {
         self.lengths.clear();
         self.lengths.resize(n, 0.0);
         self.pasts.clear();
-        self.pasts.resize(
-            n,
-            Past {
-                next: 0.0,
-                ln_error: super::controller::LN_LEAST,
-                length: 0.0,
-                rejected: false,
-                accepted: 0,
-                tries: 0,
-            },
-        );
+        self.pasts.resize(n, Past::START);
         self.x.clear();
         self.x.extend_from_slice(x);
         self.stages.resize_with(stages, Vec::new);

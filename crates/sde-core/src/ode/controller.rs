@@ -15,11 +15,11 @@ pub(super) fn control(past: &mut Past, h: f64, error: f64, k: f64) -> bool {
     let accepted = error <= 1.0;
     let factor = if accepted {
         let mut ln_factor = 0.2 / k * past.ln_error - 0.85 / k * ln_error;
-        if past.accepted > 0 {
-            let ln_change = (h.abs() / past.length).ln();
+        if let Some(length) = past.length {
+            let ln_change = (h.abs() / length).ln();
             ln_factor = ln_factor.min((past.ln_error - 2.0 * ln_error) / k + ln_change);
         }
-        (past.ln_error, past.length) = (ln_error.max(LN_LEAST), h.abs());
+        (past.ln_error, past.length) = (ln_error.max(LN_LEAST), Some(h.abs()));
         past.accepted += 1;
         (SAFETY * ln_factor.exp()).clamp(SHRINK, if past.rejected { 1.0 } else { GROW })
     } else if error.is_finite() {
@@ -36,9 +36,6 @@ pub(super) fn control(past: &mut Past, h: f64, error: f64, k: f64) -> bool {
 mod tests {
     use super::*;
 
-    const START: Past =
-        Past { next: 0.0, ln_error: LN_LEAST, length: 0.0, rejected: false, accepted: 0, tries: 0 };
-
     /// The documented formulas, by hand: `0.9 e^{−0.85/k} e_prev^{0.2/k}` or, if that is less,
     /// `0.9 e^{−1/k} (e_prev/e)^{1/k} h/h_prev`, within their limits.
     #[test]
@@ -46,7 +43,7 @@ mod tests {
         let near =
             |found: f64, exact: f64| assert!((found / exact - 1.0).abs() < 1e-14, "{found} for {exact}");
         for k in [3.0, 5.0] {
-            let mut past = START;
+            let mut past = Past::START;
             // Before the first step the error was 10⁻⁴, and there was no length.
             assert!(control(&mut past, -0.5, 0.1, k));
             near(past.next, 0.5 * 0.9 * 10.0_f64.powf(0.85 / k) * 1e-4_f64.powf(0.2 / k));
@@ -81,7 +78,7 @@ mod tests {
     #[test]
     fn steps_change_within_their_limits() {
         let after = |error: f64| {
-            let mut past = START;
+            let mut past = Past::START;
             let accepted = control(&mut past, 1.0, error, 5.0);
             (accepted, past.next)
         };
@@ -89,7 +86,7 @@ mod tests {
         assert_eq!([1e5, 1e300, f64::INFINITY, f64::NAN].map(after), [(false, 0.2); 4]);
         assert!(after(1.0).0 && !after(1.0 + f64::EPSILON).0);
         // A large error after a small one: not by less than 0.2 either.
-        let mut past = Past { ln_error: -1e3, ..START };
+        let mut past = Past { ln_error: -1e3, ..Past::START };
         assert!(control(&mut past, 1.0, 1.0, 5.0) && past.next == 0.2);
     }
 }

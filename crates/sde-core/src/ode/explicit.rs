@@ -42,7 +42,8 @@ fn sum<F: Real>(x: Option<&[F]>, h: &[f64], a: &[f64], k: &[Vec<F>], d: usize, o
     }
 }
 
-/// Coordinates summed together, in local arrays: the compiler then need not ask which slices overlap.
+/// Coordinates of a row summed together, in local arrays: the compiler then need not ask which slices overlap. Few, since
+/// rows are short.
 const CHUNK: usize = 16;
 
 /// With the number of terms known to the compiler, the sum stays in registers.
@@ -188,7 +189,7 @@ macro_rules! pair {
 pair! {
     /// The explicit pair of orders 5 and 4 of Tsitouras: the method to start with.
     ///
-    /// Each row has its own time and step size, from a PI controller on the norm of [`Tolerance`].
+    /// Each row has its own time and step size, from the controller of [`Tolerance`].
     ///
     /// # Convergence
     /// Order 5 in the step; the global error follows the tolerance. Dense output of order 4.

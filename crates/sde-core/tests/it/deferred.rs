@@ -84,8 +84,13 @@ fn what_is_deferred_is_never_missed() {
             check::<f64, _, _>(&mixture().denoiser::<f64, _>(Ou), &to(nodes), method);
             check::<f32, _, _>(&mixture().denoiser::<f32, _>(Ou), &to(nodes), method);
         }
-        if method == UniPc::new(3, UniPcVariant::Bh2).expect("valid") {
-            check::<f64, _, _>(&mixture().denoiser::<f64, _>(Flow), &to(&[1.0, 0.8, 0.5, 0.3, 0.2]), method);
+    }
+    // With B(h) = h the first step from noise has no limit.
+    for order in 1..=3 {
+        let method = UniPc::new(order, UniPcVariant::Bh2).expect("valid");
+        for nodes in [&[1.0, 0.8, 0.5, 0.3, 0.2][..], &[1.0, 0.7, 0.4, 0.0], &[1.0, 0.0]] {
+            check::<f64, _, _>(&mixture().denoiser::<f64, _>(Flow), &to(nodes), method);
+            check::<f32, _, _>(&mixture().denoiser::<f32, _>(Flow), &to(nodes), method);
         }
     }
 }
@@ -106,20 +111,29 @@ fn a_step_within_a_step_is_finished() {
     }
 }
 
-/// Where a state stops being finite is told by the step that it happened in, whatever is kept.
+/// Where a state stops being finite is told by the step that it happened in, and the lowest row, whatever is kept.
 #[test]
 fn the_step_that_failed_is_named() {
     let grid = TimeGrid::from_nodes(vec![1.5, 0.9, 0.6, 0.3, 0.1, 0.05]).expect("monotone");
-    for method in methods() {
-        let breaks = from_row_fn(1, |time: Time, x, out: &mut [f64]| {
-            out[0] = if time.t < 0.5 { f64::INFINITY } else { 0.5 * x[0] };
+    let map = |_: usize, _: Time, x: &[f64], out: &mut [f64]| out[0] = x[0];
+    let mut z = Array2::<f64>::zeros((9, 1));
+    Noise::new(3).fork("start").normals_into(&Vec::from_iter(0..9), 0, &mut z);
+    let lowest = z.iter().position(|&z| z > 0.0).expect("one of nine");
+    assert!(lowest > 0, "a start that shows something");
+    for (method, broken) in methods().flat_map(|method| [(method, f64::INFINITY), (method, f64::NAN)]) {
+        // The rows that start above 0 stay there.
+        let breaks = from_row_fn(1, move |time: Time, x, out: &mut [f64]| {
+            out[0] = if time.t < 0.5 && x[0] > 0.0 { broken } else { 0.5 * x[0] };
             Ok(())
         });
-        let model = Model::new(breaks, Prediction::Denoised, Ou);
-        let sampler = Sampler::new(model, method, grid.clone()).expect("valid");
-        for keep in [Keep::Last, Keep::All, Keep::Nodes(&[2, 3])] {
-            let failed = sampler.run(Start::Prior, keep, 0..3, Noise::new(3), Control::default());
-            assert!(matches!(failed, Err(Error::NotFinite { row: 0, step: 2, .. })), "{failed:?}");
+        let sampler =
+            Sampler::new(Model::new(breaks, Prediction::Denoised, Ou), method, grid.clone()).expect("valid");
+        for keep in
+            [Keep::Last, Keep::All, Keep::Nodes(&[2, 3]), Keep::Nodes(&[]), Keep::Map { dim: 1, map: &map }]
+        {
+            let failed = sampler.run(Start::Prior, keep, 0..9, Noise::new(3), Control::default());
+            let Err(Error::NotFinite { row, step: 2, .. }) = failed else { panic!("{failed:?}") };
+            assert_eq!(row, lowest as u64);
         }
     }
 }

@@ -53,6 +53,13 @@ fn cases_are_those_of_their_seed() {
     };
     assert_eq!(drawn(1), drawn(1));
     assert_ne!(drawn(1), drawn(2));
+    let count = std::cell::Cell::new(0);
+    let counted = |_| {
+        count.set(count.get() + 1);
+        Ok(())
+    };
+    TestRunner::new(cases(1, 17)).run(&any::<u64>(), counted).unwrap();
+    assert_eq!(count.get(), 17);
 }
 
 proptest! {
