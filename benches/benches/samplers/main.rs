@@ -5,9 +5,10 @@
 //! integrators on its reverse equation, or on [`Tanh`](sde_core::problems::Tanh) where they are for diagonal noise.
 //! `cargo bench --bench samplers -- table` prints one table of ratios instead of Criterion's reports: on one thread,
 //! method and floor in turn, so that what else the machine does meets both. `table 51` takes 51 rounds, and a word after
-//! the number takes those methods only whose names contain it.
+//! the number takes those methods only whose names contain it. `memory` prints the peak memory of runs of 10⁶ rows.
 
 mod integrators;
+mod memory;
 mod methods;
 
 use criterion::{Criterion, Throughput};
@@ -67,6 +68,9 @@ fn main() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("one thread");
         pool.install(|| table(rounds, if word == "--bench" { "" } else { word }));
         return;
+    }
+    if arguments.iter().any(|a| a == "memory") {
+        return memory::table();
     }
     let mut criterion = Criterion::default().configure_from_args();
     let mut group = criterion.benchmark_group("samplers");

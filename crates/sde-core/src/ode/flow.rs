@@ -228,8 +228,10 @@ impl<'m, V, S: LinearProcess> ProbabilityFlow<'m, V, S> {
         let grid = TimeGrid::from_times(vec![self.at(from), self.at(to)])?;
         let solver = OdeSolver { field: self, method, grid };
         let (before, after) = (F::of(self.scale(from)), F::of(self.scale(to)));
-        let start = x.mapv(|x| x / before);
-        let run = solver.run(Start::Rows(&start), Keep::Last, rows, control)?;
+        // Most processes have the scale 1 everywhere: x itself is the start.
+        let scaled = (before != F::one()).then(|| x.mapv(|x| x / before));
+        let start = scaled.as_deref().unwrap_or(x);
+        let run = solver.run(Start::Rows(start), Keep::Last, rows, control)?;
         let (n, _, d) = run.states.dim();
         let end = run.states.into_shape_with_order((n, d)).expect("one state is kept");
         Ok((end.mapv_into(|x| x * after), run.statistics))

@@ -12,9 +12,10 @@ mod rosenbrock;
 mod tableau;
 
 use std::ops::Range;
+use std::sync::Mutex;
 
 use numeric::ndarray::{Array3, ArrayRef2, ArrayViewMut2};
-use numeric::{Batching, Control, Error, Real, Scratch, TimeGrid, VectorField, run_blocks};
+use numeric::{Batching, Control, Error, Real, Scratch, TimeGrid, VectorField, fill_rows};
 
 pub use adaptive::Tolerance;
 pub use event::{Crossing, Direction, Event, Passage};
@@ -155,10 +156,13 @@ impl<V, M> OdeSolver<V, M> {
         let nodes = kept_nodes(&keep, &self.grid)?;
         let width = if let Keep::Map { dim, .. } = keep { dim } else { d };
         let forward = gap(self.grid.first(), self.grid.last()) > 0.0;
-        let blocks = run_blocks(rows.clone(), batching(&self.field, &rows), control, |block, scratch| {
-            let numbers: Vec<u64> = block.clone().collect();
+        let mut states = Array3::zeros((count(&rows), nodes.len(), width));
+        let out = states.as_slice_mut().expect("made in standard layout");
+        let statistics = Mutex::new(Statistics::default());
+        let (each, batching) = (nodes.len() * width, batching(&self.field, &rows));
+        fill_rows(rows.clone(), each, batching, control, out, |block, kept, scratch| {
+            let numbers: Vec<u64> = block.collect();
             let mut state = start_states(&start, &rows, &numbers, d);
-            let mut kept = vec![F::zero(); numbers.len() * nodes.len() * width];
             let mut point = vec![F::zero(); d];
             let mut store = |place: usize, slot: usize, state: &[F]| {
                 let out = &mut kept[(place * nodes.len() + slot) * width..][..width];
@@ -193,25 +197,14 @@ impl<V, M> OdeSolver<V, M> {
                 Ok(false)
             };
             let mut x = ArrayViewMut2::from_shape((numbers.len(), d), &mut state).expect("sized above");
-            let statistics =
+            let cost =
                 self.method.integrate(&self.field, &self.grid, &numbers, &mut x, &mut visit, scratch)?;
-            Ok((block, kept, statistics))
+            *statistics.lock().expect("no block panicked") += cost;
+            Ok(())
         })?;
-        let mut states = Vec::new();
-        let mut statistics = Statistics::default();
-        let each = nodes.len() * width;
-        for (block, kept, cost) in blocks {
-            let asked = block.start.max(rows.start)..block.end.min(rows.end);
-            let first = (asked.start - block.start) as usize * each;
-            states.extend_from_slice(&kept[first..][..(asked.end - asked.start) as usize * each]);
-            statistics += cost;
-        }
-        let count = rows.end.saturating_sub(rows.start) as usize;
-        Ok(Trajectory {
-            times: nodes.iter().map(|&node| self.grid.node(node)).collect(),
-            states: Array3::from_shape_vec((count, nodes.len(), width), states).expect("whole rows"),
-            statistics,
-        })
+        let times = nodes.iter().map(|&node| self.grid.node(node)).collect();
+        let statistics = statistics.into_inner().expect("no block panicked");
+        Ok(Trajectory { times, states, statistics })
     }
 }
 
