@@ -10,15 +10,16 @@ use numeric::{
     run_blocks,
 };
 use sde_core::integrator::{
-    Baoab, EulerHeun, EulerMaruyama, Heun, Midpoint, Milstein, Needs, PlatenWeak2, Sra1, Sri1W1, TamedEuler,
+    Baoab, EulerHeun, EulerMaruyama, Heun, ImplicitEuler, LevyMilstein, Midpoint, Milstein, Needs,
+    PlatenWeak2, Sosra, Sra1, Sra3, Sri1W1, TamedEuler,
 };
-use sde_core::problems::Tanh;
+use sde_core::problems::{DoubleWell, Spiral, Tanh, Waves};
 use sde_core::{
     Integrator, Keep, NoiseClass, Ou, Reading, ReverseTime, Sde, Solver, Start, UnderdampedLangevin,
     as_stratonovich, grid,
 };
 
-use super::{DIM, Entry, ROWS, STEPS, pass};
+use super::{DIM, Entry, ROWS, STEPS, UPDATES, pass};
 
 /// An equation that counts what is asked of it: drifts, products, derivatives.
 struct Counted<E> {
@@ -82,20 +83,26 @@ impl<F: Real, E: Sde<F>> Sde<F> for Counted<E> {
 }
 
 fn solve<F: Real, E: Sde<F>, I: Integrator<F>>(solver: &Solver<F, E, I>, rows: u64) {
-    let start = [F::of(0.3); DIM];
+    let start = vec![F::of(0.3); solver.sde().dim()];
     let run = solver.run(Start::Point(&start), Keep::Last, 0..rows, Noise::new(1), Control::default());
     black_box(run.expect("finite"));
 }
 
-/// What a step asks of the equation, by what one block asks in a whole run.
+/// What a block asks of the equation in a run of all steps, on average.
 fn calls_of<F: Real, E: Sde<F> + Clone, I: Integrator<F> + Copy>(
     sde: &E,
     method: I,
     grid: &TimeGrid,
 ) -> [usize; 3] {
     let counted = Counted { sde: sde.clone(), calls: [const { AtomicUsize::new(0) }; 3] };
-    solve(&Solver::new(&counted, method, grid.clone()).expect("valid"), 1);
-    counted.calls.map(|calls| calls.into_inner() / STEPS)
+    solve(&Solver::new(&counted, method, grid.clone()).expect("valid"), ROWS);
+    let blocks = (ROWS as usize).div_ceil(sde.batching().rows);
+    counted.calls.map(|calls| calls.into_inner() / blocks)
+}
+
+/// Of `count` in a run, those in step k.
+fn share(count: usize, k: usize) -> std::ops::Range<usize> {
+    count * k / STEPS..count * (k + 1) / STEPS
 }
 
 fn floor<F: Real, E: Sde<F>>(
@@ -105,28 +112,33 @@ fn floor<F: Real, E: Sde<F>>(
     [drifts, products, derivatives]: [usize; 3],
     needs: Needs,
 ) {
-    let areas = needs == Needs::Area;
     let noise = Noise::new(1);
-    let make = if areas { Brownian::with_area } else { Brownian::new };
+    let make = if needs == Needs::Increment { Brownian::new } else { Brownian::with_area };
     let brownian = make(noise, lengths).expect("valid");
     run_blocks(0..ROWS, sde.batching(), Control::default(), |rows, scratch| {
         let rows: Vec<u64> = rows.collect();
-        let [mut x, mut f, mut g, mut w, mut h] = [(); 5].map(|()| Array2::<F>::zeros((rows.len(), DIM)));
+        let [mut x, mut f, mut g] = [(); 3].map(|()| Array2::<F>::zeros((rows.len(), sde.dim())));
+        let [mut w, mut h] = [(); 2].map(|()| Array2::<F>::zeros((rows.len(), sde.noise_dim())));
         for (k, (from, _)) in grid.pairs().enumerate() {
             let cell = Node::whole(k as u64);
-            if areas {
-                brownian.increments_and_areas_into(&rows, cell, &mut w, &mut h);
-            } else {
-                brownian.increments_into(&rows, cell, &mut w);
+            match needs {
+                Needs::Increment => brownian.increments_into(&rows, cell, &mut w),
+                _ => brownian.increments_and_areas_into(&rows, cell, &mut w, &mut h),
+            }
+            if let Needs::LevyAreas { depth } = needs {
+                // Two normals for each of its splits.
+                for key in 2..2 << depth {
+                    noise.normals_into(&rows, key, &mut h);
+                }
             }
             let batch = Batch::new(&rows, Times::Same(from), &x);
-            for _ in 0..drifts {
+            for _ in share(drifts, k) {
                 sde.drift_into(&batch, &mut f, scratch)?;
             }
-            for _ in 0..products {
+            for _ in share(products, k) {
                 sde.diffuse_into(&batch, &w, &mut g, scratch)?;
             }
-            for _ in 0..derivatives {
+            for _ in share(derivatives, k) {
                 sde.diffuse_derivative_into(&batch, &w, &w, &mut g, scratch)?;
             }
             pass(&mut x, &f, &g);
@@ -148,6 +160,7 @@ fn entry<F: Real, E: Sde<F> + Clone + 'static, I: Integrator<F> + Copy + 'static
     let (grid, lengths) = (grid.clone(), grid.lengths());
     Entry {
         name: format!("integrator::{} on {problem}/{}", method.name(), F::NAME),
+        updates: ROWS * (solver.sde().dim() * STEPS) as u64,
         run: Box::new(move || solve(&solver, ROWS)),
         floor: Box::new(move || floor(&sde, &grid, &lengths, calls, method.needs())),
     }
@@ -156,6 +169,8 @@ fn entry<F: Real, E: Sde<F> + Clone + 'static, I: Integrator<F> + Copy + 'static
 pub(super) fn entries<F: Real>() -> Vec<Entry> {
     let (tanh, forward) =
         (Tanh { dim: DIM, a: 0.4, b: 0.6 }, TimeGrid::uniform(0.0, 1.0, STEPS).expect("valid"));
+    let (well, waves) = (DoubleWell { dim: DIM, sigma: 0.5 }, Waves { strength: 0.5 });
+    let spiral = Spiral::new((-0.5, 1.0), vec![(0.3, 0.1), (0.2, -0.4)]).expect("valid");
     let (reverse, back) = (
         ReverseTime::new(w1_mixture().score::<F, _>(Ou), 1.0).expect("valid"),
         grid::two_phase(4.0, 1e-3, STEPS).expect("valid"),
@@ -163,7 +178,13 @@ pub(super) fn entries<F: Real>() -> Vec<Entry> {
     vec![
         entry::<F, _, _>("W1", reverse.clone(), &back, EulerMaruyama),
         entry::<F, _, _>("W1", reverse.clone(), &back, Heun),
-        entry::<F, _, _>("W1", reverse, &back, Sra1),
+        entry::<F, _, _>("W1", reverse.clone(), &back, Sra1),
+        entry::<F, _, _>("W1", reverse.clone(), &back, Sosra),
+        entry::<F, _, _>("W1", reverse, &back, Sra3),
+        entry::<F, _, _>("DoubleWell", well, &forward, Sra1),
+        entry::<F, _, _>("DoubleWell", well, &forward, Sosra),
+        entry::<F, _, _>("DoubleWell", well, &forward, Sra3),
+        entry::<F, _, _>("DoubleWell", well, &forward, ImplicitEuler),
         entry::<F, _, _>("Tanh", tanh, &forward, EulerMaruyama),
         entry::<F, _, _>("Tanh", tanh, &forward, TamedEuler),
         entry::<F, _, _>("Tanh", tanh, &forward, Milstein),
@@ -172,6 +193,12 @@ pub(super) fn entries<F: Real>() -> Vec<Entry> {
         entry::<F, _, _>("Tanh, Stratonovich", as_stratonovich(tanh), &forward, EulerHeun),
         entry::<F, _, _>("Tanh, Stratonovich", as_stratonovich(tanh), &forward, Heun),
         entry::<F, _, _>("Tanh, Stratonovich", as_stratonovich(tanh), &forward, Midpoint),
+        entry::<F, _, _>("Spiral", spiral.clone(), &forward, Milstein),
+        entry::<F, _, _>("Spiral", spiral, &forward, PlatenWeak2),
+        entry::<F, _, _>("Waves", waves, &forward, EulerMaruyama),
+        entry::<F, _, _>("Waves", waves, &forward, LevyMilstein { depth: 0 }),
+        entry::<F, _, _>("Waves", waves, &forward, LevyMilstein { depth: 4 }),
+        entry::<F, _, _>("Waves", waves, &forward, PlatenWeak2),
     ]
 }
 
@@ -201,5 +228,10 @@ pub(super) fn baoab() -> Entry {
         })
         .expect("no failure");
     };
-    Entry { name: "integrator::Baoab on W1/f64".into(), run: Box::new(run), floor: Box::new(floor) }
+    Entry {
+        name: "integrator::Baoab on W1/f64".into(),
+        updates: UPDATES,
+        run: Box::new(run),
+        floor: Box::new(floor),
+    }
 }

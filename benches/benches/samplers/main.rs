@@ -1,12 +1,15 @@
 //! Every reverse-time method and every integrator beside its floor: its model calls alone, its normals alone and one
 //! pass over the state, of the same rows in the same blocks.
 //!
-//! Reverse-time methods run on the mixture of W1 (8 components, d = 32), 2,000 rows × 50 steps of `two_phase`;
-//! integrators on its reverse equation, or on [`Tanh`](sde_core::problems::Tanh) where they are for diagonal noise.
+//! Reverse-time methods and methods for the probability flow run on the mixture of W1 (8 components, d = 32), 2,000 rows ×
+//! 50 steps of `two_phase`, or steps of their own; integrators on its reverse equation and on the test problems of the
+//! class of noise that they are for; exact transitions in 32 dimensions.
 //! `cargo bench --bench samplers -- table` prints one table of ratios instead of Criterion's reports: on one thread,
 //! method and floor in turn, so that what else the machine does meets both. `table 51` takes 51 rounds, and a word after
 //! the number takes those methods only whose names contain it. `memory` prints the peak memory of runs of 10⁶ rows.
 
+mod exact;
+mod flows;
 mod integrators;
 mod memory;
 mod methods;
@@ -19,10 +22,14 @@ use numeric::{Real, vectorize};
 const ROWS: u64 = 2_000;
 const DIM: usize = 32;
 const STEPS: usize = 50;
+/// Of a run of that many rows, dimensions and steps.
+const UPDATES: u64 = ROWS * DIM as u64 * STEPS as u64;
 
 /// A method and its floor.
 struct Entry {
     name: String,
+    /// Numbers of the state × steps: what a time is divided by.
+    updates: u64,
     run: Box<dyn Fn()>,
     floor: Box<dyn Fn()>,
 }
@@ -48,14 +55,19 @@ fn entries() -> Vec<Entry> {
     entries.extend(integrators::entries::<f64>());
     entries.extend(integrators::entries::<f32>());
     entries.push(integrators::baoab());
+    entries.extend(flows::entries::<f64>());
+    entries.extend(flows::entries::<f32>());
+    entries.extend(exact::entries::<f64>());
+    entries.extend(exact::entries::<f32>());
     entries
 }
 
 fn table(rounds: usize, word: &str) {
     println!("| | ns per element-step | floor | ratio |\n|---|---:|---:|---:|");
-    let unit = 1e9 / (ROWS as f64 * DIM as f64 * STEPS as f64);
-    for Entry { name, run, floor } in entries().into_iter().filter(|entry| entry.name.contains(word)) {
+    for Entry { name, updates, run, floor } in entries().into_iter().filter(|entry| entry.name.contains(word))
+    {
         let (run, floor, ratio) = in_turn(rounds, run, floor);
+        let unit = 1e9 / updates as f64;
         println!("| {name} | {:.2} | {:.2} | {ratio:.2} |", run * unit, floor * unit);
     }
 }
@@ -74,8 +86,9 @@ fn main() {
     }
     let mut criterion = Criterion::default().configure_from_args();
     let mut group = criterion.benchmark_group("samplers");
-    group.sample_size(10).throughput(Throughput::Elements(ROWS * DIM as u64 * STEPS as u64));
-    for Entry { name, run, floor } in entries() {
+    group.sample_size(10);
+    for Entry { name, updates, run, floor } in entries() {
+        group.throughput(Throughput::Elements(updates));
         group.bench_function(&name, |b| b.iter(&run));
         group.bench_function(format!("{name}, floor"), |b| b.iter(&floor));
     }

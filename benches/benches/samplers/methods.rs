@@ -14,7 +14,7 @@ use sde_core::{
     ReverseSde, Sampler, Step, UniPc, UniPcVariant, grid,
 };
 
-use super::{DIM, Entry, ROWS, STEPS, pass};
+use super::{DIM, Entry, ROWS, STEPS, UPDATES, pass};
 
 type Model<F> = numeric::Model<MixtureField<F, Ou>, Ou>;
 
@@ -85,7 +85,12 @@ fn entry<F: Real>(
         black_box(sampler.sample::<F>(0..ROWS, Noise::new(1), Control::default()).expect("finite"));
     };
     let floor = move || floor(&model, &grid, &calls, draws, beside);
-    Entry { name: format!("{label}/{}", F::NAME), run: Box::new(run), floor: Box::new(floor) }
+    Entry {
+        name: format!("{label}/{}", F::NAME),
+        updates: UPDATES,
+        run: Box::new(run),
+        floor: Box::new(floor),
+    }
 }
 
 pub(super) fn entries<F: Real>() -> Vec<Entry> {
