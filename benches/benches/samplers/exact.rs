@@ -6,7 +6,7 @@ use numeric::ndarray::Array2;
 use numeric::{Batching, Control, Noise, Real, TimeGrid, run_blocks};
 use sde_core::{ExactTransition, GeometricBrownian, Keep, OrnsteinUhlenbeck, Start};
 
-use super::{DIM, Entry, ROWS, STEPS, UPDATES, pass};
+use super::{DIM, Entry, ROWS, STEPS, UPDATES, Work, pass};
 
 /// One normal for each coordinate, and one pass.
 fn entry<F: Real>(name: &str, process: impl ExactTransition<F> + 'static) -> Entry {
@@ -31,8 +31,11 @@ fn entry<F: Real>(name: &str, process: impl ExactTransition<F> + 'static) -> Ent
         })
         .expect("no failure");
     };
-    let name = format!("exact::{name}/{}", F::NAME);
-    Entry { name, updates: UPDATES, run: Box::new(run), floor: Box::new(floor) }
+    Entry::new(format!("exact::{name}/{}", F::NAME), move || Work {
+        updates: UPDATES,
+        run: Box::new(run),
+        floor: Box::new(floor),
+    })
 }
 
 pub(super) fn entries<F: Real>() -> Vec<Entry> {

@@ -10,7 +10,7 @@ use numeric::{
 use sde_core::ode::{Dopri5, FixedStep, OdeMethod, OdeSolver, ProbabilityFlow, Tsit5, Variable};
 use sde_core::{AdaptiveDpmSolver, Keep, MixtureField, Ou, Start, Statistics, Tolerance, grid};
 
-use super::{DIM, Entry, ROWS, STEPS, pass};
+use super::{DIM, Entry, ROWS, STEPS, Work, pass};
 
 type Mixture<F> = Model<MixtureField<F, Ou>, Ou>;
 
@@ -75,18 +75,19 @@ fn entry<F: Real>(
     variable: Variable,
     each: bool,
 ) -> Entry {
-    let count = solve(&model);
-    let of_floor = model.clone();
-    let floor = move || {
-        let flow = ProbabilityFlow::new(&of_floor, variable);
-        floor(&flow, count, flow.at(Time::of(0.5)), each);
-    };
-    Entry {
-        name: format!("{name}/{}", F::NAME),
-        updates: (count.accepted + count.rejected) * DIM as u64,
-        run: Box::new(move || _ = solve(&model)),
-        floor: Box::new(floor),
-    }
+    Entry::new(format!("{name}/{}", F::NAME), move || {
+        let count = solve(&model);
+        let of_floor = model.clone();
+        let floor = move || {
+            let flow = ProbabilityFlow::new(&of_floor, variable);
+            floor(&flow, count, flow.at(Time::of(0.5)), each);
+        };
+        Work {
+            updates: (count.accepted + count.rejected) * DIM as u64,
+            run: Box::new(move || _ = solve(&model)),
+            floor: Box::new(floor),
+        }
+    })
 }
 
 /// What [`AdaptiveDpmSolver`] asks of a model.
@@ -119,13 +120,14 @@ fn dpm<F: Real>(order: usize) -> Entry {
         let run = solver.run(Start::Rows(&x), Keep::Last, 0..ROWS, Noise::new(1), Control::default());
         black_box(run.expect("solvable")).statistics
     };
-    let count = solve();
-    Entry {
-        name: format!("AdaptiveDpmSolver({order})/{}", F::NAME),
-        updates: (count.accepted + count.rejected) * DIM as u64,
-        run: Box::new(move || _ = solve()),
-        floor: Box::new(move || floor(&NoiseOf(&model), count, Time::of(0.5), true)),
-    }
+    Entry::new(format!("AdaptiveDpmSolver({order})/{}", F::NAME), move || {
+        let count = solve();
+        Work {
+            updates: (count.accepted + count.rejected) * DIM as u64,
+            run: Box::new(move || _ = solve()),
+            floor: Box::new(move || floor(&NoiseOf(&model), count, Time::of(0.5), true)),
+        }
+    })
 }
 
 pub(super) fn entries<F: Real>() -> Vec<Entry> {

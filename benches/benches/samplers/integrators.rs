@@ -19,7 +19,10 @@ use sde_core::{
     as_stratonovich, grid,
 };
 
-use super::{DIM, Entry, ROWS, STEPS, UPDATES, pass};
+use super::{DIM, Entry, ROWS, STEPS, UPDATES, Work, pass};
+
+/// Each coordinate of the start.
+const START: f64 = 0.3;
 
 /// An equation that counts what is asked of it: drifts, products, derivatives.
 struct Counted<E> {
@@ -83,7 +86,7 @@ impl<F: Real, E: Sde<F>> Sde<F> for Counted<E> {
 }
 
 fn solve<F: Real, E: Sde<F>, I: Integrator<F>>(solver: &Solver<F, E, I>, rows: u64) {
-    let start = vec![F::of(0.3); solver.sde().dim()];
+    let start = vec![F::of(START); solver.sde().dim()];
     let run = solver.run(Start::Point(&start), Keep::Last, 0..rows, Noise::new(1), Control::default());
     black_box(run.expect("finite"));
 }
@@ -117,7 +120,8 @@ fn floor<F: Real, E: Sde<F>>(
     let brownian = make(noise, lengths).expect("valid");
     run_blocks(0..ROWS, sde.batching(), Control::default(), |rows, scratch| {
         let rows: Vec<u64> = rows.collect();
-        let [mut x, mut f, mut g] = [(); 3].map(|()| Array2::<F>::zeros((rows.len(), sde.dim())));
+        let mut x = Array2::from_elem((rows.len(), sde.dim()), F::of(START));
+        let [mut f, mut g] = [(); 2].map(|()| Array2::<F>::zeros(x.raw_dim()));
         let [mut w, mut h] = [(); 2].map(|()| Array2::<F>::zeros((rows.len(), sde.noise_dim())));
         for (k, (from, _)) in grid.pairs().enumerate() {
             let cell = Node::whole(k as u64);
@@ -155,15 +159,18 @@ fn entry<F: Real, E: Sde<F> + Clone + 'static, I: Integrator<F> + Copy + 'static
     grid: &TimeGrid,
     method: I,
 ) -> Entry {
-    let calls = calls_of(&sde, method, grid);
-    let solver = Solver::<F, _, _>::new(sde.clone(), method, grid.clone()).expect("valid");
-    let (grid, lengths) = (grid.clone(), grid.lengths());
-    Entry {
-        name: format!("integrator::{} on {problem}/{}", method.name(), F::NAME),
-        updates: ROWS * (solver.sde().dim() * STEPS) as u64,
-        run: Box::new(move || solve(&solver, ROWS)),
-        floor: Box::new(move || floor(&sde, &grid, &lengths, calls, method.needs())),
-    }
+    let name = format!("integrator::{} on {problem}/{}", method.name(), F::NAME);
+    let grid = grid.clone();
+    Entry::new(name, move || {
+        let calls = calls_of(&sde, method, &grid);
+        let solver = Solver::<F, _, _>::new(sde.clone(), method, grid.clone()).expect("valid");
+        let lengths = grid.lengths();
+        Work {
+            updates: ROWS * (sde.dim() * STEPS) as u64,
+            run: Box::new(move || solve(&solver, ROWS)),
+            floor: Box::new(move || floor(&sde, &grid, &lengths, calls, method.needs())),
+        }
+    })
 }
 
 pub(super) fn entries<F: Real>() -> Vec<Entry> {
@@ -204,11 +211,15 @@ pub(super) fn entries<F: Real>() -> Vec<Entry> {
 
 /// BAOAB on the mixture of W1.
 pub(super) fn baoab() -> Entry {
+    Entry::new("integrator::Baoab on W1/f64".into(), baoab_work)
+}
+
+fn baoab_work() -> Work {
     let grid = TimeGrid::uniform(0.0, 5.0, STEPS).expect("valid");
     let (target, lengths) = (w1_mixture(), grid.lengths());
     let method = Baoab::new(UnderdampedLangevin::new(target.clone(), 1.0).expect("valid"), grid);
     let run = move || {
-        let start = [0.3; 2 * DIM];
+        let start = [START; 2 * DIM];
         let run = method.run(Start::Point(&start), Keep::Last, 0..ROWS, Noise::new(1), Control::default());
         black_box(run.expect("finite"));
     };
@@ -228,10 +239,5 @@ pub(super) fn baoab() -> Entry {
         })
         .expect("no failure");
     };
-    Entry {
-        name: "integrator::Baoab on W1/f64".into(),
-        updates: UPDATES,
-        run: Box::new(run),
-        floor: Box::new(floor),
-    }
+    Work { updates: UPDATES, run: Box::new(run), floor: Box::new(floor) }
 }

@@ -14,7 +14,7 @@ use sde_core::{
     ReverseSde, Sampler, Step, UniPc, UniPcVariant, grid,
 };
 
-use super::{DIM, Entry, ROWS, STEPS, UPDATES, pass};
+use super::{DIM, Entry, ROWS, STEPS, UPDATES, Work, pass};
 
 type Model<F> = numeric::Model<MixtureField<F, Ou>, Ou>;
 
@@ -76,21 +76,19 @@ fn entry<F: Real>(
     draws: usize,
     beside: Beside,
 ) -> Entry {
-    let grid = grid::two_phase(4.0, 1e-3, STEPS).expect("valid");
-    let step = |(index, (from, to))| Step { rows: &[], index: index as u64, from, to, noise: Noise::new(1) };
-    let calls: Vec<usize> =
-        grid.pairs().enumerate().map(|pair| method.calls_in(&model, step(pair))).collect();
-    let sampler = Sampler::new(model.clone(), method, grid.clone()).expect("valid");
-    let run = move || {
-        black_box(sampler.sample::<F>(0..ROWS, Noise::new(1), Control::default()).expect("finite"));
-    };
-    let floor = move || floor(&model, &grid, &calls, draws, beside);
-    Entry {
-        name: format!("{label}/{}", F::NAME),
-        updates: UPDATES,
-        run: Box::new(run),
-        floor: Box::new(floor),
-    }
+    Entry::new(format!("{label}/{}", F::NAME), move || {
+        let grid = grid::two_phase(4.0, 1e-3, STEPS).expect("valid");
+        let step =
+            |(index, (from, to))| Step { rows: &[], index: index as u64, from, to, noise: Noise::new(1) };
+        let calls: Vec<usize> =
+            grid.pairs().enumerate().map(|pair| method.calls_in(&model, step(pair))).collect();
+        let sampler = Sampler::new(model.clone(), method, grid.clone()).expect("valid");
+        let run = move || {
+            black_box(sampler.sample::<F>(0..ROWS, Noise::new(1), Control::default()).expect("finite"));
+        };
+        let floor = move || floor(&model, &grid, &calls, draws, beside);
+        Work { updates: UPDATES, run: Box::new(run), floor: Box::new(floor) }
+    })
 }
 
 pub(super) fn entries<F: Real>() -> Vec<Entry> {

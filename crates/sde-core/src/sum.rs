@@ -8,7 +8,7 @@ use numeric::{Real, vectorize};
 use crate::sde::coefficients::slice;
 
 /// Arrays that one step sums, at most.
-pub(crate) const MOST_TERMS: usize = 5;
+pub(crate) const MOST_TERMS: usize = 6;
 
 /// The body for each chunk of C numbers of type F, 256 bytes, from `i` on, and for each number of the rest.
 macro_rules! in_chunks {
@@ -104,6 +104,7 @@ impl<'a, F: Real> Sum<'a, F> {
             3 => self.pass::<3>(to),
             4 => self.pass::<4>(to),
             5 => self.pass::<5>(to),
+            6 => self.pass::<6>(to),
             n => unreachable!("no method has {n} terms"),
         }
     }

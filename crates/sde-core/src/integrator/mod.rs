@@ -267,17 +267,18 @@ fn add_two<F: Real>(x: &mut ArrayRef2<F>, c: f64, a: &ArrayRef2<F>, b: &ArrayRef
     Sum::new(1.0, 1.0, &[(c, a), (1.0, b)]).write(Target::InPlace(slice_mut(x)));
 }
 
-/// Both `x + c a + e b`, from the same arrays in one pass.
-fn two_stages<F: Real>(
+/// Both `x + Σ b p`, with the factors of each, from the same arrays in one pass.
+fn two_sums<F: Real, const N: usize>(
     [first, second]: [&mut Array2<F>; 2],
     x: &ArrayRef2<F>,
-    (c, a): ([f64; 2], &ArrayRef2<F>),
-    (e, b): ([f64; 2], &ArrayRef2<F>),
+    factors: [[f64; N]; 2],
+    arrays: [&ArrayRef2<F>; N],
 ) {
+    let sum = arrays.into_iter().zip(factors[0]).fold(Sum::of_x(1.0), |sum, (p, b)| sum.and(b, p));
     let mut others = [F::zero(); MOST_TERMS];
-    (others[0], others[1]) = (F::of(c[1]), F::of(e[1]));
+    others.iter_mut().zip(factors[1]).for_each(|(other, b)| *other = F::of(b));
     let outs = [slice_mut(first), slice_mut(second)];
-    Sum::new(1.0, 1.0, &[(c[0], a), (e[0], b)]).write(Target::Two { x: slice(x), outs, others });
+    sum.write(Target::Two { x: slice(x), outs, others });
 }
 
 /// `out = x + c a + e b`.

@@ -3,7 +3,7 @@
 use numeric::ndarray::{Array2, ArrayRef2};
 use numeric::{Error, Real, Scratch, vectorize};
 
-use super::{Integrator, Orders, SdeStep, add, stage, two_stages};
+use super::{Integrator, Orders, SdeStep, add, stage, two_sums};
 use crate::sde::coefficients::{slice, slice_mut};
 use crate::sde::{put_ones, put_rows, take_ones, take_rows};
 use crate::sum::{Sum, Target, in_chunks, part, part_mut};
@@ -93,7 +93,7 @@ impl<F: Real> Integrator<F> for PlatenWeak2 {
             let ones = take_ones(scratch, (n, m));
             sde.diffuse_into(&step.batch(x), &ones, &mut column, scratch)?;
             put_ones(scratch, ones);
-            two_stages([&mut at, &mut minus], x, ([h, h], &f), ([root, -root], &column));
+            two_sums([&mut at, &mut minus], x, [[h, root], [h, -root]], [&f, &column]);
             own_weights(&step, [&mut w, &mut unit]);
             sde.diffuse_into(&step.batch_at(1.0, &at), &w, &mut plus, scratch)?;
             // The first of the stages is not used again.

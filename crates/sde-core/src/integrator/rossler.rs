@@ -3,7 +3,7 @@
 use numeric::ndarray::{Array2, ArrayRef2};
 use numeric::{Error, Real, Scratch, vectorize};
 
-use super::{Integrator, Needs, Orders, SdeStep, add, stage, two_stages};
+use super::{Integrator, Needs, Orders, SdeStep, add, stage, two_sums};
 use crate::sde::coefficients::{slice, slice_mut};
 use crate::sde::{put_ones, put_rows, take_ones, take_rows};
 use crate::sum::{Sum, Target, part, part_mut};
@@ -74,32 +74,37 @@ impl<F: Real> Integrator<F> for Sra1 {
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
         let h = step.length;
-        let [mut f, mut g, mut hat] = take_rows::<F, 3>(scratch, x.dim());
-        let [mut mean, mut rest] = take_rows::<F, 2>(scratch, step.w.dim());
-        mean_position(&step, &mut mean);
-        rest.assign(step.w);
-        add(&mut rest, -1.0, &mean);
+        let [mut f, mut g, mut hat, mut noise] = take_rows::<F, 4>(scratch, x.dim());
+        let [mut w] = take_rows::<F, 1>(scratch, step.w.dim());
         sde.drift_into(&step.batch(x), &mut f, scratch)?;
-        sde.diffuse_into(&step.batch_at(1.0, x), &mean, &mut g, scratch)?;
+        product(sde, &step, 1.0, [0.0, 1.0], (x, &mut w), &mut g, scratch)?;
         stage(&mut hat, x, (0.75 * h, &f), (1.5, &g));
         // g(t') W + (g(t) − g(t')) I/h = g(t') (W − I/h) + g(t) I/h; the state does not matter to g.
-        sde.diffuse_into(&step.batch_at(1.0, x), &rest, &mut g, scratch)?;
-        add(x, h / 3.0, &f);
-        add(x, 1.0, &g);
-        sde.diffuse_into(&step.batch(x), &mean, &mut g, scratch)?;
-        add(x, 1.0, &g);
+        product(sde, &step, 1.0, [1.0, -1.0], (x, &mut w), &mut g, scratch)?;
+        product(sde, &step, 0.0, [0.0, 1.0], (x, &mut w), &mut noise, scratch)?;
+        let known = Sum::of_x(1.0).and(h / 3.0, &f).and(1.0, &g).and(1.0, &noise);
+        known.write(Target::InPlace(slice_mut(x)));
         sde.drift_into(&step.batch_at(0.75, &hat), &mut f, scratch)?;
         add(x, 2.0 * h / 3.0, &f);
-        put_rows(scratch, [f, g, hat]);
-        put_rows(scratch, [mean, rest]);
+        put_rows(scratch, [f, g, hat, noise]);
+        put_rows(scratch, [w]);
         Ok(())
     }
 }
 
-/// `I_10/h = W/2 + H`: the mean of the path over the step.
-pub(super) fn mean_position<F: Real>(step: &SdeStep<'_, F>, out: &mut ArrayRef2<F>) {
-    out.assign(step.areas());
-    add(out, 0.5, step.w);
+/// `g(t + part h, x) (a W + b I_10/h)`, with `I_10/h = W/2 + H` the mean of the path over the step; `w` is overwritten.
+pub(super) fn product<F: Real>(
+    sde: &dyn Sde<F>,
+    step: &SdeStep<'_, F>,
+    part: f64,
+    [a, b]: [f64; 2],
+    (x, w): (&ArrayRef2<F>, &mut ArrayRef2<F>),
+    out: &mut ArrayRef2<F>,
+    scratch: &mut Scratch,
+) -> Result<(), Error> {
+    let sum = Sum::of_x(a + 0.5 * b).and(b, step.areas());
+    sum.write(Target::Into { x: slice(step.w), out: slice_mut(w) });
+    sde.diffuse_into(&step.batch_at(part, x), w, out, scratch)
 }
 
 /// SRI1W1: four stages for scalar and diagonal noise, strong order 1½.
@@ -195,7 +200,7 @@ impl<F: Real> Integrator<F> for Sri1W1 {
         // With noise of these classes all columns at once: g 1 has the column of each coordinate in it.
         sde.drift_into(&step.batch(x), &mut f, scratch)?;
         sde.diffuse_into(&step.batch(x), &ones, &mut g1, scratch)?;
-        two_stages([&mut at, &mut next], x, ([0.25 * h, h], &f), ([0.5 * root, -root], &g1));
+        two_sums([&mut at, &mut next], x, [[0.25 * h, 0.5 * root], [h, -root]], [&f, &g1]);
         sde.diffuse_into(&step.batch_at(0.25, &at), &ones, &mut g2, scratch)?;
         sde.diffuse_into(&step.batch_at(1.0, &next), &ones, &mut g3, scratch)?;
         let terms = [(0.25 * h, &*f), (-5.0 * root, &*g1), (3.0 * root, &*g2), (0.5 * root, &*g3)];

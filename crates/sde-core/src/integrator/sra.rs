@@ -3,9 +3,11 @@
 use numeric::ndarray::ArrayRef2;
 use numeric::{Error, Real, Scratch};
 
-use super::rossler::mean_position;
-use super::{Integrator, Needs, Orders, SdeStep, add};
+use super::rossler::product;
+use super::{Integrator, Needs, Orders, SdeStep, add, two_sums};
+use crate::sde::coefficients::slice_mut;
 use crate::sde::{put_rows, take_rows};
+use crate::sum::{Sum, Target};
 use crate::{NoiseClass, Reading, Sde};
 
 /// Coefficients of an explicit method with three stages; what is not here is 0.
@@ -163,43 +165,35 @@ impl Tableau {
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
         let h = step.length;
-        let [mut at, mut last, mut sum, mut f, mut g] = take_rows::<F, 5>(scratch, x.dim());
-        let [mut mean, mut noise] = take_rows::<F, 2>(scratch, step.w.dim());
-        mean_position(&step, &mut mean);
-        // The sum grows to X' − X while the stages are filled. The state does not matter to g.
-        sum.fill(F::zero());
-        for i in 0..3 {
-            if (self.beta_1[i], self.beta_2[i]) == (0.0, 0.0) {
-                continue;
-            }
-            noise.fill(F::zero());
-            add(&mut noise, self.beta_1[i], step.w);
-            add(&mut noise, self.beta_2[i], &mean);
-            sde.diffuse_into(&step.batch_at(self.gamma[i], x), &noise, &mut g, scratch)?;
-            add(&mut sum, 1.0, &g);
-        }
+        let [mut at, mut last, mut f_1, mut f_2, mut noise_1, mut noise_2, mut noise_3] =
+            take_rows::<F, 7>(scratch, x.dim());
+        let [mut w] = take_rows::<F, 1>(scratch, step.w.dim());
         let [a_21, a_31, a_32] = self.a.map(|a| a * h);
         let [b_21, b_31, b_32] = self.b;
-        at.assign(x);
-        last.assign(x);
-        sde.diffuse_into(&step.batch_at(self.gamma[0], x), &mean, &mut g, scratch)?;
-        add(&mut at, b_21, &g);
-        add(&mut last, b_31, &g);
-        sde.diffuse_into(&step.batch_at(self.gamma[1], x), &mean, &mut g, scratch)?;
-        add(&mut last, b_32, &g);
         let [_, second, third] = self.stages();
-        sde.drift_into(&step.batch(x), &mut f, scratch)?;
-        add(&mut at, a_21, &f);
-        add(&mut last, a_31, &f);
-        add(&mut sum, self.alpha[0] * h, &f);
-        sde.drift_into(&step.batch_at(second, &at), &mut f, scratch)?;
-        add(&mut last, a_32, &f);
-        add(&mut sum, self.alpha[1] * h, &f);
-        sde.drift_into(&step.batch_at(third, &last), &mut f, scratch)?;
-        add(&mut sum, self.alpha[2] * h, &f);
-        add(x, 1.0, &sum);
-        put_rows(scratch, [at, last, sum, f, g]);
-        put_rows(scratch, [mean, noise]);
+        // Of g the state does not matter.
+        product(sde, &step, self.gamma[0], [0.0, 1.0], (x, &mut w), &mut noise_1, scratch)?;
+        product(sde, &step, self.gamma[1], [0.0, 1.0], (x, &mut w), &mut noise_2, scratch)?;
+        sde.drift_into(&step.batch(x), &mut f_1, scratch)?;
+        let stages = [[a_21, b_21, 0.0], [a_31, b_31, b_32]];
+        two_sums([&mut at, &mut last], x, stages, [&f_1, &noise_1, &noise_2]);
+        sde.drift_into(&step.batch_at(second, &at), &mut f_2, scratch)?;
+        add(&mut last, a_32, &f_2);
+        // The second stage is not used again.
+        let mut f_3 = at;
+        sde.drift_into(&step.batch_at(third, &last), &mut f_3, scratch)?;
+        let [alpha_1, alpha_2, alpha_3] = self.alpha.map(|alpha| alpha * h);
+        let mut sum = Sum::of_x(1.0).and(alpha_1, &f_1).and(alpha_2, &f_2).and(alpha_3, &f_3);
+        let weights = self.gamma.iter().zip(self.beta_1.iter().zip(self.beta_2));
+        for ((&part, (&of_w, of_mean)), noise) in weights.zip([&mut noise_1, &mut noise_2, &mut noise_3]) {
+            if (of_w, of_mean) != (0.0, 0.0) {
+                product(sde, &step, part, [of_w, of_mean], (x, &mut w), noise, scratch)?;
+                sum = sum.and(1.0, noise);
+            }
+        }
+        sum.write(Target::InPlace(slice_mut(x)));
+        put_rows(scratch, [f_3, last, f_1, f_2, noise_1, noise_2, noise_3]);
+        put_rows(scratch, [w]);
         Ok(())
     }
 }
