@@ -21,6 +21,11 @@ use sde_core::{
 
 use super::{DIM, Entry, ROWS, STEPS, UPDATES, Work, pass};
 
+/// Rows that make as many numbers as the others' in problems of few dimensions.
+fn rows_of(dim: usize) -> u64 {
+    ROWS * (DIM / dim) as u64
+}
+
 /// Each coordinate of the start.
 const START: f64 = 0.3;
 
@@ -85,6 +90,12 @@ impl<F: Real, E: Sde<F>> Sde<F> for Counted<E> {
     }
 }
 
+/// The blocks of a solver: larger ones in few dimensions.
+fn blocks_of<F: Real>(sde: &impl Sde<F>) -> Batching {
+    let batching = sde.batching();
+    Batching { rows: batching.rows.max(2048 / sde.dim().max(sde.noise_dim())), ..batching }
+}
+
 fn solve<F: Real, E: Sde<F>, I: Integrator<F>>(solver: &Solver<F, E, I>, rows: u64) {
     let start = vec![F::of(START); solver.sde().dim()];
     let run = solver.run(Start::Point(&start), Keep::Last, 0..rows, Noise::new(1), Control::default());
@@ -98,8 +109,8 @@ fn calls_of<F: Real, E: Sde<F> + Clone, I: Integrator<F> + Copy>(
     grid: &TimeGrid,
 ) -> [usize; 3] {
     let counted = Counted { sde: sde.clone(), calls: [const { AtomicUsize::new(0) }; 3] };
-    solve(&Solver::new(&counted, method, grid.clone()).expect("valid"), ROWS);
-    let blocks = (ROWS as usize).div_ceil(sde.batching().rows);
+    solve(&Solver::new(&counted, method, grid.clone()).expect("valid"), rows_of(sde.dim()));
+    let blocks = (rows_of(sde.dim()) as usize).div_ceil(blocks_of(sde).rows);
     counted.calls.map(|calls| calls.into_inner() / blocks)
 }
 
@@ -118,10 +129,16 @@ fn floor<F: Real, E: Sde<F>>(
     let noise = Noise::new(1);
     let make = if needs == Needs::Increment { Brownian::new } else { Brownian::with_area };
     let brownian = make(noise, lengths).expect("valid");
-    run_blocks(0..ROWS, sde.batching(), Control::default(), |rows, scratch| {
+    run_blocks(0..rows_of(sde.dim()), blocks_of(sde), Control::default(), |rows, scratch| {
         let rows: Vec<u64> = rows.collect();
-        let mut x = Array2::from_elem((rows.len(), sde.dim()), F::of(START));
-        let [mut f, mut g] = [(); 2].map(|()| Array2::<F>::zeros(x.raw_dim()));
+        // As spread as states are, and not always the same: or else branches are foreseen.
+        let stages = [0, 1, 2, 3].map(|key| {
+            let mut x = Array2::<F>::zeros((rows.len(), sde.dim()));
+            noise.normals_into(&rows, key, &mut x);
+            x.mapv_into(|z| F::of(START) + F::of(0.5) * z)
+        });
+        let mut x = stages[0].clone();
+        let [mut f, mut g] = [(); 2].map(|()| Array2::zeros(x.raw_dim()));
         let [mut w, mut h] = [(); 2].map(|()| Array2::<F>::zeros((rows.len(), sde.noise_dim())));
         for (k, (from, _)) in grid.pairs().enumerate() {
             let cell = Node::whole(k as u64);
@@ -135,15 +152,15 @@ fn floor<F: Real, E: Sde<F>>(
                     noise.normals_into(&rows, key, &mut h);
                 }
             }
-            let batch = Batch::new(&rows, Times::Same(from), &x);
-            for _ in share(drifts, k) {
-                sde.drift_into(&batch, &mut f, scratch)?;
+            let at = |call: usize| Batch::new(&rows, Times::Same(from), &stages[call % 4]);
+            for call in share(drifts, k) {
+                sde.drift_into(&at(call), &mut f, scratch)?;
             }
-            for _ in share(products, k) {
-                sde.diffuse_into(&batch, &w, &mut g, scratch)?;
+            for call in share(products, k) {
+                sde.diffuse_into(&at(call), &w, &mut g, scratch)?;
             }
-            for _ in share(derivatives, k) {
-                sde.diffuse_derivative_into(&batch, &w, &w, &mut g, scratch)?;
+            for call in share(derivatives, k) {
+                sde.diffuse_derivative_into(&at(call), &w, &w, &mut g, scratch)?;
             }
             pass(&mut x, &f, &g);
         }
@@ -166,8 +183,8 @@ fn entry<F: Real, E: Sde<F> + Clone + 'static, I: Integrator<F> + Copy + 'static
         let solver = Solver::<F, _, _>::new(sde.clone(), method, grid.clone()).expect("valid");
         let lengths = grid.lengths();
         Work {
-            updates: ROWS * (sde.dim() * STEPS) as u64,
-            run: Box::new(move || solve(&solver, ROWS)),
+            updates: rows_of(sde.dim()) * (sde.dim() * STEPS) as u64,
+            run: Box::new(move || solve(&solver, rows_of(solver.sde().dim()))),
             floor: Box::new(move || floor(&sde, &grid, &lengths, calls, method.needs())),
         }
     })

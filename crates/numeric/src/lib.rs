@@ -10,7 +10,7 @@
 //! | running blocks of rows on all cores | [`run_blocks`], [`run_rows`], [`fill_rows`], [`Control`], [`Scratch`] |
 //! | statistics that do not depend on how the rows were split | [`estimate`], [`Estimate`] |
 //! | logarithms, exponentials and φ-functions at their limits | [`special`] |
-//! | small matrix products whose rows do not depend on each other, loops at the width of the CPU | [`Packed`], [`vectorize`], [`softmax_columns`], [`cholesky`] |
+//! | small matrix products whose rows do not depend on each other, loops at the width of the CPU | [`Packed`], [`vectorize`], [`transposed`], [`softmax_columns`], [`cholesky`] |
 //! | rows to a file, resumable to the bit | `output` (feature `output`) |
 //!
 //! # Conventions
@@ -63,4 +63,4 @@ pub use posterior::{PosteriorCovariance, PosteriorDraw};
 pub use real::Real;
 pub use run::{Control, check_finite, fill_rows, run_blocks, run_rows};
 pub use time::{Time, TimeGrid, Times};
-pub use vectorize::vectorize;
+pub use vectorize::{transposed, vectorize};

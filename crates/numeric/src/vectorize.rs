@@ -1,5 +1,7 @@
 //! One dispatch per block to the widest instructions of the CPU.
 
+use std::array::from_fn;
+
 use pulp::{Arch, Simd, WithSimd};
 
 /// Runs `body` compiled for the widest vector instructions that this CPU has.
@@ -24,6 +26,18 @@ use pulp::{Arch, Simd, WithSimd};
 #[inline]
 pub fn vectorize<R>(body: impl FnMut() -> R) -> R {
     Arch::new().dispatch(Body(body))
+}
+
+/// Columns of rows, or rows of columns: numbers that lie in narrow rows come side by side, as loops at the width of the CPU
+/// need them.
+///
+/// ```
+/// assert_eq!(numeric::transposed(&[[1, 2], [3, 4], [5, 6]]), [[1, 3, 5], [2, 4, 6]]);
+/// ```
+#[inline(always)]
+#[must_use]
+pub fn transposed<T: Copy, const N: usize, const M: usize>(rows: &[[T; M]; N]) -> [[T; N]; M] {
+    from_fn(|j| from_fn(|i| rows[i][j]))
 }
 
 /// Calls its closure through `FnMut`: through `FnOnce` there would be a shim that is not inlined, and the closure

@@ -195,7 +195,7 @@ pub(crate) fn enlarged(batching: Batching, most: usize, count: usize) -> Batchin
         return batching;
     }
     let fair = count / 16 / batching.rows.max(1);
-    Batching { rows: batching.rows.saturating_mul(fair.clamp(1, most)), ..batching }
+    Batching { rows: batching.rows.saturating_mul(fair.min(most).max(1)), ..batching }
 }
 
 /// Rows on their way along the nodes of a grid, whatever takes the steps: what all runs share.

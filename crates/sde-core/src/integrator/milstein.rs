@@ -1,9 +1,12 @@
 //! Milstein's method, for commuting columns and for all.
 
-use numeric::ndarray::ArrayRef2;
-use numeric::{Error, Real, Scratch};
+use std::cmp::Ordering;
 
-use super::{Integrator, Needs, Orders, SdeStep, add, add_two};
+use numeric::ndarray::ArrayRef2;
+use numeric::{Error, Real, Scratch, vectorize};
+
+use super::{Integrator, Needs, Orders, SdeStep, add, add_two, fill_unit, pair};
+use crate::sde::coefficients::{slice, slice_mut};
 use crate::sde::{put_rows, take_rows};
 use crate::{NoiseClass, Reading, Sde, add_noise_drift};
 
@@ -161,23 +164,10 @@ impl<F: Real> Integrator<F> for LevyMilstein {
         sde.diffuse_into(&batch, step.w, &mut g, scratch)?;
         let diagonal = if sde.reading() == Reading::Ito { F::of(-0.5 * step.length) } else { F::zero() };
         if sde.noise_class() != NoiseClass::Additive {
-            unit.fill(F::zero());
             for j in 0..m {
-                unit.column_mut(j).fill(F::one());
+                fill_unit(&mut unit, j);
                 sde.diffuse_into(&batch, &unit, &mut column, scratch)?;
-                unit.column_mut(j).fill(F::zero());
-                for ((mut out, w), levy) in
-                    integrals.rows_mut().into_iter().zip(step.w.rows()).zip(levy.rows())
-                {
-                    for (k, out) in out.iter_mut().enumerate() {
-                        let area = match j.cmp(&k) {
-                            std::cmp::Ordering::Less => levy[pair(j, k, m)],
-                            std::cmp::Ordering::Equal => diagonal,
-                            std::cmp::Ordering::Greater => -levy[pair(k, j, m)],
-                        };
-                        *out = F::of(0.5) * w[j] * w[k] + area;
-                    }
-                }
+                integrals_into(j, step.w, levy, diagonal, &mut integrals);
                 sde.diffuse_derivative_into(&batch, &integrals, &column, &mut second, scratch)?;
                 add(&mut g, 1.0, &second);
             }
@@ -189,7 +179,38 @@ impl<F: Real> Integrator<F> for LevyMilstein {
     }
 }
 
-/// Position of the pair j < k in lexicographic order.
-fn pair(j: usize, k: usize, m: usize) -> usize {
-    j * (2 * m - j - 1) / 2 + k - j - 1
+/// `J_jk = ½ W^j W^k + A_jk` for all k, with `diagonal` for `A_jj`.
+fn integrals_into<F: Real>(
+    j: usize,
+    w: &ArrayRef2<F>,
+    levy: &ArrayRef2<F>,
+    diagonal: F,
+    out: &mut ArrayRef2<F>,
+) {
+    let (m, w, levy, out) = (w.ncols(), slice(w), slice(levy), slice_mut(out));
+    vectorize(
+        #[inline(always)]
+        // The few numbers of most problems as constants.
+        || match m {
+            2 => of_rows(2, j, w, levy, diagonal, out),
+            3 => of_rows(3, j, w, levy, diagonal, out),
+            _ => of_rows(m, j, w, levy, diagonal, out),
+        },
+    );
+}
+
+#[inline(always)]
+fn of_rows<F: Real>(m: usize, j: usize, w: &[F], levy: &[F], diagonal: F, out: &mut [F]) {
+    let pairs = m * (m - 1) / 2;
+    for (row, (out, w)) in out.chunks_exact_mut(m).zip(w.chunks_exact(m)).enumerate() {
+        let levy = &levy[row * pairs..][..pairs];
+        for (k, (out, &other)) in out.iter_mut().zip(w).enumerate() {
+            let area = match j.cmp(&k) {
+                Ordering::Less => levy[pair(j, k, m)],
+                Ordering::Equal => diagonal,
+                Ordering::Greater => -levy[pair(k, j, m)],
+            };
+            *out = F::of(0.5) * w[j] * other + area;
+        }
+    }
 }

@@ -267,6 +267,17 @@ fn add_two<F: Real>(x: &mut ArrayRef2<F>, c: f64, a: &ArrayRef2<F>, b: &ArrayRef
     Sum::new(1.0, 1.0, &[(c, a), (1.0, b)]).write(Target::InPlace(slice_mut(x)));
 }
 
+/// Rows of the unit vector e_j.
+fn fill_unit<F: Real>(unit: &mut ArrayRef2<F>, j: usize) {
+    unit.fill(F::zero());
+    unit.column_mut(j).fill(F::one());
+}
+
+/// Position of the pair j < k in lexicographic order.
+fn pair(j: usize, k: usize, m: usize) -> usize {
+    j * (2 * m - j - 1) / 2 + k - j - 1
+}
+
 /// Both `x + Σ b p`, with the factors of each, from the same arrays in one pass.
 fn two_sums<F: Real, const N: usize>(
     [first, second]: [&mut Array2<F>; 2],

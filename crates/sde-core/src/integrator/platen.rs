@@ -1,9 +1,11 @@
 //! A method for laws.
 
-use numeric::ndarray::{Array2, ArrayRef2};
-use numeric::{Error, Real, Scratch, vectorize};
+use std::cmp::Ordering;
 
-use super::{Integrator, Orders, SdeStep, add, stage, two_sums};
+use numeric::ndarray::{Array2, ArrayRef2};
+use numeric::{Error, Real, Scratch, transposed, vectorize};
+
+use super::{Integrator, Orders, SdeStep, fill_unit, pair, stage, two_sums};
 use crate::sde::coefficients::{slice, slice_mut};
 use crate::sde::{put_ones, put_rows, take_ones, take_rows};
 use crate::sum::{Sum, Target, in_chunks, part, part_mut};
@@ -77,80 +79,77 @@ impl<F: Real> Integrator<F> for PlatenWeak2 {
         let (n, m) = step.w.dim();
         let (h, root) = (step.length, step.length.sqrt());
         let pairs = sde.noise_class() >= NoiseClass::Commutative;
-        let [mut f, mut f_end, mut g, mut at, mut column] = take_rows::<F, 5>(scratch, x.dim());
-        let [mut plus, mut minus] = take_rows::<F, 2>(scratch, x.dim());
-        let [mut unit, mut w] = take_rows::<F, 2>(scratch, (n, m));
+        let [mut f, mut f_end, mut g, mut column] = take_rows::<F, 4>(scratch, x.dim());
+        let mut stages = take_rows::<F, 2>(scratch, x.dim());
 
         sde.drift_into(&step.batch(x), &mut f, scratch)?;
         sde.diffuse_into(&step.batch(x), step.w, &mut g, scratch)?;
-        stage(&mut at, x, (h, &f), (1.0, &g));
-        sde.drift_into(&step.batch_at(1.0, &at), &mut f_end, scratch)?;
+        stage(&mut stages[0], x, (h, &f), (1.0, &g));
+        sde.drift_into(&step.batch_at(1.0, &stages[0]), &mut f_end, scratch)?;
         // The terms of 2 g_j W^j, once with a plus and m − 1 times with a minus.
         let net = if pairs { 0.5 * (2.0 - m as f64) } else { 0.5 };
-        let known = [(net, &*g), (0.5 * h, &*f), (0.5 * h, &*f_end)];
+        let known = Sum::of_x(1.0).and(net, &g).and(0.5 * h, &f).and(0.5 * h, &f_end);
+        let above_and_below = [[h, root], [h, -root]];
         if !pairs {
             // The columns do not see each other's motion: all of them at once.
+            let [mut plus] = take_rows::<F, 1>(scratch, x.dim());
+            let mut own = take_rows::<F, 2>(scratch, (n, m));
             let ones = take_ones(scratch, (n, m));
             sde.diffuse_into(&step.batch(x), &ones, &mut column, scratch)?;
             put_ones(scratch, ones);
-            two_sums([&mut at, &mut minus], x, [[h, root], [h, -root]], [&f, &column]);
-            own_weights(&step, [&mut w, &mut unit]);
-            sde.diffuse_into(&step.batch_at(1.0, &at), &w, &mut plus, scratch)?;
+            let [above, below] = &mut stages;
+            two_sums([above, below], x, above_and_below, [&f, &column]);
+            own_weights(&step, &mut own);
+            sde.diffuse_into(&step.batch_at(1.0, &stages[0]), &own[0], &mut plus, scratch)?;
             // The first of the stages is not used again.
-            std::mem::swap(&mut at, &mut minus);
-            sde.diffuse_into(&step.batch_at(1.0, &at), &unit, &mut minus, scratch)?;
-            let [a, b, c] = known;
-            let terms = [a, b, c, (1.0, &*plus), (1.0, &*minus)];
-            Sum::new(1.0, 1.0, &terms).write(Target::InPlace(slice_mut(x)));
+            let [minus, below] = &mut stages;
+            sde.diffuse_into(&step.batch_at(1.0, below), &own[1], minus, scratch)?;
+            known.and(1.0, &plus).and(1.0, minus).write(Target::InPlace(slice_mut(x)));
+            put_rows(scratch, [plus]);
+            put_rows(scratch, own);
         } else {
-            let [mut signs] = take_rows::<F, 1>(scratch, (n, m * m));
-            self.signs_into(&step, m, &mut signs);
-            let (sum, value) = (&mut plus, &mut minus);
-            Sum::new(0.0, 1.0, &known).write(Target::Into { x: slice(x), out: slice_mut(sum) });
+            let [mut unit] = take_rows::<F, 1>(scratch, (n, m));
+            let [mut uniforms] = take_rows::<F, 1>(scratch, (n, m * (m - 1) / 2));
+            let [mut sum] = take_rows::<F, 1>(scratch, x.dim());
+            let mut weights = take_rows::<F, 4>(scratch, (n, m));
+            let mut values = take_rows::<F, 4>(scratch, x.dim());
+            step.extra.uniforms_into(step.rows, step.index, &mut uniforms);
+            known.write(Target::Into { x: slice(x), out: slice_mut(&mut sum) });
             for r in 0..m {
-                unit.fill(F::zero());
-                unit.column_mut(r).fill(F::one());
+                fill_unit(&mut unit, r);
                 sde.diffuse_into(&step.batch(x), &unit, &mut column, scratch)?;
-                for sign in [1.0, -1.0] {
-                    stage(&mut at, x, (h, &f), (sign * root, &column));
-                    w.fill(F::zero());
-                    let weight = own_weight(step.length, sign / root);
-                    w.column_mut(r).zip_mut_with(&step.w.column(r), |out, &w| *out = weight(w));
-                    sde.diffuse_into(&step.batch_at(1.0, &at), &w, value, scratch)?;
-                    add(sum, 1.0, value);
-                    if m > 1 {
-                        at.assign(x);
-                        add(&mut at, sign * root, &column);
-                        pair_weights(&step, r, sign / root, &signs, &mut w);
-                        sde.diffuse_into(&step.batch(&at), &w, value, scratch)?;
-                        add(sum, 1.0, value);
+                weights_of_column(r, &step, &uniforms, &mut weights);
+                let [above, below] = &mut stages;
+                two_sums([above, below], x, above_and_below, [&f, &column]);
+                for ((at, weights), value) in stages.iter().zip(&weights).zip(&mut values) {
+                    sde.diffuse_into(&step.batch_at(1.0, at), weights, value, scratch)?;
+                }
+                if m > 1 {
+                    let [above, below] = &mut stages;
+                    two_sums([above, below], x, [[root], [-root]], [&column]);
+                    for ((at, weights), value) in stages.iter().zip(&weights[2..]).zip(&mut values[2..]) {
+                        sde.diffuse_into(&step.batch(at), weights, value, scratch)?;
                     }
                 }
+                let used = if m > 1 { &values[..] } else { &values[..2] };
+                let terms = used.iter().fold(Sum::of_x(1.0), |terms, value| terms.and(1.0, value));
+                terms.write(Target::InPlace(slice_mut(&mut sum)));
             }
-            add(x, 1.0, sum);
-            put_rows(scratch, [signs]);
+            x.assign(&sum);
+            put_rows(scratch, [unit]);
+            put_rows(scratch, [uniforms]);
+            put_rows(scratch, [sum]);
+            put_rows(scratch, weights);
+            put_rows(scratch, values);
         }
-        put_rows(scratch, [f, f_end, g, at, column]);
-        put_rows(scratch, [plus, minus]);
-        put_rows(scratch, [unit, w]);
+        put_rows(scratch, [f, f_end, g, column]);
+        put_rows(scratch, stages);
         Ok(())
     }
 }
 
-impl PlatenWeak2 {
-    /// The signs of `V_jk` for all pairs of each row, antisymmetric.
-    fn signs_into<F: Real>(&self, step: &SdeStep<'_, F>, m: usize, signs: &mut Array2<F>) {
-        step.extra.uniforms_into(step.rows, step.index, signs);
-        for mut signs in signs.rows_mut() {
-            for j in 0..m {
-                for k in j + 1..m {
-                    let sign = if signs[j * m + k] < F::of(0.5) { F::one() } else { -F::one() };
-                    (signs[j * m + k], signs[k * m + j]) = (sign, -sign);
-                }
-            }
-        }
-    }
-}
+/// Rows whose weights are made side by side.
+const LANES: usize = 16;
 
 /// `W ↦ ¼ (W ± (W² − h)/√h)`.
 fn own_weight<F: Real>(h: f64, scale: f64) -> impl Fn(F) -> F {
@@ -159,8 +158,8 @@ fn own_weight<F: Real>(h: f64, scale: f64) -> impl Fn(F) -> F {
     move |w| quarter * (w + scale * (w * w - h))
 }
 
-/// `w_j = ¼ (W^j ± ((W^j)² − h)/√h)`, with either sign.
-fn own_weights<F: Real>(step: &SdeStep<'_, F>, [plus, minus]: [&mut Array2<F>; 2]) {
+/// `¼ (W^j ± ((W^j)² − h)/√h)`, with either sign.
+fn own_weights<F: Real>(step: &SdeStep<'_, F>, [plus, minus]: &mut [Array2<F>; 2]) {
     let scale = 1.0 / step.length.sqrt();
     let (above, below) = (own_weight(step.length, scale), own_weight(step.length, -scale));
     let (plus, minus, w) = (slice_mut(plus), slice_mut(minus), slice(step.w));
@@ -182,22 +181,102 @@ fn own_weights<F: Real>(step: &SdeStep<'_, F>, [plus, minus]: [&mut Array2<F>; 2
     );
 }
 
-/// `w_j = ¼ (W^j ± (W^j W^r + V_rj)/√h)` for j ≠ r, and 0 for r.
-fn pair_weights<F: Real>(
-    step: &SdeStep<'_, F>,
+/// Of column r, with either sign: `¼ (W^r ± ((W^r)² − h)/√h)` at r and 0 elsewhere, then `¼ (W^j ± (W^j W^r + V_rj)/√h)`
+/// at each j ≠ r and 0 at r. The signs of `V_rj = −V_jr` are those of the uniforms of the pairs, less ½.
+fn weights_of_column<F: Real>(
     r: usize,
-    scale: f64,
-    signs: &Array2<F>,
-    out: &mut Array2<F>,
+    step: &SdeStep<'_, F>,
+    uniforms: &Array2<F>,
+    weights: &mut [Array2<F>; 4],
 ) {
-    let (m, h, scale, quarter) = (step.w.ncols(), F::of(step.length), F::of(scale), F::of(0.25));
-    for ((mut out, w), signs) in out.rows_mut().into_iter().zip(step.w.rows()).zip(signs.rows()) {
-        for (j, out) in out.iter_mut().enumerate() {
-            *out = if j == r {
-                F::zero()
-            } else {
-                quarter * (w[j] + scale * (w[j] * w[r] + h * signs[r * m + j]))
-            };
+    let (m, w, uniforms) = (step.w.ncols(), slice(step.w), slice(uniforms));
+    let [a, b, c, d] = weights;
+    let mut out = [slice_mut(a), slice_mut(b), slice_mut(c), slice_mut(d)];
+    let pairs = Pairs { h: F::of(step.length), scale: F::of(1.0 / step.length.sqrt()) };
+    vectorize(
+        #[inline(always)]
+        || match m {
+            2 => pairs.narrow::<2, 1>(r, w, uniforms, &mut out),
+            3 => pairs.narrow::<3, 3>(r, w, uniforms, &mut out),
+            _ => pairs.wide(r, m, w, uniforms, &mut out),
+        },
+    );
+}
+
+/// What the weights of pairs are made of.
+struct Pairs<F> {
+    h: F,
+    /// `1/√h`.
+    scale: F,
+}
+
+impl<F: Real> Pairs<F> {
+    /// Both signs of the weight of j beside r.
+    #[inline(always)]
+    fn weights(
+        &self,
+        r: usize,
+        j: usize,
+        [of_r, of_j]: [F; 2],
+        uniform: impl Fn(usize, usize) -> F,
+    ) -> [F; 2] {
+        let (h, quarter, half) = (self.h, F::of(0.25), F::of(0.5));
+        // W^j W^r + V_rj, with −h for V_rr.
+        let area = match r.cmp(&j) {
+            Ordering::Equal => -h,
+            Ordering::Less => -h.copysign(uniform(r, j) - half),
+            Ordering::Greater => h.copysign(uniform(j, r) - half),
+        };
+        let turn = self.scale * (of_j * of_r + area);
+        [quarter * (of_j + turn), quarter * (of_j - turn)]
+    }
+
+    #[inline(always)]
+    fn wide(&self, r: usize, m: usize, w: &[F], uniforms: &[F], out: &mut [&mut [F]; 4]) {
+        let pairs = m * (m - 1) / 2;
+        let [a, b, c, d] = out;
+        for (row, w) in w.chunks_exact(m).enumerate() {
+            for j in 0..m {
+                let uniform = |j, k| uniforms[row * pairs + pair(j, k, m)];
+                let [plus, minus] = self.weights(r, j, [w[r], w[j]], uniform);
+                let at = row * m + j;
+                let zero = F::zero();
+                (a[at], b[at], c[at], d[at]) =
+                    if j == r { (plus, minus, zero, zero) } else { (zero, zero, plus, minus) };
+            }
         }
+    }
+
+    /// The same of M numbers and P pairs in a row, too few to fill a vector: many rows at once, by columns.
+    #[inline(always)]
+    fn narrow<const M: usize, const P: usize>(
+        &self,
+        r: usize,
+        w: &[F],
+        uniforms: &[F],
+        out: &mut [&mut [F]; 4],
+    ) {
+        let (mut w, mut uniforms): (&[[F; M]], &[[F; P]]) = (w.as_chunks().0, uniforms.as_chunks().0);
+        let mut out: [&mut [[F; M]]; 4] = out.each_mut().map(|out| out.as_chunks_mut().0);
+        while let (Some(of_w), Some(of_u)) = (w.first_chunk::<LANES>(), uniforms.first_chunk::<LANES>()) {
+            let (of_w, of_u) = (transposed(of_w), transposed(of_u));
+            let mut weights = [[[F::zero(); LANES]; M]; 4];
+            for j in 0..M {
+                let first = if j == r { 0 } else { 2 };
+                for l in 0..LANES {
+                    let uniform = |j, k| of_u[pair(j, k, M)][l];
+                    let both = self.weights(r, j, [of_w[r][l], of_w[j][l]], uniform);
+                    [weights[first][j][l], weights[first + 1][j][l]] = both;
+                }
+            }
+            for (out, weights) in out.iter_mut().zip(&weights) {
+                let (now, rest) = std::mem::take(out).split_first_chunk_mut().expect("as many rows");
+                *now = transposed(weights);
+                *out = rest;
+            }
+            (w, uniforms) = (&w[LANES..], &uniforms[LANES..]);
+        }
+        let mut rest = out.map(|out| out.as_flattened_mut());
+        self.wide(r, M, w.as_flattened(), uniforms.as_flattened(), &mut rest);
     }
 }

@@ -6,7 +6,7 @@ use ndarray::{Array2, ArrayRef2};
 
 use super::walk::{Pair, Tree, reshape};
 use super::{Brownian, BrownianCursor, Node};
-use crate::{Real, Scratch, vectorize};
+use crate::{Real, Scratch, transposed, vectorize};
 
 /// Buffers of a walk over the leaves.
 #[derive(Default)]
@@ -198,33 +198,73 @@ impl<F: Real> BrownianCursor<'_, F> {
     }
 }
 
+/// Rows whose areas are added side by side.
+const LANES: usize = 16;
+
 /// Adds the mean of a leaf and the area that it makes with what was before it, and adds it to what was before.
 fn add_leaf<F: Real>(w: &ArrayRef2<F>, h: &ArrayRef2<F>, before: &mut [F], out: &mut [F], m: usize) {
-    if m == 0 {
-        return;
-    }
-    let pairs = m * (m - 1) / 2;
     let [w, h] = [w, h].map(|array| array.as_slice().expect("standard layout"));
-    let half = F::of(0.5);
     vectorize(
         #[inline(always)]
-        || {
-            for (i, before) in before.chunks_exact_mut(m).enumerate() {
-                let (w, h) = (&w[i * m..][..m], &h[i * m..][..m]);
-                let mut out = &mut out[i * pairs..][..pairs];
-                for j in 0..m {
-                    // Chen's term and the mean: (b^j/2 + H^j) W^k − W^j (b^k/2 + H^k).
-                    let (wj, hj) = (w[j], half * before[j] + h[j]);
-                    let (row, rest) = out.split_at_mut(m - 1 - j);
-                    for (((a, &wk), &hk), &bk) in
-                        row.iter_mut().zip(&w[j + 1..]).zip(&h[j + 1..]).zip(&before[j + 1..])
-                    {
-                        *a += hj * wk - wj * (half * bk + hk);
-                    }
-                    out = rest;
+        || match m {
+            0 | 1 => {}
+            2 => add_narrow::<F, 2, 1>(w, h, before, out),
+            3 => add_narrow::<F, 3, 3>(w, h, before, out),
+            4 => add_narrow::<F, 4, 6>(w, h, before, out),
+            _ => {
+                let pairs = out.chunks_exact_mut(m * (m - 1) / 2).zip(before.chunks_exact_mut(m));
+                for ((out, before), (w, h)) in pairs.zip(w.chunks_exact(m).zip(h.chunks_exact(m))) {
+                    add_row(w, h, before, out);
                 }
-                before.iter_mut().zip(w).for_each(|(b, &w)| *b += w);
             }
         },
     );
+}
+
+/// Chen's term and the mean, `(b^j/2 + H^j) W^k − W^j (b^k/2 + H^k)`, of all pairs of one row.
+#[inline(always)]
+fn add_row<F: Real>(w: &[F], h: &[F], before: &mut [F], mut out: &mut [F]) {
+    let (m, half) = (w.len(), F::of(0.5));
+    for j in 0..m {
+        let (wj, hj) = (w[j], half * before[j] + h[j]);
+        let (row, rest) = out.split_at_mut(m - 1 - j);
+        for (((a, &wk), &hk), &bk) in row.iter_mut().zip(&w[j + 1..]).zip(&h[j + 1..]).zip(&before[j + 1..]) {
+            *a += hj * wk - wj * (half * bk + hk);
+        }
+        out = rest;
+    }
+    before.iter_mut().zip(w).for_each(|(b, &w)| *b += w);
+}
+
+/// The same for rows of M numbers, P pairs, too few to fill a vector: many rows at once, by columns.
+#[inline(always)]
+fn add_narrow<F: Real, const M: usize, const P: usize>(w: &[F], h: &[F], before: &mut [F], out: &mut [F]) {
+    let [w, h]: [&[[F; M]]; 2] = [w, h].map(|x| x.as_chunks().0);
+    let (before, out): (&mut [[F; M]], &mut [[F; P]]) = (before.as_chunks_mut().0, out.as_chunks_mut().0);
+    let (half, mut at) = (F::of(0.5), 0);
+    while let (Some(w), Some(h)) = (w[at..].first_chunk::<LANES>(), h[at..].first_chunk::<LANES>()) {
+        let before: &mut [[F; M]; LANES] = before[at..].first_chunk_mut().expect("as many rows");
+        let out: &mut [[F; P]; LANES] = out[at..].first_chunk_mut().expect("as many rows");
+        let (w, h, mut b) = (transposed(w), transposed(h), transposed(before));
+        let mut areas = transposed(out);
+        let mut pair = 0;
+        for j in 0..M {
+            for k in j + 1..M {
+                for l in 0..LANES {
+                    let (hj, hk) = (half * b[j][l] + h[j][l], half * b[k][l] + h[k][l]);
+                    areas[pair][l] += hj * w[k][l] - w[j][l] * hk;
+                }
+                pair += 1;
+            }
+        }
+        for (b, &w) in b.as_flattened_mut().iter_mut().zip(w.as_flattened()) {
+            *b += w;
+        }
+        (*before, *out) = (transposed(&b), transposed(&areas));
+        at += LANES;
+    }
+    let rest = w[at..].iter().zip(&h[at..]).zip(before[at..].iter_mut().zip(&mut out[at..]));
+    for ((w, h), (before, out)) in rest {
+        add_row(w, h, before, out);
+    }
 }
