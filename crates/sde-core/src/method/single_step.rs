@@ -77,13 +77,13 @@ impl DpmSolver {
 }
 
 /// Weights of `ε_0` and `ε_1` in the second stage of order 3, by the way there.
-pub(super) fn third_order_stage(gap: &Gap) -> [f64; 2] {
+fn third_order_stage(gap: &Gap) -> [f64; 2] {
     let bend = -2.0 * gap.to * gap.h * phi_2(gap.h);
     [gap.change() - bend, bend]
 }
 
 /// Weights of `ε_0` and `ε_2` at the end of a step of order 3.
-pub(super) fn third_order_end(gap: &Gap) -> [f64; 2] {
+fn third_order_end(gap: &Gap) -> [f64; 2] {
     let bend = -1.5 * gap.to * gap.h * phi_2(gap.h);
     [gap.change() - bend, bend]
 }

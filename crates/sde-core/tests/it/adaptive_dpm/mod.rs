@@ -1,5 +1,7 @@
 //! DPM-Solver with adaptive steps, against the exact flow of Gaussian data and against fixed steps.
 
+mod second;
+
 use numeric::ndarray::{Array2, ArrayRef2, array, s};
 use numeric::{Batch, Batching, Control, Error, Noise, Time, TimeGrid, from_fn, from_row_fn, with_batching};
 use numeric::{Model, Prediction, Schedule};
@@ -153,44 +155,6 @@ fn a_step_is_accepted_exactly_up_to_the_tolerance() {
 }
 
 /// The same bits for any shard and any size of blocks, each row with steps of its own; from the prior of a sampler.
-/// DPM-Solver-12 as it is documented, for one coordinate of Gaussian data with α = 1, step by step: each try and its
-/// length, what the error is relative to, and what is kept.
-#[test]
-fn runs_are_those_of_a_second_implementation() {
-    let (mean, variance) = (0.5, 0.7);
-    let model =
-        || Mixture::gaussian(vec![mean].into(), Covariance::Isotropic(variance)).unwrap().denoiser(Edm);
-    let noise = |r: f64, x: f64| (x - mean) * r / (variance + r * r);
-    let (most, least, start) = (20.0_f64, 0.05, 31.0);
-    for (relative, absolute) in [(0.0, 0.1), (1e-3, 1e-12), (1e-5, 1e-3), (0.0, 1e-6)] {
-        let (mut r, mut x, mut before, mut length) = (most, start, start, 0.05_f64);
-        let (mut accepted, mut rejected) = (0, 0);
-        while r > least {
-            let to = (r * (-length).exp()).max(least);
-            let (middle, first) = ((r * to).sqrt(), noise(r, x));
-            let low = x + (to - r) * first;
-            let high = x + (to - r) * noise(middle, x + (middle - r) * first);
-            let error = (high - low).abs() / f64::max(absolute, relative * low.abs().max(f64::abs(before)));
-            length = (r / to).ln() * (0.9 / error.sqrt()).max(0.2);
-            if error <= 1.0 {
-                (r, x, before, accepted) = (to, high, low, accepted + 1);
-            } else {
-                rejected += 1;
-            }
-        }
-        let grid = TimeGrid::from_nodes(vec![most, least]).unwrap();
-        let solver = AdaptiveDpmSolver::new(model(), 2, Tolerance { relative, absolute }, grid).unwrap();
-        let run =
-            solver.run(Start::Point(&[start]), Keep::Last, 0..1, Noise::new(1), Control::default()).unwrap();
-        assert_eq!(
-            (run.statistics.accepted, run.statistics.rejected),
-            (accepted, rejected),
-            "{relative} {absolute}"
-        );
-        assert!((run.states[(0, 0, 0)] - x).abs() < 1e-9, "{} for {x}", run.states[(0, 0, 0)]);
-    }
-}
-
 #[test]
 fn rows_do_not_see_each_other() {
     let grid = ratios(&Ou, &[5.0, 1.0, 0.05]);
