@@ -13,12 +13,13 @@ use sde_core::integrator::{
     Baoab, EulerHeun, EulerMaruyama, Heun, ImplicitEuler, LevyMilstein, Midpoint, Milstein, Needs,
     PlatenWeak2, Sosra, Sra1, Sra3, Sri1W1, TamedEuler,
 };
-use sde_core::problems::{DoubleWell, Spiral, Tanh, Waves};
+use sde_core::problems::{DoubleWell, Lorenz, LorenzNoise, Spiral, Tanh, Waves};
 use sde_core::{
     Integrator, Keep, NoiseClass, Ou, Reading, ReverseTime, Sde, Solver, Start, UnderdampedLangevin,
     as_stratonovich, grid,
 };
 
+use super::elimination::Systems;
 use super::{DIM, Entry, ROWS, STEPS, UPDATES, Work, pass};
 
 /// Rows that make as many numbers as the others' in problems of few dimensions.
@@ -125,6 +126,7 @@ fn floor<F: Real, E: Sde<F>>(
     lengths: &[f64],
     [drifts, products, derivatives]: [usize; 3],
     needs: Needs,
+    implicit: bool,
 ) {
     let noise = Noise::new(1);
     let make = if needs == Needs::Increment { Brownian::new } else { Brownian::with_area };
@@ -140,6 +142,7 @@ fn floor<F: Real, E: Sde<F>>(
         let mut x = stages[0].clone();
         let [mut f, mut g] = [(); 2].map(|()| Array2::zeros(x.raw_dim()));
         let [mut w, mut h] = [(); 2].map(|()| Array2::<F>::zeros((rows.len(), sde.noise_dim())));
+        let mut systems = implicit.then(|| Systems::<F>::new(rows.len(), sde.dim()));
         for (k, (from, _)) in grid.pairs().enumerate() {
             let cell = Node::whole(k as u64);
             match needs {
@@ -162,6 +165,13 @@ fn floor<F: Real, E: Sde<F>>(
             for call in share(derivatives, k) {
                 sde.diffuse_derivative_into(&at(call), &w, &w, &mut g, scratch)?;
             }
+            if let Some(systems) = &mut systems {
+                systems.factorise();
+                // Of the calls, one Jacobian takes as many as there are dimensions, and each iteration one.
+                for _ in share(drifts - STEPS * sde.dim(), k) {
+                    systems.solve();
+                }
+            }
             pass(&mut x, &f, &g);
         }
         black_box(&x);
@@ -180,12 +190,13 @@ fn entry<F: Real, E: Sde<F> + Clone + 'static, I: Integrator<F> + Copy + 'static
     let grid = grid.clone();
     Entry::new(name, move || {
         let calls = calls_of(&sde, method, &grid);
+        let implicit = Integrator::<F>::name(&method) == "ImplicitEuler";
         let solver = Solver::<F, _, _>::new(sde.clone(), method, grid.clone()).expect("valid");
         let lengths = grid.lengths();
         Work {
             updates: rows_of(sde.dim()) * (sde.dim() * STEPS) as u64,
             run: Box::new(move || solve(&solver, rows_of(solver.sde().dim()))),
-            floor: Box::new(move || floor(&sde, &grid, &lengths, calls, method.needs())),
+            floor: Box::new(move || floor(&sde, &grid, &lengths, calls, method.needs(), implicit)),
         }
     })
 }
@@ -194,21 +205,26 @@ pub(super) fn entries<F: Real>() -> Vec<Entry> {
     let (tanh, forward) =
         (Tanh { dim: DIM, a: 0.4, b: 0.6 }, TimeGrid::uniform(0.0, 1.0, STEPS).expect("valid"));
     let (well, waves) = (DoubleWell { dim: DIM, sigma: 0.5 }, Waves { strength: 0.5 });
+    let lorenz = Lorenz { noise: LorenzNoise::Additive(1.0) };
     let spiral = Spiral::new((-0.5, 1.0), vec![(0.3, 0.1), (0.2, -0.4)]).expect("valid");
     let (reverse, back) = (
         ReverseTime::new(w1_mixture().score::<F, _>(Ou), 1.0).expect("valid"),
         grid::two_phase(4.0, 1e-3, STEPS).expect("valid"),
     );
+    // Between the modes the drift spreads: implicit equations of longer steps have no solution there.
+    let small = TimeGrid::uniform(1.0, 0.5, STEPS).expect("valid");
     vec![
         entry::<F, _, _>("W1", reverse.clone(), &back, EulerMaruyama),
         entry::<F, _, _>("W1", reverse.clone(), &back, Heun),
         entry::<F, _, _>("W1", reverse.clone(), &back, Sra1),
         entry::<F, _, _>("W1", reverse.clone(), &back, Sosra),
-        entry::<F, _, _>("W1", reverse, &back, Sra3),
+        entry::<F, _, _>("W1", reverse.clone(), &back, Sra3),
+        entry::<F, _, _>("W1", reverse, &small, ImplicitEuler),
         entry::<F, _, _>("DoubleWell", well, &forward, Sra1),
         entry::<F, _, _>("DoubleWell", well, &forward, Sosra),
         entry::<F, _, _>("DoubleWell", well, &forward, Sra3),
         entry::<F, _, _>("DoubleWell", well, &forward, ImplicitEuler),
+        entry::<F, _, _>("Lorenz", lorenz, &forward, ImplicitEuler),
         entry::<F, _, _>("Tanh", tanh, &forward, EulerMaruyama),
         entry::<F, _, _>("Tanh", tanh, &forward, TamedEuler),
         entry::<F, _, _>("Tanh", tanh, &forward, Milstein),

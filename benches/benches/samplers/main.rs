@@ -4,10 +4,16 @@
 //! Reverse-time methods and methods for the probability flow run on the mixture of W1 (8 components, d = 32), 2,000 rows ×
 //! 50 steps of `two_phase`, or steps of their own; integrators on its reverse equation and on the test problems of the
 //! class of noise that they are for; exact transitions in 32 dimensions.
+//!
+//! The floor of an implicit method has its eliminations in it too: one factorisation per step and, for every call of the
+//! drift that is not for its Jacobian, one solution, without exchanges of rows. Where rows ask for more Jacobians than one,
+//! the floor has solutions in place of their factorisations.
+//!
 //! `cargo bench --bench samplers -- table` prints one table of ratios instead of Criterion's reports: on one thread,
 //! method and floor in turn, so that what else the machine does meets both. `table 51` takes 51 rounds, and a word after
 //! the number takes those methods only whose names contain it. `memory` prints the peak memory of runs of 10⁶ rows.
 
+mod elimination;
 mod exact;
 mod flows;
 mod integrators;

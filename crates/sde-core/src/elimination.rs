@@ -1,47 +1,256 @@
-//! Small systems of linear equations, in place.
+//! Small systems of linear equations, those of several rows side by side.
 
-use numeric::Real;
+use numeric::{Real, vectorize};
 
-/// Replaces the matrix `a`, d×d in row-major order, by its triangular factors; `exchanged[j]` is the row that row j was
-/// exchanged with.
-///
-/// A singular matrix is no error here: what [`solve`] makes of its factors is infinite or NaN.
-pub(crate) fn factorise<F: Real>(a: &mut [F], exchanged: &mut [usize]) {
-    let d = exchanged.len();
-    for (j, exchanged) in exchanged.iter_mut().enumerate() {
-        let pivot =
-            (j..d).fold(j, |best, i| if a[i * d + j].abs() > a[best * d + j].abs() { i } else { best });
-        *exchanged = pivot;
-        if pivot != j {
-            (0..d).for_each(|k| a.swap(j * d + k, pivot * d + k));
-        }
-        let (above, below) = a.split_at_mut((j + 1) * d);
-        let above = &above[j * d..];
-        for row in below.chunks_exact_mut(d) {
-            let factor = row[j] / above[j];
-            row[j] = factor;
-            for (value, &above) in row[j + 1..].iter_mut().zip(&above[j + 1..]) {
-                *value -= factor * above;
-            }
+/// Systems that are solved together, each in a lane of its own: loops over the lanes vectorise for every size of the
+/// matrices, and no lane depends on what stands in the others. As many in either precision, since with fewer the
+/// compiler unrolls the loops over the lanes and makes poor vectors of what it gets.
+pub(crate) const LANES: usize = 16;
+
+/// Numbers at the same place of each system.
+pub(crate) type Lanes<T> = [T; LANES];
+
+/// Columns that are eliminated before the columns on their right hear of it: these are then read and written once for
+/// all of them.
+const PANEL: usize = 4;
+
+/// A d×d matrix for each of n rows, in groups of [`LANES`], column by column; or their triangular factors.
+#[derive(Debug)]
+pub(crate) struct Systems<F> {
+    d: usize,
+    entries: Vec<Lanes<F>>,
+    /// For each column, the row that was exchanged with the row of that number.
+    exchanged: Vec<Lanes<u32>>,
+}
+
+impl<F> Default for Systems<F> {
+    fn default() -> Systems<F> {
+        Systems { d: 0, entries: Vec::new(), exchanged: Vec::new() }
+    }
+}
+
+/// The matrices of a group, or their factors, and the exchanges.
+pub(crate) type Group<'a, F> = (&'a mut [Lanes<F>], &'a mut [Lanes<u32>]);
+
+impl<F: Real> Systems<F> {
+    /// Room for n matrices with any contents.
+    pub(crate) fn resize(&mut self, n: usize, d: usize) {
+        let groups = n.div_ceil(LANES);
+        self.d = d;
+        self.entries.resize(groups * d * d, [F::zero(); LANES]);
+        self.exchanged.resize(groups * d, [0; LANES]);
+    }
+
+    /// Group by group.
+    pub(crate) fn groups(&mut self) -> impl Iterator<Item = Group<'_, F>> {
+        let d = self.d;
+        self.entries.chunks_exact_mut(d * d).zip(self.exchanged.chunks_exact_mut(d))
+    }
+
+    /// Column j of the matrices of each group.
+    pub(crate) fn columns(&mut self, j: usize) -> impl Iterator<Item = &mut [Lanes<F>]> {
+        let d = self.d;
+        self.entries.chunks_exact_mut(d * d).map(move |matrices| &mut matrices[j * d..][..d])
+    }
+
+    /// Takes over the factors of the rows of which `which` is true.
+    pub(crate) fn replace(&mut self, by: &Systems<F>, which: &[bool]) {
+        let d = self.d;
+        let by = by.entries.chunks_exact(d * d).zip(by.exchanged.chunks_exact(d));
+        let own = self.entries.chunks_exact_mut(d * d).zip(self.exchanged.chunks_exact_mut(d));
+        let mut groups = own.zip(by).zip(which.chunks(LANES));
+        vectorize(
+            #[inline(always)]
+            || {
+                for (((own, exchanged), (by, by_exchanged)), which) in &mut groups {
+                    if which.contains(&true) {
+                        let mut lanes = [false; LANES];
+                        lanes[..which.len()].copy_from_slice(which);
+                        choose(own, by, &lanes);
+                        choose(exchanged, by_exchanged, &lanes);
+                    }
+                }
+            },
+        );
+    }
+}
+
+#[inline(always)]
+fn choose<T: Copy>(own: &mut [Lanes<T>], by: &[Lanes<T>], which: &[bool; LANES]) {
+    for (own, by) in own.iter_mut().zip(by) {
+        for ((own, &by), &which) in own.iter_mut().zip(by).zip(which) {
+            *own = if which { by } else { *own };
         }
     }
 }
 
-/// Replaces b by the solution y of `a y = b`, from the factors of [`factorise`].
-pub(crate) fn solve<F: Real>(factors: &[F], exchanged: &[usize], b: &mut [F]) {
-    let d = b.len();
-    for (j, &pivot) in exchanged.iter().enumerate() {
-        b.swap(j, pivot);
-    }
-    for i in 1..d {
-        for j in 0..i {
-            let above = b[j];
-            b[i] -= factors[i * d + j] * above;
+/// Replaces the matrices by their triangular factors, with partial pivoting.
+///
+/// A singular matrix is no error here: what [`solve`] makes of its factors is infinite or NaN.
+#[inline(always)]
+pub(crate) fn factorise<F: Real>((a, exchanged): Group<'_, F>) {
+    let d = exchanged.len();
+    for first in (0..d).step_by(PANEL) {
+        let end = (first + PANEL).min(d);
+        for j in first..end {
+            exchange(a, exchanged, j);
+            let (own, later) = a[j * d..end * d].split_at_mut(d);
+            let pivot = own[j];
+            for value in &mut own[j + 1..] {
+                divide(value, &pivot);
+            }
+            for column in later.chunks_exact_mut(d) {
+                eliminate(own, column, j, j + 1..d);
+            }
+        }
+        let (panel, later) = a[first * d..].split_at_mut((end - first) * d);
+        for column in later.chunks_exact_mut(d) {
+            forward(panel, column, first);
         }
     }
-    for j in (0..d).rev() {
-        let known = (j + 1..d).map(|k| factors[j * d + k] * b[k]).sum::<F>();
-        b[j] = (b[j] - known) / factors[j * d + j];
+}
+
+/// Exchanges whole rows, in each lane the one with the largest number of column j on or below the diagonal and the j-th.
+#[inline(always)]
+fn exchange<F: Real>(a: &mut [Lanes<F>], exchanged: &mut [Lanes<u32>], j: usize) {
+    let d = exchanged.len();
+    let mut own = a[j * d + j];
+    own.iter_mut().for_each(|own| *own = own.abs());
+    let mut top = own;
+    for i in j + 1..d {
+        let values = a[j * d + i];
+        for (top, value) in top.iter_mut().zip(&values) {
+            *top = if value.abs() > *top { value.abs() } else { *top };
+        }
+    }
+    exchanged[j] = [j as u32; LANES];
+    // In most systems that steps come from, the diagonal is the largest already.
+    for lane in (0..LANES).filter(|&lane| top[lane] > own[lane]) {
+        let size = |i: usize| a[j * d + i][lane].abs();
+        let pivot = (j..d).fold(j, |best, i| if size(i) > size(best) { i } else { best });
+        exchanged[j][lane] = pivot as u32;
+        for column in a.chunks_exact_mut(d) {
+            (column[j][lane], column[pivot][lane]) = (column[pivot][lane], column[j][lane]);
+        }
+    }
+}
+
+/// Replaces b by the solutions y of `a y = b`, from the factors of [`factorise`].
+#[inline(always)]
+pub(crate) fn solve<F: Real>(factors: &[Lanes<F>], exchanged: &[Lanes<u32>], b: &mut [Lanes<F>]) {
+    let d = b.len();
+    for (j, pivots) in exchanged.iter().enumerate() {
+        if *pivots != [j as u32; LANES] {
+            for (lane, &pivot) in pivots.iter().enumerate() {
+                (b[j][lane], b[pivot as usize][lane]) = (b[pivot as usize][lane], b[j][lane]);
+            }
+        }
+    }
+    // The last panel may be narrower, and is done column by column.
+    let panels = factors.chunks(PANEL * d).zip((0..d).step_by(PANEL));
+    for (panel, first) in panels.clone() {
+        if panel.len() == PANEL * d {
+            forward(panel, b, first);
+        } else {
+            for (column, j) in panel.chunks_exact(d).zip(first..) {
+                eliminate(column, b, j, j + 1..d);
+            }
+        }
+    }
+    for (panel, first) in panels.rev() {
+        let whole = panel.len() == PANEL * d;
+        for (column, j) in panel.chunks_exact(d).zip(first..first + panel.len() / d).rev() {
+            divide(&mut b[j], &column[j]);
+            eliminate(column, b, j, if whole { first } else { 0 }..j);
+        }
+        if whole {
+            eliminate_panel(panel, b, first, 0..first);
+        }
+    }
+}
+
+/// What a whole panel that starts at the row and column `first` does to a column on its right.
+#[inline(always)]
+fn forward<F: Real>(panel: &[Lanes<F>], column: &mut [Lanes<F>], first: usize) {
+    let d = column.len();
+    for (own, j) in panel.chunks_exact(d).zip(first..) {
+        eliminate(own, column, j, j + 1..first + PANEL);
+    }
+    eliminate_panel(panel, column, first, first + PANEL..d);
+}
+
+/// `column −= own · column[j]` in these rows.
+#[inline(always)]
+fn eliminate<F: Real>(own: &[Lanes<F>], column: &mut [Lanes<F>], j: usize, rows: std::ops::Range<usize>) {
+    let factor = column[j];
+    // With local arrays, and not with two slices in step: the loop over the lanes is to be the one that vectorises.
+    for i in rows {
+        let (mut sum, own) = (column[i], own[i]);
+        for lane in 0..LANES {
+            sum[lane] -= own[lane] * factor[lane];
+        }
+        column[i] = sum;
+    }
+}
+
+/// The same with all columns of a panel, where `column` has its final numbers beside the panel's diagonal.
+#[inline(always)]
+fn eliminate_panel<F: Real>(
+    panel: &[Lanes<F>],
+    column: &mut [Lanes<F>],
+    first: usize,
+    rows: std::ops::Range<usize>,
+) {
+    let d = column.len();
+    let [u0, u1, u2, u3]: [Lanes<F>; PANEL] = *column[first..].first_chunk().expect("a whole panel");
+    let (l0, l1) = (&panel[rows.clone()], &panel[d..][rows.clone()]);
+    let (l2, l3) = (&panel[2 * d..][rows.clone()], &panel[3 * d..][rows.clone()]);
+    let column = &mut column[rows];
+    for ((((column, l0), l1), l2), l3) in column.iter_mut().zip(l0).zip(l1).zip(l2).zip(l3) {
+        let mut sum = *column;
+        for lane in 0..LANES {
+            sum[lane] -= l0[lane] * u0[lane];
+            sum[lane] -= l1[lane] * u1[lane];
+            sum[lane] -= l2[lane] * u2[lane];
+            sum[lane] -= l3[lane] * u3[lane];
+        }
+        *column = sum;
+    }
+}
+
+#[inline(always)]
+fn divide<F: Real>(values: &mut Lanes<F>, by: &Lanes<F>) {
+    let mut quotients = *values;
+    for (quotient, by) in quotients.iter_mut().zip(by) {
+        *quotient /= *by;
+    }
+    *values = quotients;
+}
+
+/// Hands over the k-th numbers of up to [`LANES`] rows of d numbers, for each k; in lanes without a row, those of the
+/// last row, so that nothing is done there that is not done in another lane.
+#[inline(always)]
+pub(crate) fn side_by_side<F: Real>(rows: &[F], d: usize, mut take: impl FnMut(usize, Lanes<F>)) {
+    let mut starts = [&rows[rows.len() - d..]; LANES];
+    for (start, row) in starts.iter_mut().zip(rows.chunks_exact(d)) {
+        *start = row;
+    }
+    for k in 0..d {
+        let mut values = [F::zero(); LANES];
+        for (value, row) in values.iter_mut().zip(&starts) {
+            *value = row[k];
+        }
+        take(k, values);
+    }
+}
+
+/// Undoes [`side_by_side`], from numbers of another precision if need be.
+#[inline(always)]
+pub(crate) fn row_by_row<T: Real, F: Real>(values: &[Lanes<T>], rows: &mut [F], to: impl Fn(T) -> F) {
+    for (lane, row) in rows.chunks_exact_mut(values.len()).enumerate() {
+        for (entry, values) in row.iter_mut().zip(values) {
+            *entry = to(values[lane]);
+        }
     }
 }
 
@@ -49,33 +258,66 @@ pub(crate) fn solve<F: Real>(factors: &[F], exchanged: &[usize], b: &mut [F]) {
 mod tests {
     use super::*;
 
+    /// The solutions with matrices and right-hand sides `(at, lane)` given by closures.
+    fn solved(
+        d: usize,
+        n: usize,
+        entry: impl Fn(usize, usize, usize) -> f64,
+        b: impl Fn(usize, usize) -> f64,
+    ) -> Vec<Vec<f64>> {
+        let mut systems = Systems::default();
+        systems.resize(n, d);
+        for j in 0..d {
+            let columns: Vec<f64> = (0..n * d).map(|at| entry(at / d, at % d, j)).collect();
+            for (out, rows) in systems.columns(j).zip(columns.chunks(LANES * d)) {
+                side_by_side(rows, d, |k, values| out[k] = values);
+            }
+        }
+        let mut right: Vec<f64> = (0..n * d).map(|at| b(at / d, at % d)).collect();
+        for ((a, exchanged), rows) in systems.groups().zip(right.chunks_mut(LANES * d)) {
+            let mut y = vec![[0.0; LANES]; d];
+            side_by_side(rows, d, |k, values| y[k] = values);
+            factorise((a, exchanged));
+            solve(a, exchanged, &mut y);
+            row_by_row(&y, rows, |y| y);
+        }
+        right.chunks(d).map(<[f64]>::to_vec).collect()
+    }
+
     /// Matrices whose pivots are not on the diagonal, against the products that they came from.
     #[test]
     fn systems_are_solved_with_rows_exchanged() {
-        for d in 1..8_usize {
-            let entry = |i: usize, j: usize| {
-                // Zero on the diagonal of the leading block, and a row of another scale.
-                let scale = if i == 1 { 1e6 } else { 1.0 };
-                if i == j && i + 1 < d { 0.0 } else { scale * ((3 * i + 5 * j * j + 1) as f64).sin() }
+        for d in 1..14_usize {
+            let entry = |row: usize, i: usize, j: usize| {
+                // Zero on the diagonal of the leading block, and a row of another scale; in every row of the batch other
+                // rows are exchanged.
+                let scale = if i == row % 3 { 1e6 } else { 1.0 };
+                if i == j && i + 1 < d { 0.0 } else { scale * ((3 * i + 5 * j * j + row + 1) as f64).sin() }
             };
             let y: Vec<f64> = (0..d).map(|j| 1.0 + (j as f64).cos()).collect();
-            let mut b: Vec<f64> = (0..d).map(|i| (0..d).map(|j| entry(i, j) * y[j]).sum()).collect();
-            let mut a: Vec<f64> = (0..d * d).map(|at| entry(at / d, at % d)).collect();
-            let mut exchanged = vec![0; d];
-            factorise(&mut a, &mut exchanged);
-            solve(&a, &exchanged, &mut b);
-            assert!(b.iter().zip(&y).all(|(b, y)| (b - y).abs() < 1e-12), "{d}: {b:?} for {y:?}");
+            let b = |row: usize, i: usize| (0..d).map(|j| entry(row, i, j) * y[j]).sum();
+            let together = solved(d, 20, entry, b);
+            for (row, found) in together.iter().enumerate() {
+                let close = found.iter().zip(&y).all(|(b, y)| (b - y).abs() < 1e-12);
+                assert!(close, "{d}, {row}: {found:?} for {y:?}");
+                // To the bit, whatever is in the other lanes.
+                assert_eq!(solved(d, 1, |_, i, j| entry(row, i, j), |_, i| b(row, i))[0], *found);
+            }
         }
     }
 
     #[test]
     fn a_singular_matrix_gives_no_finite_solution() {
-        for mut a in [vec![0.0], vec![1.0, 2.0, 2.0, 4.0], vec![0.0, 1.0, 0.0, 2.0], vec![0.0; 9]] {
+        for a in [vec![0.0], vec![1.0, 2.0, 2.0, 4.0], vec![0.0, 1.0, 0.0, 2.0], vec![0.0; 9], vec![0.0; 36]]
+        {
             let d = a.len().isqrt();
-            let (mut exchanged, mut b) = (vec![0; d], vec![1.0; d]);
-            factorise(&mut a, &mut exchanged);
-            solve(&a, &exchanged, &mut b);
-            assert!(!b.iter().all(|b: &f64| b.is_finite()), "{b:?}");
+            // Beside a matrix that is not singular.
+            let entry = |row, i, j| {
+                if row == 0 { a[i * d + j] } else { f64::from(u8::from(i == j)) }
+            };
+            let found = solved(d, 2, entry, |_, _| 1.0);
+            assert!(!found[0].iter().all(|b: &f64| b.is_finite()), "{found:?}");
+            assert_eq!(found[1], vec![1.0; d]);
         }
     }
 }

@@ -1,17 +1,16 @@
-//! Euler's method and its two relatives for difficult drifts.
+//! Euler's method, plain and tamed.
 
-use numeric::ndarray::{Array2, ArrayRef2};
+use numeric::ndarray::ArrayRef2;
 use numeric::{Error, Real, Scratch, vectorize};
 
 use super::{Integrator, Orders, SdeStep, add_two};
-use crate::elimination::{factorise, solve};
 use crate::sde::coefficients::{slice, slice_mut};
 use crate::sde::{put_rows, take_rows};
 use crate::sum::norm;
 use crate::{NoiseClass, Reading, Sde};
 
 /// Strong order ½, or 1 where the noise is additive, and weak order 1.
-fn euler_orders(noise: NoiseClass) -> Option<Orders> {
+pub(super) fn euler_orders(noise: NoiseClass) -> Option<Orders> {
     Some(Orders { strong: if noise == NoiseClass::Additive { 1.0 } else { 0.5 }, weak: 1.0 })
 }
 
@@ -149,164 +148,5 @@ impl<F: Real> Integrator<F> for TamedEuler {
         );
         put_rows(scratch, [f, g]);
         Ok(())
-    }
-}
-
-/// Drift-implicit Euler: the drift at the end of the step, for stiff equations.
-///
-/// ```math
-/// X' = X + f(t', X')\,h + g(t, X)\,W,
-/// ```
-///
-/// solved by Newton's method with a Jacobian of finite differences, for each row by itself.
-///
-/// ```
-/// use numeric::{Noise, TimeGrid, from_row_fn, ndarray::array};
-/// use sde_core::{Additive, Keep, Solver, Start, integrator::ImplicitEuler};
-/// // dX = −1000 (X − 1) dt with steps of 0.1: explicit steps would multiply the distance from 1 by −99, these by 1/101.
-/// let drift = from_row_fn(1, |_, x, out: &mut [f64]| { out[0] = -1000.0 * (x[0] - 1.0); Ok(()) });
-/// let sde = Additive::new(drift, &array![[0.0]])?;
-/// let solver = Solver::new(sde, ImplicitEuler, TimeGrid::uniform(0.0, 0.2, 2)?)?;
-/// let run = solver.run(Start::Point(&[2.0]), Keep::Last, 0..1, Noise::new(1), Default::default())?;
-/// assert!((run.states[(0, 0, 0)] - (1.0 + 101.0_f64.powi(-2))).abs() < 1e-9);
-/// # Ok::<(), numeric::Error>(())
-/// ```
-///
-/// # Convergence
-/// Itô; strong order ½ (1 for additive noise), weak order 1. For a linear drift with eigenvalues in the left half
-/// plane, stable at every step size. The step must have a solution near its start: h times the one-sided Lipschitz
-/// constant of f below 1.
-///
-/// # Errors
-/// Its steps fail with [`Error::NotConverged`] if 50 iterations do not reach a last correction below
-/// `ε^{3/4} (1 + |x|)`, with ε the precision of the state.
-///
-/// # Randomness
-/// The increment W of the path: m normals per row and step.
-///
-/// # Complexity
-/// d + 1 evaluations of the drift per iteration, usually two to four iterations, and d³/3 operations per row; the
-/// [`Statistics`](crate::Statistics) of a run count one call per step.
-///
-/// # References
-/// Kloeden, Platen (1992), Numerical solution of stochastic differential equations, section 12.2.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ImplicitEuler;
-
-const MOST_ITERATIONS: usize = 50;
-
-impl<F: Real> Integrator<F> for ImplicitEuler {
-    fn name(&self) -> &'static str {
-        "ImplicitEuler"
-    }
-    fn reading(&self) -> Option<Reading> {
-        Some(Reading::Ito)
-    }
-    fn orders(&self, noise: NoiseClass) -> Option<Orders> {
-        euler_orders(noise)
-    }
-    fn step(
-        &self,
-        sde: &dyn Sde<F>,
-        step: SdeStep<'_, F>,
-        x: &mut ArrayRef2<F>,
-        scratch: &mut Scratch,
-    ) -> Result<(), Error> {
-        let (n, d) = x.dim();
-        let h = F::of(step.length);
-        let [mut known, mut f, mut moved, mut f_moved] = take_rows::<F, 4>(scratch, (n, d));
-        let [mut jacobians] = take_rows::<F, 1>(scratch, (n, d * d));
-        sde.diffuse_into(&step.batch(x), step.w, &mut known, scratch)?;
-        known.zip_mut_with(x, |known, &x| *known += x);
-        // A row that has converged is left alone, so that no row depends on how long the others take.
-        let mut work: Newton<F> = scratch.take();
-        work.reset(n, d);
-        let mut iterations = 0;
-        let mut worst = F::zero();
-        while work.open.contains(&true) {
-            if iterations == MOST_ITERATIONS {
-                let residual = worst.as_f64();
-                return Err(Error::NotConverged { routine: "ImplicitEuler", iterations, residual });
-            }
-            iterations += 1;
-            sde.drift_into(&step.batch_at(1.0, x), &mut f, scratch)?;
-            for j in 0..d {
-                let probe = |x: F| F::epsilon().sqrt() * (F::one() + x.abs());
-                moved.assign(x);
-                moved.column_mut(j).mapv_inplace(|x| x + probe(x));
-                sde.drift_into(&step.batch_at(1.0, &moved), &mut f_moved, scratch)?;
-                for i in 0..n {
-                    // The step that was made, which is not the one that was asked for, to the last bit.
-                    let made = moved[(i, j)] - x[(i, j)];
-                    for k in 0..d {
-                        let slope = (f_moved[(i, k)] - f[(i, k)]) / made;
-                        let unit = if j == k { F::one() } else { F::zero() };
-                        jacobians[(i, k * d + j)] = unit - h * slope;
-                    }
-                }
-            }
-            worst = work.correct(x, [&known, &f], h, &mut jacobians);
-            if !worst.is_finite() {
-                numeric::check_finite("the state", step.rows, step.index, step.from.t, x.view())?;
-            }
-        }
-        put_rows(scratch, [known, f, moved, f_moved]);
-        put_rows(scratch, [jacobians]);
-        scratch.put(work);
-        Ok(())
-    }
-}
-
-/// What the iterations of a block need, kept from one step to the next.
-#[derive(Debug, Default)]
-struct Newton<F> {
-    /// Rows that have not converged.
-    open: Vec<bool>,
-    correction: Vec<F>,
-    exchanged: Vec<usize>,
-}
-
-impl<F: Real> Newton<F> {
-    fn reset(&mut self, n: usize, d: usize) {
-        self.open.clear();
-        self.open.resize(n, true);
-        self.correction.resize(d, F::zero());
-        self.exchanged.resize(d, 0);
-    }
-
-    /// One correction `J Δ = known + h f − x` of each open row; closes those whose correction was small, and returns the
-    /// largest correction relative to its row.
-    fn correct(
-        &mut self,
-        x: &mut ArrayRef2<F>,
-        [known, f]: [&Array2<F>; 2],
-        h: F,
-        jacobians: &mut Array2<F>,
-    ) -> F {
-        let d = x.ncols();
-        let tolerance = F::epsilon().sqrt() * F::epsilon().sqrt().sqrt();
-        let mut worst = F::zero();
-        let rows =
-            slice_mut(x).chunks_exact_mut(d).zip(slice(known).chunks_exact(d).zip(slice(f).chunks_exact(d)));
-        let Newton { open, correction, exchanged } = self;
-        for ((open, (x, (known, f))), jacobian) in open
-            .iter_mut()
-            .zip(rows)
-            .zip(slice_mut(jacobians).chunks_exact_mut(d * d))
-            .filter(|((open, _), _)| **open)
-        {
-            for (k, c) in correction.iter_mut().enumerate() {
-                *c = known[k] + h * f[k] - x[k];
-            }
-            // A singular matrix gives infinities or NaN.
-            factorise(jacobian, exchanged);
-            solve(jacobian, exchanged, correction);
-            x.iter_mut().zip(&*correction).for_each(|(x, &c)| *x += c);
-            let size = norm(correction) / (F::one() + norm(x));
-            *open = !(size <= tolerance);
-            // Unlike `max`, this keeps NaN.
-            worst = if size <= worst { worst } else { size };
-        }
-        worst
     }
 }

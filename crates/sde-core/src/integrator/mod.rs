@@ -34,6 +34,7 @@ mod course;
 mod dense;
 mod euler;
 mod event;
+mod implicit;
 mod langevin;
 mod milstein;
 mod path;
@@ -44,7 +45,8 @@ mod sra;
 mod stratonovich;
 
 pub use adaptive::{AdaptiveSolver, Tolerance};
-pub use euler::{EulerMaruyama, ImplicitEuler, TamedEuler};
+pub use euler::{EulerMaruyama, TamedEuler};
+pub use implicit::ImplicitEuler;
 pub use langevin::Baoab;
 pub use milstein::{LevyMilstein, Milstein};
 pub use platen::PlatenWeak2;

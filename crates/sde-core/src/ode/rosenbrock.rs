@@ -1,7 +1,7 @@
 //! A linearly implicit method for stiff equations.
 
 use numeric::ndarray::{ArrayRef2, ArrayViewMut2};
-use numeric::{Batch, Error, JacobianProducts, Real, Scratch, TimeGrid, Times, as_rows};
+use numeric::{Batch, Error, JacobianProducts, Real, Scratch, TimeGrid, Times, as_rows, vectorize};
 
 use super::adaptive::{Adaptive, Attempt, Tolerance};
 use super::block::{Block, evaluate};
@@ -9,7 +9,7 @@ use super::explicit::combine;
 use super::piece::advance;
 use super::{OdeMethod, Visit};
 use crate::Statistics;
-use crate::elimination::{factorise, solve};
+use crate::elimination::{LANES, Lanes, Systems, factorise, row_by_row, side_by_side, solve};
 
 /// The L-stable Rosenbrock method ROS34PW2, for stiff equations.
 ///
@@ -116,41 +116,41 @@ impl<F: Real, V: JacobianProducts<F>> Attempt<F, V> for Ros34Pw2 {
     }
 }
 
-/// What a step needs besides its block, kept from one to the next. Matrices are row-major, one for each row.
+/// What a step needs besides its block, kept from one to the next. Matrices and what is multiplied with them are of
+/// [`LANES`] rows side by side.
 #[derive(Debug)]
 struct Work<F> {
-    jacobians: Vec<f64>,
-    /// `I − hγJ` in triangular factors, with the exchanges of their rows.
-    systems: Vec<f64>,
-    exchanged: Vec<usize>,
+    /// Column by column.
+    jacobians: Vec<Lanes<f64>>,
+    /// `I − hγJ` in triangular factors.
+    systems: Systems<f64>,
     /// ∂V/∂t, `(n, d)`.
     slopes: Vec<F>,
     /// A direction for each row, and the derivative along it, `(n, d)`.
     unit: Vec<F>,
     column: Vec<F>,
-    /// Of one row: `Σ γ_ij k_j`, and the right-hand side that becomes the stage.
-    along: Vec<f64>,
-    right: Vec<f64>,
+    /// Of a group of rows: `Σ γ_ij k_j`, and the right-hand side that becomes the stage.
+    along: Vec<Lanes<f64>>,
+    right: Vec<Lanes<f64>>,
 }
 
 impl<F> Default for Work<F> {
     fn default() -> Work<F> {
-        let [jacobians, systems, along, right] = [(); 4].map(|()| Vec::new());
+        let [jacobians, along, right] = [(); 3].map(|()| Vec::new());
         let [slopes, unit, column] = [(); 3].map(|()| Vec::new());
-        Work { jacobians, systems, exchanged: Vec::new(), slopes, unit, column, along, right }
+        Work { jacobians, systems: Systems::default(), slopes, unit, column, along, right }
     }
 }
 
 impl<F: Real> Work<F> {
     fn resize(&mut self, n: usize, d: usize) {
-        self.jacobians.resize(n * d * d, 0.0);
-        self.systems.resize(n * d * d, 0.0);
-        self.exchanged.resize(n * d, 0);
+        self.jacobians.resize(n.div_ceil(LANES) * d * d, [0.0; LANES]);
+        self.systems.resize(n, d);
         for buffer in [&mut self.slopes, &mut self.unit, &mut self.column] {
             buffer.resize(n * d, F::zero());
         }
-        self.along.resize(d, 0.0);
-        self.right.resize(d, 0.0);
+        self.along.resize(d, [0.0; LANES]);
+        self.right.resize(d, [0.0; LANES]);
     }
 }
 
@@ -165,15 +165,26 @@ fn try_step<F: Real, V: JacobianProducts<F>>(
     work.resize(n, d);
     jacobians_into(field, block, work, scratch)?;
     let Block { rows, times, lengths, targets, x, end, stages, error, inner, stage_times, .. } = block;
-    let Work { jacobians, systems, exchanged, slopes, along, right, .. } = work;
-    let matrices = systems.chunks_exact_mut(d * d).zip(jacobians.chunks_exact(d * d));
-    for (((system, jacobian), exchanged), &h) in matrices.zip(exchanged.chunks_exact_mut(d)).zip(&*lengths) {
-        for (at, (system, &j)) in system.iter_mut().zip(jacobian).enumerate() {
-            let unit = if at % (d + 1) == 0 { 1.0 } else { 0.0 };
-            *system = unit - j * (h * GAMMA);
-        }
-        factorise(system, exchanged);
-    }
+    let Work { jacobians, systems, slopes, along, right, .. } = work;
+    let mut groups = systems.groups().zip(jacobians.chunks_exact(d * d)).zip(lengths.chunks(LANES));
+    vectorize(
+        #[inline(always)]
+        || {
+            for (((system, exchanged), jacobian), lengths) in &mut groups {
+                let mut factors = lanes_of(lengths);
+                factors.iter_mut().for_each(|factor| *factor *= GAMMA);
+                for (at, (system, jacobian)) in system.iter_mut().zip(jacobian).enumerate() {
+                    let (mut entry, unit) = (*jacobian, if at % (d + 1) == 0 { 1.0 } else { 0.0 });
+                    for (entry, factor) in entry.iter_mut().zip(&factors) {
+                        *entry = unit - *entry * factor;
+                    }
+                    *system = entry;
+                }
+                factorise((system, exchanged));
+            }
+        },
+    );
+    drop(groups);
     // ∂V/∂t, over a part of the step that balances truncation and rounding.
     let part = F::epsilon().as_f64().powf(0.25);
     for (r, time) in stage_times.iter_mut().enumerate() {
@@ -198,22 +209,43 @@ fn try_step<F: Real, V: JacobianProducts<F>>(
             }
             evaluate(field, rows, stage_times, inner, &mut new[0], scratch)?;
         }
-        for (r, &h) in lengths.iter().enumerate() {
-            let at = r * d;
-            for (l, along) in along.iter_mut().enumerate() {
-                *along = known[1..].iter().zip(&BELOW[i]).map(|(k, g)| g * k[at + l].as_f64()).sum();
-            }
-            for (l, right) in right.iter_mut().enumerate() {
-                let row = &jacobians[(at + l) * d..][..d];
-                let drawn = row.iter().zip(&*along).map(|(j, a)| j * a).sum::<f64>();
-                *right = new[0][at + l].as_f64() + h * (drawn + gamma * slopes[at + l].as_f64());
-            }
-            // Of a singular matrix nothing is known, and the step is refused as not finite.
-            solve(&systems[at * d..][..d * d], &exchanged[at..][..d], right);
-            for (k, &value) in new[0][at..][..d].iter_mut().zip(&*right) {
-                *k = F::of(value);
-            }
-        }
+        let groups = systems.groups().zip(jacobians.chunks_exact(d * d)).zip(lengths.chunks(LANES));
+        let rows = slopes.chunks(LANES * d).zip(new[0].chunks_mut(LANES * d));
+        let mut groups = groups.zip(rows).enumerate();
+        vectorize(
+            #[inline(always)]
+            || {
+                for (group, ((((factors, exchanged), jacobian), lengths), (slopes, stage))) in &mut groups {
+                    along.fill([0.0; LANES]);
+                    for (k, &gamma) in known[1..].iter().zip(&BELOW[i]) {
+                        let k = &k[group * LANES * d..][..stage.len()];
+                        side_by_side(k, d, |l, k| add(&mut along[l], &k, gamma));
+                    }
+                    right.fill([0.0; LANES]);
+                    for (column, along) in jacobian.chunks_exact(d).zip(&*along) {
+                        for (right, column) in right.iter_mut().zip(column) {
+                            let mut sum = *right;
+                            for lane in 0..LANES {
+                                sum[lane] += column[lane] * along[lane];
+                            }
+                            *right = sum;
+                        }
+                    }
+                    side_by_side(slopes, d, |l, slopes| add(&mut right[l], &slopes, gamma));
+                    let lengths = lanes_of(lengths);
+                    side_by_side(stage, d, |l, v| {
+                        let mut sum = right[l];
+                        for lane in 0..LANES {
+                            sum[lane] = v[lane].as_f64() + lengths[lane] * sum[lane];
+                        }
+                        right[l] = sum;
+                    });
+                    // Of a singular matrix nothing is known, and the step is refused as not finite.
+                    solve(factors, exchanged, right);
+                    row_by_row(right, stage, F::of);
+                }
+            },
+        );
     }
     let (known, last) = stages.split_at_mut(STAGES + 1);
     combine(x, lengths, &B, &known[1..], d, end);
@@ -228,6 +260,24 @@ fn try_step<F: Real, V: JacobianProducts<F>>(
     Ok((5 * n) as u64)
 }
 
+/// A number of each row of a group; in lanes without a row, that of the last.
+#[inline(always)]
+fn lanes_of(numbers: &[f64]) -> Lanes<f64> {
+    let mut lanes = [0.0; LANES];
+    side_by_side(numbers, 1, |_, numbers| lanes = numbers);
+    lanes
+}
+
+/// `sum += factor · values`.
+#[inline(always)]
+fn add<F: Real>(sum: &mut Lanes<f64>, values: &Lanes<F>, factor: f64) {
+    let mut new = *sum;
+    for (new, value) in new.iter_mut().zip(values) {
+        *new += factor * value.as_f64();
+    }
+    *sum = new;
+}
+
 /// The Jacobian of each row, column by column.
 fn jacobians_into<F: Real, V: JacobianProducts<F>>(
     field: &V,
@@ -239,15 +289,26 @@ fn jacobians_into<F: Real, V: JacobianProducts<F>>(
     let Work { jacobians, unit, column, .. } = work;
     let x = as_rows(&block.x, d);
     let batch = Batch::new(&block.rows, Times::PerRow(&block.times), &x);
+    unit.fill(F::zero());
     for j in 0..d {
-        for (at, unit) in unit.iter_mut().enumerate() {
-            *unit = if at % d == j { F::one() } else { F::zero() };
-        }
+        unit.iter_mut().skip(j).step_by(d).for_each(|unit| *unit = F::one());
         let mut out = ArrayViewMut2::from_shape((n, d), &mut column[..]).expect("sized above");
         field.jvp_into(&batch, &as_rows(unit, d), &mut out, scratch)?;
-        for (entry, &value) in jacobians.iter_mut().skip(j).step_by(d).zip(&*column) {
-            *entry = value.as_f64();
-        }
+        unit.iter_mut().skip(j).step_by(d).for_each(|unit| *unit = F::zero());
+        let mut groups = jacobians.chunks_exact_mut(d * d).zip(column.chunks(LANES * d));
+        vectorize(
+            #[inline(always)]
+            || {
+                for (jacobian, column) in &mut groups {
+                    let entries = &mut jacobian[j * d..][..d];
+                    side_by_side(column, d, |k, values| {
+                        let mut entry = [0.0; LANES];
+                        add(&mut entry, &values, 1.0);
+                        entries[k] = entry;
+                    });
+                }
+            },
+        );
     }
     Ok(())
 }
@@ -280,77 +341,4 @@ impl<F: Real, V: JacobianProducts<F>> OdeMethod<F, V> for Rosenbrock {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    type Square = [[f64; STAGES]; STAGES];
-
-    fn full_gamma() -> Square {
-        std::array::from_fn(|i| std::array::from_fn(|j| if i == j { GAMMA } else { BELOW[i][j] }))
-    }
-
-    fn apply(m: &Square, v: &[f64; STAGES]) -> [f64; STAGES] {
-        m.map(|row| row.iter().zip(v).map(|(a, b)| a * b).sum())
-    }
-
-    fn dot(a: &[f64; STAGES], b: &[f64; STAGES]) -> f64 {
-        a.iter().zip(b).map(|(a, b)| a * b).sum()
-    }
-
-    /// Hairer and Wanner (1996), *Solving ordinary differential equations II*, section IV.7: a W-method of order 3 with
-    /// any matrix in place of the Jacobian.
-    #[test]
-    fn the_conditions_of_a_w_method_of_order_3() {
-        let one = [1.0; STAGES];
-        let gamma = full_gamma();
-        let (a, g) = (apply(&ALPHA, &one), apply(&gamma, &one));
-        // Sums of products of 16 digits, of sizes up to 1.
-        let near = |value: f64, exact: f64| assert!((value - exact).abs() < 2e-15, "{value} for {exact}");
-        for (b, order) in [(&B, 3), (&B_HAT, 2)] {
-            near(dot(b, &one), 1.0);
-            near(dot(b, &a), 0.5);
-            near(dot(b, &g), 0.0);
-            if order == 3 {
-                near(dot(b, &a.map(|a| a * a)), 1.0 / 3.0);
-                near(dot(b, &apply(&ALPHA, &a)), 1.0 / 6.0);
-                near(dot(b, &apply(&ALPHA, &g)), 0.0);
-                near(dot(b, &apply(&gamma, &a)), 0.0);
-                near(dot(b, &apply(&gamma, &g)), 0.0);
-            }
-        }
-        // Not of order 4, and the embedded method not of order 3.
-        assert!((dot(&B, &a.map(|a| a * a * a)) - 0.25).abs() > 1e-3);
-        assert!((dot(&B_HAT, &a.map(|a| a * a)) - 1.0 / 3.0).abs() > 1e-3);
-    }
-
-    #[test]
-    fn it_is_stiffly_accurate_and_l_stable() {
-        // R(z) = 1 + z bᵀ (I − zB)⁻¹ 1 with B = (α + γ). Stiffly accurate: the last row of B is b.
-        let gamma = full_gamma();
-        for j in 0..STAGES {
-            assert!((ALPHA[3][j] + gamma[3][j] - B[j]).abs() < 1e-15);
-        }
-        let modulus = |re: f64, im: f64| {
-            // Forward substitution in complex arithmetic.
-            let mut u = [(0.0, 0.0); STAGES];
-            for i in 0..STAGES {
-                let mut s = (1.0, 0.0);
-                for j in 0..i {
-                    let m = ALPHA[i][j] + gamma[i][j];
-                    let zu = (re * u[j].0 - im * u[j].1, re * u[j].1 + im * u[j].0);
-                    s = (s.0 + m * zu.0, s.1 + m * zu.1);
-                }
-                let (p, q) = (1.0 - re * GAMMA, -im * GAMMA);
-                let n = p * p + q * q;
-                u[i] = ((s.0 * p + s.1 * q) / n, (s.1 * p - s.0 * q) / n);
-            }
-            let sum = (0..STAGES).fold((0.0, 0.0), |s, i| (s.0 + B[i] * u[i].0, s.1 + B[i] * u[i].1));
-            (1.0 + re * sum.0 - im * sum.1).hypot(re * sum.1 + im * sum.0)
-        };
-        assert!(modulus(-1e8, 0.0) < 1e-7);
-        // A-stable: bounded by 1 on the imaginary axis, and so on the left half plane.
-        for k in -200..=200 {
-            assert!(modulus(0.0, 10.0_f64.powf(f64::from(k) / 50.0)) <= 1.0 + 1e-12);
-        }
-    }
-}
+mod tests;

@@ -1,5 +1,6 @@
 //! The solver: what it refuses, what it keeps, where its rows come from, and what it does with hard equations.
 
+mod implicit;
 mod langevin;
 mod steps;
 
