@@ -3,13 +3,22 @@
 use std::hint::black_box;
 
 use numeric::ndarray::Array2;
-use numeric::{Batching, Control, Noise, Real, TimeGrid, run_blocks};
-use sde_core::{ExactTransition, GeometricBrownian, Keep, OrnsteinUhlenbeck, Start};
+use numeric::{Batching, Control, Noise, Real, TimeGrid, exp_in_place, run_blocks};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use rand_distr::{Distribution, Gamma, Poisson};
+use sde_core::{
+    CoxIngersollRoss, CriticallyDamped, ExactTransition, GeometricBrownian, Keep, OrnsteinUhlenbeck, Start,
+};
 
 use super::{DIM, Entry, ROWS, STEPS, UPDATES, Work, pass};
 
-/// One normal for each coordinate, and one pass.
-fn entry<F: Real>(name: &str, process: impl ExactTransition<F> + 'static) -> Entry {
+/// One normal for each coordinate, `also` on them, and one pass.
+fn entry<F: Real>(
+    name: &str,
+    process: impl ExactTransition<F> + 'static,
+    also: impl Fn(&mut [F]) + Sync + 'static,
+) -> Entry {
     let grid = TimeGrid::uniform(0.0, 1.0, STEPS).expect("valid");
     let run = move || {
         let start = [F::of(0.3); DIM];
@@ -17,13 +26,14 @@ fn entry<F: Real>(name: &str, process: impl ExactTransition<F> + 'static) -> Ent
             process.run(&grid, Start::Point(&start), Keep::Last, 0..ROWS, Noise::new(1), Control::default());
         black_box(run.expect("finite"));
     };
-    let floor = || {
+    let floor = move || {
         run_blocks(0..ROWS, Batching::default(), Control::default(), |rows, _| {
             let rows: Vec<u64> = rows.collect();
             let [mut x, mut z] = [(); 2].map(|()| Array2::<F>::zeros((rows.len(), DIM)));
             let p = x.clone();
             for k in 0..STEPS as u64 {
                 Noise::new(1).normals_into(&rows, k, &mut z);
+                also(z.as_slice_mut().expect("made in standard layout"));
                 pass(&mut x, &p, &z);
             }
             black_box(&x);
@@ -38,9 +48,34 @@ fn entry<F: Real>(name: &str, process: impl ExactTransition<F> + 'static) -> Ent
     })
 }
 
+/// Beside the two laws that its transitions are drawn from, by `rand_distr` and rand's `StdRng`: what another library takes.
+fn cir<F: Real>() -> Entry {
+    let grid = TimeGrid::uniform(0.0, 1.0, STEPS).expect("valid");
+    let process = CoxIngersollRoss::new(DIM, 1.0, 0.5, 0.3).expect("valid");
+    let (_, freedom, shift) = process.transition(0.3, 1.0 / STEPS as f64);
+    let run = move || {
+        let (start, noise) = ([F::of(0.3); DIM], Noise::new(1));
+        let run = process.run(&grid, Start::Point(&start), Keep::Last, 0..ROWS, noise, Control::default());
+        black_box(run.expect("finite"));
+    };
+    let floor = move || {
+        let mut rng = StdRng::seed_from_u64(1);
+        for _ in 0..UPDATES {
+            let jumps: f64 = Poisson::new(0.5 * shift).expect("a mean").sample(&mut rng);
+            black_box(Gamma::new(0.5 * freedom + jumps, 1.0).expect("a shape").sample(&mut rng));
+        }
+    };
+    let name = format!("exact::CoxIngersollRoss beside rand_distr/{}", F::NAME);
+    Entry::new(name, move || Work { updates: UPDATES, run: Box::new(run), floor: Box::new(floor) })
+}
+
 pub(super) fn entries<F: Real>() -> Vec<Entry> {
+    let ou = OrnsteinUhlenbeck::new(1.0, vec![0.5; DIM], 0.7).expect("valid");
+    let damped = CriticallyDamped::new(DIM / 2, 1.0, 0.25).expect("valid");
     vec![
-        entry::<F>("OrnsteinUhlenbeck", OrnsteinUhlenbeck::new(1.0, vec![0.5; DIM], 0.7).expect("valid")),
-        entry::<F>("GeometricBrownian", GeometricBrownian::new(DIM, 0.1, 0.3).expect("valid")),
+        entry::<F>("OrnsteinUhlenbeck", ou, |_| ()),
+        entry::<F>("CriticallyDamped", damped, |_| ()),
+        entry::<F>("GeometricBrownian", GeometricBrownian::new(DIM, 0.1, 0.3).expect("valid"), exp_in_place),
+        cir::<F>(),
     ]
 }

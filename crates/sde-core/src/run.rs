@@ -195,7 +195,14 @@ pub(crate) fn enlarged(batching: Batching, most: usize, count: usize) -> Batchin
         return batching;
     }
     let fair = count / 16 / batching.rows.max(1);
-    Batching { rows: batching.rows.saturating_mul(fair.min(most).max(1)), ..batching }
+    Batching { rows: batching.rows.saturating_mul(fair.clamp(1, most.max(1))), ..batching }
+}
+
+/// Blocks of at least as many numbers of the state, where `count` rows suffice for it, as make little of what a step costs
+/// beside its loops: larger ones for states of few dimensions.
+pub(crate) fn filled(batching: Batching, dim: usize, count: usize) -> Batching {
+    const NUMBERS: usize = 2048;
+    enlarged(batching, NUMBERS / dim.max(1) / batching.rows.max(1), count)
 }
 
 /// Rows on their way along the nodes of a grid, whatever takes the steps: what all runs share.

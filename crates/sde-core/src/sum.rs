@@ -37,6 +37,30 @@ macro_rules! in_chunks {
 }
 pub(crate) use in_chunks;
 
+/// Numbers of a row treated together in [`along_row`]: few, since rows are short.
+pub(crate) const OF_ROW: usize = 16;
+
+/// The body for each chunk of a row of d numbers from `from` on, and for each number of the rest.
+macro_rules! along_row {
+    ($d:expr, |$from:ident, $C:ident| $body:expr) => {{
+        let d = $d;
+        let mut $from = 0;
+        {
+            const $C: usize = $crate::sum::OF_ROW;
+            while d - $from >= $C {
+                $body;
+                $from += $C;
+            }
+        }
+        const $C: usize = 1;
+        while $from < d {
+            $body;
+            $from += 1;
+        }
+    }};
+}
+pub(crate) use along_row;
+
 /// `a x + Σ b p`, term by term in their order.
 pub(crate) struct Sum<'a, F> {
     a: F,

@@ -10,11 +10,8 @@ use numeric::{
 use super::dense::time;
 use super::path::Walk;
 use super::{Needs, SdeStep};
-use crate::run::{GridRun, enlarged};
+use crate::run::{GridRun, filled};
 use crate::{Keep, Start, Statistics, Trajectory};
-
-/// Numbers of the state in a block for which what a step costs beside its loops no longer counts.
-const NUMBERS: usize = 2048;
 
 /// A run over a grid by whatever steps: what the solver and the Langevin methods share.
 #[derive(Clone, Copy, Debug)]
@@ -64,10 +61,8 @@ impl<'a> Course<'a> {
         control: Control<'_>,
     ) -> Result<Trajectory<F>, Error> {
         let (dim, motions) = self.dims;
-        let count = rows.end.saturating_sub(rows.start) as usize;
-        let batching =
-            enlarged(self.batching, NUMBERS / dim.max(motions).max(1) / self.batching.rows.max(1), count);
-        let course = GridRun { grid: self.grid, start, keep, rows, dim, batching };
+        let mut course = GridRun { grid: self.grid, start, keep, rows, dim, batching: self.batching };
+        course.batching = filled(self.batching, dim.max(motions), course.count());
         start.check_given(self.name, course.count(), dim)?;
         let draws = self.draws(noise)?;
         let (times, states) = course.run(control, None, |rows, x, scratch, seen| {

@@ -67,7 +67,10 @@ impl CoxIngersollRoss {
     /// Mean and variance of a coordinate a time `t` after it was `x`.
     #[must_use]
     pub fn moments(&self, x: f64, t: f64) -> (f64, f64) {
-        let (length, decay) = self.elapsed(t);
+        self.moments_after(x, self.elapsed(t))
+    }
+
+    fn moments_after(&self, x: f64, (length, decay): (f64, f64)) -> (f64, f64) {
         let drift = self.rate * self.mean * length;
         (drift + x * decay, self.sigma * self.sigma * length * (x * decay + 0.5 * drift))
     }
@@ -77,7 +80,10 @@ impl CoxIngersollRoss {
     /// Without noise c is 0 and the others infinite.
     #[must_use]
     pub fn transition(&self, x: f64, t: f64) -> (f64, f64, f64) {
-        let (length, decay) = self.elapsed(t);
+        self.transition_after(x, self.elapsed(t))
+    }
+
+    fn transition_after(&self, x: f64, (length, decay): (f64, f64)) -> (f64, f64, f64) {
         let sigma2 = self.sigma * self.sigma;
         let c = 0.25 * sigma2 * length;
         (c, 4.0 * self.rate * self.mean / sigma2, x * decay / c)
@@ -137,24 +143,24 @@ impl<F: Real> ExactTransition<F> for CoxIngersollRoss {
         x: &mut ArrayRef2<F>,
         _: &mut Scratch,
     ) {
-        let noise = noise.fork_index(step);
+        let (noise, elapsed) = (noise.fork_index(step), self.elapsed(length));
         for (&row, mut x) in rows.iter().zip(x.rows_mut()) {
             let mut stream = noise.row_stream(row);
-            x.mapv_inplace(|x| F::of(self.draw(x.as_f64(), length, &mut stream)));
+            x.mapv_inplace(|x| F::of(self.draw(x.as_f64(), elapsed, &mut stream)));
         }
     }
 }
 
 impl CoxIngersollRoss {
     /// A coordinate a time `t` after it was `x`; NaN for `x` outside the state space.
-    fn draw(&self, x: f64, t: f64, stream: &mut numeric::RowStream) -> f64 {
+    fn draw(&self, x: f64, elapsed: (f64, f64), stream: &mut numeric::RowStream) -> f64 {
         if !(x >= 0.0) {
             return f64::NAN;
         }
-        let (c, nu, lambda) = self.transition(x, t);
+        let (c, nu, lambda) = self.transition_after(x, elapsed);
         // So little noise that it is below the precision of the state.
         if !(nu.is_finite() && lambda.is_finite()) || c == 0.0 {
-            return self.moments(x, t).0;
+            return self.moments_after(x, elapsed).0;
         }
         2.0 * c * gamma(0.5 * nu + poisson(0.5 * lambda, stream), stream)
     }

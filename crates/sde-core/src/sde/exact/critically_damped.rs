@@ -1,11 +1,13 @@
 //! Critically damped Langevin diffusion: position and velocity with an exact 2×2 kernel.
 
 use numeric::ndarray::ArrayRef2;
-use numeric::{Error, Noise, Real, Scratch};
+use numeric::{Error, Noise, Real, Scratch, vectorize};
 
 use super::ExactTransition;
+use crate::sde::coefficients::{slice, slice_mut};
 use crate::sde::problems::{coefficients, facts, rows, rows2};
 use crate::sde::{put_rows, take_rows};
+use crate::sum::{along_row, part, part_mut};
 use crate::{NoiseClass, Reading, Sde};
 
 /// Mean matrix and covariance of a pair (position, velocity): `N(A (q, p), Σ)` for each coordinate.
@@ -136,14 +138,25 @@ impl<F: Real> ExactTransition<F> for CriticallyDamped {
         let [lqq, lpq, lpp] = kernel.factor().map(F::of);
         let [mut z] = take_rows::<F, 1>(scratch, x.dim());
         noise.normals_into(rows, step, &mut z);
-        let d = self.dim;
-        for (mut x, z) in x.rows_mut().into_iter().zip(z.rows()) {
-            for j in 0..d {
-                let (q, p) = (x[j], x[d + j]);
-                x[j] = qq * q + qp * p + lqq * z[j];
-                x[d + j] = pq * q + pp * p + lpq * z[j] + lpp * z[d + j];
-            }
-        }
+        let (d, x, normals) = (self.dim, slice_mut(x), slice(&z));
+        vectorize(
+            #[inline(always)]
+            || {
+                for (x, z) in x.chunks_exact_mut(2 * d).zip(normals.chunks_exact(2 * d)) {
+                    let ((q, p), (z_q, z_p)) = (x.split_at_mut(d), z.split_at(d));
+                    along_row!(d, |from, C| {
+                        let mut pair: [[F; C]; 2] = [*part(q, from), *part(p, from)];
+                        let [z_q, z_p]: [&[F; C]; 2] = [part(z_q, from), part(z_p, from)];
+                        for j in 0..C {
+                            let (q, p) = (pair[0][j], pair[1][j]);
+                            pair[0][j] = qq * q + qp * p + lqq * z_q[j];
+                            pair[1][j] = pq * q + pp * p + lpq * z_q[j] + lpp * z_p[j];
+                        }
+                        [*part_mut(q, from), *part_mut(p, from)] = pair;
+                    });
+                }
+            },
+        );
         put_rows(scratch, [z]);
     }
 }

@@ -1,9 +1,10 @@
 //! Geometric Brownian motion.
 
 use numeric::ndarray::ArrayRef2;
-use numeric::{Error, Noise, Real, Scratch};
+use numeric::{Error, Noise, Real, Scratch, exp_in_place, vectorize};
 
 use super::ExactTransition;
+use crate::sde::coefficients::slice_mut;
 use crate::sde::problems::{coefficients, facts, map, map2, map3};
 use crate::sde::{put_rows, take_rows};
 use crate::{NoiseClass, Reading, Sde};
@@ -88,7 +89,16 @@ impl<F: Real> ExactTransition<F> for GeometricBrownian {
         noise.normals_into(rows, step, &mut z);
         let drift = F::of((self.mu - 0.5 * self.sigma * self.sigma) * length);
         let spread = F::of(self.sigma * length.sqrt());
-        x.zip_mut_with(&z, |x, &z| *x *= (drift + spread * z).exp());
+        let (x, factors) = (slice_mut(x), slice_mut(&mut z));
+        vectorize(
+            #[inline(always)]
+            || factors.iter_mut().for_each(|z| *z = drift + spread * *z),
+        );
+        exp_in_place(factors);
+        vectorize(
+            #[inline(always)]
+            || x.iter_mut().zip(&*factors).for_each(|(x, &factor)| *x *= factor),
+        );
         put_rows(scratch, [z]);
     }
 }

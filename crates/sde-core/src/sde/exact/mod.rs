@@ -17,7 +17,7 @@ pub use critically_damped::{CriticallyDamped, PairKernel};
 pub use geometric::GeometricBrownian;
 pub use ornstein_uhlenbeck::OrnsteinUhlenbeck;
 
-use crate::run::GridRun;
+use crate::run::{GridRun, filled};
 use crate::{Keep, Start, Statistics, Trajectory};
 
 /// A process that can be drawn at any later time without any error but rounding.
@@ -70,7 +70,8 @@ pub trait ExactTransition<F: Real>: Send + Sync {
         control: Control<'_>,
     ) -> Result<Trajectory<F>, Error> {
         let (dim, batching) = (self.state_dim(), Batching::default());
-        let course = GridRun { grid, start, keep, rows, dim, batching };
+        let mut course = GridRun { grid, start, keep, rows, dim, batching };
+        course.batching = filled(batching, dim, course.count());
         start.check_given("ExactTransition", course.count(), dim)?;
         let path = noise.fork("path");
         let (times, states) = course.run(control, None, |rows, x, scratch, seen| {
