@@ -1,30 +1,28 @@
-//! Exact transitions.
+//! Exact transitions and bridges.
 
 use std::hint::black_box;
+use std::ops::Range;
 
-use numeric::ndarray::Array2;
-use numeric::{Batching, Control, Noise, Real, TimeGrid, exp_in_place, run_blocks};
+use numeric::ndarray::{Array1, Array2};
+use numeric::{Batching, Control, Error, Noise, Real, Time, TimeGrid, exp_in_place, run_blocks};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand_distr::{Distribution, Gamma, Poisson};
 use sde_core::{
-    CoxIngersollRoss, CriticallyDamped, ExactTransition, GeometricBrownian, Keep, OrnsteinUhlenbeck, Start,
+    BrownianMotion, CoxIngersollRoss, CriticallyDamped, ExactTransition, GeometricBrownian, Keep,
+    LinearBridge, OrnsteinUhlenbeck, Start, Trajectory,
 };
 
 use super::{DIM, Entry, ROWS, STEPS, UPDATES, Work, pass};
 
+/// What runs along a grid from a start, of these rows.
+type Run<F> = dyn Fn(&TimeGrid, Start<'_, F>, Range<u64>) -> Result<Trajectory<F>, Error>;
+
 /// One normal for each coordinate, `also` on them, and one pass.
-fn entry<F: Real>(
-    name: &str,
-    process: impl ExactTransition<F> + 'static,
-    also: impl Fn(&mut [F]) + Sync + 'static,
-) -> Entry {
+fn entry<F: Real>(name: &str, run: Box<Run<F>>, also: impl Fn(&mut [F]) + Sync + 'static) -> Entry {
     let grid = TimeGrid::uniform(0.0, 1.0, STEPS).expect("valid");
     let run = move || {
-        let start = [F::of(0.3); DIM];
-        let run =
-            process.run(&grid, Start::Point(&start), Keep::Last, 0..ROWS, Noise::new(1), Control::default());
-        black_box(run.expect("finite"));
+        black_box(run(&grid, Start::Point(&[F::of(0.3); DIM]), 0..ROWS).expect("finite"));
     };
     let floor = move || {
         run_blocks(0..ROWS, Batching::default(), Control::default(), |rows, _| {
@@ -45,6 +43,12 @@ fn entry<F: Real>(
         updates: UPDATES,
         run: Box::new(run),
         floor: Box::new(floor),
+    })
+}
+
+fn transition<F: Real>(process: impl ExactTransition<F> + 'static) -> Box<Run<F>> {
+    Box::new(move |grid, start, rows| {
+        process.run(grid, start, Keep::Last, rows, Noise::new(1), Control::default())
     })
 }
 
@@ -72,10 +76,17 @@ fn cir<F: Real>() -> Entry {
 pub(super) fn entries<F: Real>() -> Vec<Entry> {
     let ou = OrnsteinUhlenbeck::new(1.0, vec![0.5; DIM], 0.7).expect("valid");
     let damped = CriticallyDamped::new(DIM / 2, 1.0, 0.25).expect("valid");
+    let geometric = GeometricBrownian::new(DIM, 0.1, 0.3).expect("valid");
+    let motion = BrownianMotion::new(1.0).expect("valid");
+    let bridge = LinearBridge::new(motion, Array1::ones(DIM), Time::of(1.0)).expect("valid");
+    let bridge: Box<Run<F>> = Box::new(move |grid, start, rows| {
+        bridge.run(grid, start, Keep::Last, rows, Noise::new(1), Control::default())
+    });
     vec![
-        entry::<F>("OrnsteinUhlenbeck", ou, |_| ()),
-        entry::<F>("CriticallyDamped", damped, |_| ()),
-        entry::<F>("GeometricBrownian", GeometricBrownian::new(DIM, 0.1, 0.3).expect("valid"), exp_in_place),
+        entry("OrnsteinUhlenbeck", transition::<F>(ou), |_| ()),
+        entry("CriticallyDamped", transition::<F>(damped), |_| ()),
+        entry("GeometricBrownian", transition::<F>(geometric), exp_in_place),
+        entry("LinearBridge", bridge, |_| ()),
         cir::<F>(),
     ]
 }

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use girsanov_benches::w1_mixture;
 use numeric::ndarray::{Array2, ArrayRef2};
 use numeric::{
-    Batch, Batching, Brownian, Control, Error, LogDensity, Node, Noise, Real, Scratch, TimeGrid, Times,
-    run_blocks,
+    Batch, Batching, Brownian, Control, Error, LogDensity, Node, Noise, Real, RowStream, Scratch, TimeGrid,
+    Times, run_blocks,
 };
 use sde_core::integrator::{
     Baoab, EulerHeun, EulerMaruyama, Heun, ImplicitEuler, LevyMilstein, Midpoint, Milstein, Needs,
@@ -15,8 +15,8 @@ use sde_core::integrator::{
 };
 use sde_core::problems::{DoubleWell, Lorenz, LorenzNoise, Spiral, Tanh, Waves};
 use sde_core::{
-    Integrator, Keep, NoiseClass, Ou, Reading, ReverseTime, Sde, Solver, Start, UnderdampedLangevin,
-    as_stratonovich, grid,
+    Integrator, JumpDiffusion, Keep, NoiseClass, Ou, Reading, ReverseTime, Sde, Solver, Start,
+    UnderdampedLangevin, as_stratonovich, grid,
 };
 
 use super::elimination::Systems;
@@ -240,6 +240,30 @@ pub(super) fn entries<F: Real>() -> Vec<Entry> {
         entry::<F, _, _>("Waves", waves, &forward, LevyMilstein { depth: 4 }),
         entry::<F, _, _>("Waves", waves, &forward, PlatenWeak2),
     ]
+}
+
+/// Euler–Maruyama with jumps, one candidate in 50 steps of a row; the floor is that of the steps.
+pub(super) fn jumps<F: Real>() -> Entry {
+    Entry::new(format!("JumpDiffusion on Tanh/{}", F::NAME), || {
+        let grid = TimeGrid::uniform(0.0, 1.0, STEPS).expect("valid");
+        let (sde, integrator) = (Tanh { dim: DIM, a: 0.4, b: 0.6 }, EulerMaruyama);
+        let lengths = grid.lengths();
+        let diffusion = JumpDiffusion {
+            sde,
+            integrator,
+            grid: grid.clone(),
+            bound: 1.0,
+            intensity: |_, _: &[F]| 0.5,
+            jump: |_, x: &mut [F], _: &mut RowStream| x.iter_mut().for_each(|x| *x *= F::of(0.5)),
+        };
+        let run = move || {
+            let (start, noise) = ([F::of(START); DIM], Noise::new(1));
+            let run = diffusion.run(Start::Point(&start), Keep::Last, 0..ROWS, noise, Control::default());
+            black_box(run.expect("finite"));
+        };
+        let floor = move || floor::<F, _>(&sde, &grid, &lengths, [STEPS, STEPS, 0], Needs::Increment, false);
+        Work { updates: UPDATES, run: Box::new(run), floor: Box::new(floor) }
+    })
 }
 
 /// BAOAB on the mixture of W1.

@@ -71,7 +71,7 @@ fn entries() -> Vec<Entry> {
     entries.extend(methods::entries::<f32>());
     entries.extend(integrators::entries::<f64>());
     entries.extend(integrators::entries::<f32>());
-    entries.push(integrators::baoab());
+    entries.extend([integrators::baoab(), integrators::jumps::<f64>(), integrators::jumps::<f32>()]);
     entries.extend(flows::entries::<f64>());
     entries.extend(flows::entries::<f32>());
     entries.extend(exact::entries::<f64>());

@@ -3,11 +3,12 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use numeric::ndarray::{Array2, ArrayRef2, Axis};
+use numeric::ndarray::{Array2, ArrayRef2, s};
 use numeric::{Brownian, Control, Error, Node, Noise, Real, RowStream, Scratch, Time, TimeGrid};
 
 use crate::integrator::{Integrator, Needs, SdeStep, check_solves};
-use crate::run::GridRun;
+use crate::run::{GridRun, filled};
+use crate::sde::{put_rows, take_rows};
 use crate::{Keep, Sde, Start, Statistics, Trajectory};
 
 /// A diffusion that jumps: `dX = f dt + g dW + (c(t, X₋) − X₋) dN`, where N jumps with intensity `λ(t, X₋)`.
@@ -114,7 +115,8 @@ impl<E, K, I, J> JumpDiffusion<E, K, I, J> {
             );
         }
         let (dim, batching) = (self.sde.dim(), self.sde.batching());
-        let course = GridRun { grid: &self.grid, start, keep, rows, dim, batching };
+        let mut course = GridRun { grid: &self.grid, start, keep, rows, dim, batching };
+        course.batching = filled(batching, dim.max(self.sde.noise_dim()), course.count());
         start.check_given(self.integrator.name(), course.count(), dim)?;
         let lengths = self.grid.lengths();
         let brownian = Brownian::new(noise.fork("path"), &lengths)?;
@@ -127,7 +129,7 @@ impl<E, K, I, J> JumpDiffusion<E, K, I, J> {
             let mut w = Array2::zeros((rows.len(), self.sde.noise_dim()));
             for (index, &length) in lengths.iter().enumerate() {
                 brownian.increments_into(rows, Node::whole(index as u64), &mut w);
-                Cut { of: self, index, length, extra }.all_rows(rows, &mut clocks, &w, x, scratch)?;
+                Cut { of: self, index, length, extra }.all_rows(rows, &mut clocks, &mut w, x, scratch)?;
                 seen.at(index + 1, x)?;
             }
             for (&row, clock) in rows.iter().zip(&clocks) {
@@ -181,7 +183,7 @@ impl<E, K, I, J> Cut<'_, E, K, I, J> {
         &self,
         rows: &[u64],
         clocks: &mut [Clock],
-        w: &Array2<F>,
+        w: &mut ArrayRef2<F>,
         x: &mut ArrayRef2<F>,
         scratch: &mut Scratch,
     ) -> Result<(), Error>
@@ -191,26 +193,21 @@ impl<E, K, I, J> Cut<'_, E, K, I, J> {
         I: Fn(Time, &[F]) -> f64,
         J: Fn(Time, &mut [F], &mut RowStream),
     {
-        // The quiet rows in one batch, first: they are most of them.
-        let quiet: Vec<usize> = (0..rows.len()).filter(|&i| clocks[i].ahead >= self.length).collect();
-        if quiet.len() == rows.len() {
-            self.part(rows, [0.0, self.length], w, x, scratch)?;
-        } else if !quiet.is_empty() {
-            let of_rows: Vec<u64> = quiet.iter().map(|&i| rows[i]).collect();
-            let mut moved = x.select(Axis(0), &quiet);
-            self.part(&of_rows, [0.0, self.length], &w.select(Axis(0), &quiet), &mut moved, scratch)?;
-            for (&i, moved) in quiet.iter().zip(moved.rows()) {
-                x.row_mut(i).assign(&moved);
+        let mut from = 0;
+        while from < rows.len() {
+            // Quiet rows that follow each other in one batch: most rows are quiet.
+            let quiet = clocks[from..].iter().take_while(|clock| clock.ahead >= self.length).count();
+            let to = from + quiet;
+            if quiet > 0 {
+                let (w, mut x) = (w.slice(s![from..to, ..]), x.slice_mut(s![from..to, ..]));
+                self.part(&rows[from..to], [0.0, self.length], &w, &mut x, scratch)?;
+                clocks[from..to].iter_mut().for_each(|clock| clock.ahead -= self.length);
             }
-        }
-        for (i, clock) in clocks.iter_mut().enumerate() {
-            if clock.ahead >= self.length {
-                clock.ahead -= self.length;
-            } else {
-                let mut row = x.select(Axis(0), &[i]);
-                self.one_row(rows[i], clock, w.select(Axis(0), &[i]), &mut row, scratch)?;
-                x.row_mut(i).assign(&row.row(0));
+            if to < rows.len() {
+                let (mut w, mut x) = (w.slice_mut(s![to..=to, ..]), x.slice_mut(s![to..=to, ..]));
+                self.one_row(rows[to], &mut clocks[to], &mut w, &mut x, scratch)?;
             }
+            from = to + 1;
         }
         Ok(())
     }
@@ -220,8 +217,8 @@ impl<E, K, I, J> Cut<'_, E, K, I, J> {
         &self,
         row: u64,
         clock: &mut Clock,
-        mut w: Array2<F>,
-        x: &mut Array2<F>,
+        w: &mut ArrayRef2<F>,
+        x: &mut ArrayRef2<F>,
         scratch: &mut Scratch,
     ) -> Result<(), Error>
     where
@@ -231,12 +228,12 @@ impl<E, K, I, J> Cut<'_, E, K, I, J> {
         J: Fn(Time, &mut [F], &mut RowStream),
     {
         let mut at = 0.0;
-        let mut before = w.clone();
+        let [mut before] = take_rows::<F, 1>(scratch, w.dim());
         while at + clock.ahead < self.length {
             let (left, until) = (self.length - at, clock.ahead);
             // The increment until the candidate, given that until the end of the step: a Brownian bridge.
             let (share, spread) = (F::of(until / left), F::of((until * (left - until) / left).sqrt()));
-            for (before, w) in before.iter_mut().zip(&mut w) {
+            for (before, w) in before.iter_mut().zip(w.iter_mut()) {
                 *before = share * *w + spread * F::of(clock.stream.normal());
                 *w -= *before;
             }
@@ -255,7 +252,8 @@ impl<E, K, I, J> Cut<'_, E, K, I, J> {
             clock.ahead = waiting_time(&mut clock.stream, self.of.bound);
         }
         clock.ahead -= self.length - at;
-        self.part(&[row], [at, self.length], &w, x, scratch)
+        put_rows(scratch, [before]);
+        self.part(&[row], [at, self.length], w, x, scratch)
     }
 
     /// The diffusion between two offsets into the step.
@@ -263,7 +261,7 @@ impl<E, K, I, J> Cut<'_, E, K, I, J> {
         &self,
         rows: &[u64],
         [start, end]: [f64; 2],
-        w: &Array2<F>,
+        w: &ArrayRef2<F>,
         x: &mut ArrayRef2<F>,
         scratch: &mut Scratch,
     ) -> Result<(), Error>

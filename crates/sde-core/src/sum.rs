@@ -242,6 +242,26 @@ pub(crate) fn part_mut<F, const C: usize>(slice: &mut [F], i: usize) -> &mut [F;
     slice[i..].first_chunk_mut().expect("C of them")
 }
 
+/// `x = each(x, z, m)` of rows x and z and a row m that is the same for all.
+#[inline(always)]
+pub(crate) fn with_row<F: Real>(x: &mut [F], z: &[F], m: &[f64], each: impl Fn(F, F, f64) -> F) {
+    let d = m.len();
+    vectorize(
+        #[inline(always)]
+        || {
+            for (x, z) in x.chunks_exact_mut(d).zip(z.chunks_exact(d)) {
+                along_row!(d, |from, C| {
+                    let (mut new, z): ([F; C], &[F; C]) = (*part(x, from), part(z, from));
+                    for ((x, &z), &m) in new.iter_mut().zip(z).zip(part::<f64, C>(m, from)) {
+                        *x = each(*x, z, m);
+                    }
+                    *part_mut(x, from) = new;
+                });
+            }
+        },
+    );
+}
+
 /// Lanes in which horizontal sums run, so that they vectorise; the same for every instruction set.
 const LANES: usize = 16;
 

@@ -5,13 +5,16 @@ mod motion;
 
 use std::ops::Range;
 
-use numeric::ndarray::{Array1, Array2, ArrayRef2};
+use numeric::ndarray::{Array1, ArrayRef2};
 use numeric::{Batch, Batching, Control, Error, Noise, Real, Scratch, Time, TimeGrid, Times};
 
 pub use doob::DoobTransform;
 pub use motion::{BrownianMotion, ScaledOu};
 
-use crate::run::GridRun;
+use crate::run::{GridRun, filled};
+use crate::sde::coefficients::{slice, slice_mut};
+use crate::sde::{put_rows, take_rows};
+use crate::sum::with_row;
 use crate::{Keep, LinearProcess, NoiseClass, Reading, Sde, Start, Statistics, Trajectory};
 
 /// A linear process conditioned to be at a point z at a time T: exact paths, and its equation.
@@ -84,7 +87,7 @@ impl<P: LinearProcess> LinearBridge<P> {
         }
         Error::entries("end", end.iter().copied(), "a finite number", f64::is_finite)?;
         Error::domain(at.t.is_finite(), "at", at.t, "a finite time")?;
-        Ok(LinearBridge { process, end, at })
+        Ok(LinearBridge { process, end: end.as_standard_layout().into_owned(), at })
     }
 
     /// The exact transition between two times up to T. To T itself it is the end point.
@@ -110,6 +113,9 @@ impl<P: LinearProcess> LinearBridge<P> {
     ///
     /// # Errors
     /// As [`kernel`](Self::kernel); [`Error::Shape`] for rows of another length.
+    ///
+    /// # Panics
+    /// If `x` is not in standard layout, or for `rows` that [`Noise::normals_into`] does not take.
     pub fn step_into<F: Real>(
         &self,
         rows: &[u64],
@@ -122,17 +128,17 @@ impl<P: LinearProcess> LinearBridge<P> {
         Error::shape("x", &[rows.len(), self.end.len()], x.shape())?;
         let kernel = self.kernel(from, to)?;
         let (a, s) = (F::of(kernel.of_state), F::of(kernel.std));
-        let mut z: Array2<F> = scratch.take();
-        if z.dim() != x.dim() {
-            z = Array2::zeros(x.raw_dim());
-        }
+        let [mut z] = take_rows::<F, 1>(scratch, x.dim());
         noise.normals_into(rows, index, &mut z);
-        for (mut x, z) in x.rows_mut().into_iter().zip(z.rows()) {
-            for ((x, &z), &end) in x.iter_mut().zip(z).zip(&self.end) {
-                *x = a * *x + F::of(kernel.of_end * end) + s * z;
-            }
-        }
-        scratch.put(z);
+        let end = self.end.as_slice().expect("made contiguous");
+        with_row(
+            slice_mut(x),
+            slice(&z),
+            end,
+            #[inline(always)]
+            |x, z, end| a * x + F::of(kernel.of_end * end) + s * z,
+        );
+        put_rows(scratch, [z]);
         Ok(())
     }
 
@@ -157,7 +163,8 @@ impl<P: LinearProcess> LinearBridge<P> {
         control: Control<'_>,
     ) -> Result<Trajectory<F>, Error> {
         let dim = self.end.len();
-        let course = GridRun { grid, start, keep, rows, dim, batching: Batching::default() };
+        let mut course = GridRun { grid, start, keep, rows, dim, batching: Batching::default() };
+        course.batching = filled(course.batching, dim, course.count());
         start.check_given("a bridge", course.count(), dim)?;
         for (from, to) in grid.pairs() {
             self.kernel(from, to)?;

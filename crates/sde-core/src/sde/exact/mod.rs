@@ -29,6 +29,10 @@ pub trait ExactTransition<F: Real>: Send + Sync {
     ///
     /// `step` numbers the draws of a row: the same number gives the same variates. Buffers are taken from `scratch` and put
     /// back; what they hold does not matter.
+    ///
+    /// # Panics
+    /// If `x` is not in standard layout or has not `state_dim` columns, or for `rows` that
+    /// [`Noise::normals_into`] does not take.
     fn advance(
         &self,
         rows: &[u64],

@@ -1,13 +1,13 @@
 //! The Ornstein–Uhlenbeck process with any rate, mean and noise.
 
 use numeric::ndarray::ArrayRef2;
-use numeric::{Error, Noise, Real, Scratch, special, vectorize};
+use numeric::{Error, Noise, Real, Scratch, special};
 
 use super::ExactTransition;
 use crate::sde::coefficients::{slice, slice_mut};
 use crate::sde::problems::{coefficients, facts, map2, rows};
 use crate::sde::{put_rows, take_rows};
-use crate::sum::{along_row, part, part_mut};
+use crate::sum::with_row;
 use crate::{NoiseClass, Reading, Sde};
 
 /// The Ornstein–Uhlenbeck process `dX_j = a (m_j − X_j) dt + σ dW_j` in d coordinates.
@@ -86,21 +86,12 @@ impl<F: Real> ExactTransition<F> for OrnsteinUhlenbeck {
         let (decay, spread) = (F::of(decay), F::of(variance.sqrt()));
         let [mut z] = take_rows::<F, 1>(scratch, x.dim());
         noise.normals_into(rows, step, &mut z);
-        let (x, z_rows, mean, d) = (slice_mut(x), slice(&z), &self.mean[..], self.mean.len());
-        vectorize(
+        with_row(
+            slice_mut(x),
+            slice(&z),
+            &self.mean,
             #[inline(always)]
-            || {
-                for (x, z) in x.chunks_exact_mut(d).zip(z_rows.chunks_exact(d)) {
-                    along_row!(d, |from, C| {
-                        let (mut sums, z): ([F; C], &[F; C]) = (*part(x, from), part(z, from));
-                        for ((x, &z), &m) in sums.iter_mut().zip(z).zip(part::<f64, C>(mean, from)) {
-                            let m = F::of(m);
-                            *x = m + decay * (*x - m) + spread * z;
-                        }
-                        *part_mut(x, from) = sums;
-                    });
-                }
-            },
+            |x, z, m| F::of(m) + decay * (x - F::of(m)) + spread * z,
         );
         put_rows(scratch, [z]);
     }
