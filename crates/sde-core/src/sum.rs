@@ -218,6 +218,45 @@ pub(crate) fn part_mut<F, const C: usize>(slice: &mut [F], i: usize) -> &mut [F;
     slice[i..].first_chunk_mut().expect("C of them")
 }
 
+/// Coordinates of a row summed together, in local arrays: the compiler then need not ask which slices overlap. Few, since
+/// rows are short.
+pub(crate) const CHUNK: usize = 16;
+
+/// From this length on a row is no longer cut into such chunks: over many of them the compiler gathers, and next to so many
+/// numbers the question which slices overlap is cheap.
+pub(crate) const LONG: usize = 8 * CHUNK;
+
+/// The body for each chunk of a row of d numbers from `from` on, and for each number of the rest.
+macro_rules! along_row {
+    ($d:expr, |$from:ident, $C:ident| $body:expr) => {{
+        let d = $d;
+        let mut $from = 0;
+        {
+            const $C: usize = $crate::sum::CHUNK;
+            while d - $from >= $C {
+                $body;
+                $from += $C;
+            }
+        }
+        const $C: usize = 1;
+        while $from < d {
+            $body;
+            $from += 1;
+        }
+    }};
+}
+pub(crate) use along_row;
+
+/// The numbers of a row of each array, of one length that is known, so that it is not asked for in each chunk.
+#[inline(always)]
+pub(crate) fn row_of<'a, F, const N: usize>(arrays: &[&'a [F]; N], row: usize, d: usize) -> [&'a [F]; N] {
+    let mut parts = *arrays;
+    for part in &mut parts {
+        *part = &part[row * d..][..d];
+    }
+    parts
+}
+
 /// Lanes in which horizontal sums run, so that they vectorise; the same for every instruction set.
 const LANES: usize = 16;
 

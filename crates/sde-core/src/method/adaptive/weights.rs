@@ -4,7 +4,7 @@ use numeric::{Error, Level, Prediction, Real, vectorize};
 
 use super::block::Flight;
 use crate::Tolerance;
-use crate::sum::{part, part_mut};
+use crate::sum::{CHUNK, along_row, part, part_mut, row_of};
 
 /// Factors of sums of x, of the prediction p there, and of the argument and the prediction of the newest stage, for each row.
 ///
@@ -82,40 +82,6 @@ impl<F: Real> Weights<F> {
         }
         Ok(())
     }
-}
-
-/// Coordinates of a row summed together, in local arrays: the compiler then need not ask which slices overlap. Few, since
-/// rows are short.
-pub(super) const CHUNK: usize = 16;
-
-/// The body for each chunk of a row of d numbers from `from` on, and for each number of the rest.
-macro_rules! along_row {
-    ($d:expr, |$from:ident, $C:ident| $body:expr) => {{
-        let d = $d;
-        let mut $from = 0;
-        {
-            const $C: usize = CHUNK;
-            while d - $from >= $C {
-                $body;
-                $from += $C;
-            }
-        }
-        const $C: usize = 1;
-        while $from < d {
-            $body;
-            $from += 1;
-        }
-    }};
-}
-
-/// The numbers of a row of each array, of one length that is known, so that it is not asked for in each chunk.
-#[inline(always)]
-fn row_of<'a, F, const N: usize>(arrays: &[&'a [F]; N], row: usize, d: usize) -> [&'a [F]; N] {
-    let mut parts = *arrays;
-    for part in &mut parts {
-        *part = &part[row * d..][..d];
-    }
-    parts
 }
 
 /// The two sums over N arrays of rows of d numbers.
