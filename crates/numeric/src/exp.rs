@@ -90,41 +90,45 @@ macro_rules! softmax_columns {
                     let n = tops.len();
                     let mut at = 0;
                     while at + 32 <= n {
-                        columns::<32>(logits, tops, sums, at);
+                        columns::<32>(logits, tops, sums, at, 32);
                         at += 32;
                     }
                     while at + 8 <= n {
-                        columns::<8>(logits, tops, sums, at);
+                        columns::<8>(logits, tops, sums, at, 8);
                         at += 8;
                     }
-                    while at < n {
-                        columns::<1>(logits, tops, sums, at);
-                        at += 1;
+                    if at < n {
+                        columns::<8>(logits, tops, sums, at, n - at);
                     }
                 },
             );
 
-            /// C columns from `at` on. What runs over the components is local: it stays in registers, and the compiler
-            /// need not ask whether slices overlap.
+            /// `count` columns from `at` on, at most C. What runs over the components is local: it stays in registers, and
+            /// the compiler need not ask whether slices overlap.
             #[inline(always)]
             fn columns<const C: usize>(
                 logits: &mut [$float],
                 tops: &mut [$float],
                 sums: &mut [$float],
                 at: usize,
+                count: usize,
             ) {
                 let n = tops.len();
+                let local = |logits: &[$float]| {
+                    let mut local = [0.0; C];
+                    local[..count].copy_from_slice(&logits[at..][..count]);
+                    local
+                };
                 let mut top = [<$float>::NEG_INFINITY; C];
                 for logits in logits.chunks_exact(n) {
-                    let logits: [_; C] = *logits[at..].first_chunk().expect("C columns");
+                    let logits = local(logits);
                     for c in 0..C {
                         top[c] = if top[c] > logits[c] { top[c] } else { logits[c] };
                     }
                 }
                 let mut sum: [$float; C] = [0.0; C];
                 for logits in logits.chunks_exact_mut(n) {
-                    let logits: &mut [_; C] = logits[at..].first_chunk_mut().expect("C columns");
-                    let mut weights = *logits;
+                    let mut weights = local(logits);
                     for c in 0..C {
                         // x = n ln 2 + r; adding 1.5·2^mantissa rounds to an integer and leaves it in the low bits.
                         let d = weights[c] - top[c];
@@ -140,10 +144,10 @@ macro_rules! softmax_columns {
                         weights[c] = if d < CUT as $float { 0.0 } else { e };
                         sum[c] += weights[c];
                     }
-                    *logits = weights;
+                    logits[at..][..count].copy_from_slice(&weights[..count]);
                 }
-                tops[at..][..C].copy_from_slice(&top);
-                sums[at..][..C].copy_from_slice(&sum);
+                tops[at..][..count].copy_from_slice(&top[..count]);
+                sums[at..][..count].copy_from_slice(&sum[..count]);
             }
         }
     };

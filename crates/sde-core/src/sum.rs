@@ -38,7 +38,7 @@ macro_rules! in_chunks {
 pub(crate) use in_chunks;
 
 /// Numbers of a row treated together in [`along_row`]: few, since rows are short.
-pub(crate) const OF_ROW: usize = 16;
+pub(crate) const CHUNK: usize = 16;
 
 /// The body for each chunk of a row of d numbers from `from` on, and for each number of the rest.
 macro_rules! along_row {
@@ -46,7 +46,7 @@ macro_rules! along_row {
         let d = $d;
         let mut $from = 0;
         {
-            const $C: usize = $crate::sum::OF_ROW;
+            const $C: usize = $crate::sum::CHUNK;
             while d - $from >= $C {
                 $body;
                 $from += $C;
@@ -240,6 +240,20 @@ pub(crate) fn part<F, const C: usize>(slice: &[F], i: usize) -> &[F; C] {
 #[inline(always)]
 pub(crate) fn part_mut<F, const C: usize>(slice: &mut [F], i: usize) -> &mut [F; C] {
     slice[i..].first_chunk_mut().expect("C of them")
+}
+
+/// From this length on a row is no longer cut into such chunks: over many of them the compiler gathers, and next to so many
+/// numbers the question which slices overlap is cheap.
+pub(crate) const LONG: usize = 8 * CHUNK;
+
+/// The numbers of a row of each array, of one length that is known, so that it is not asked for in each chunk.
+#[inline(always)]
+pub(crate) fn row_of<'a, F, const N: usize>(arrays: &[&'a [F]; N], row: usize, d: usize) -> [&'a [F]; N] {
+    let mut parts = *arrays;
+    for part in &mut parts {
+        *part = &part[row * d..][..d];
+    }
+    parts
 }
 
 /// `x = each(x, z, m)` of rows x and z and a row m that is the same for all.

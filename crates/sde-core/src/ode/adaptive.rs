@@ -1,11 +1,11 @@
 //! Steps of each row's own length: error norm, controller, and the loop over the rows that have not arrived.
 
 use numeric::ndarray::ArrayRef2;
-use numeric::{Error, Real, Scratch, Time, TimeGrid, VectorField, vectorize};
+use numeric::{Error, Real, Scratch, Time, TimeGrid, VectorField, as_rows, check_finite};
 
 use super::Visit;
 use super::block::{Block, evaluate};
-use super::controller::control;
+use super::explicit::{combine, norms};
 use super::piece::{Piece, advance, gap};
 use crate::Statistics;
 
@@ -69,46 +69,16 @@ impl Tolerance {
         Ok(Tolerance { max_steps: steps, ..self })
     }
 
-    /// The [`norm`](Self::norm) of the error of each row of a block.
-    fn norms<F: Real>(&self, block: &Block<F>, out: &mut Vec<f64>) {
-        let Block { d, rows, x, end, error, .. } = block;
-        out.resize(rows.len(), 0.0);
-        vectorize(
-            #[inline(always)]
-            || {
-                let states = x.chunks_exact(*d).zip(end.chunks_exact(*d));
-                for ((out, error), (x, end)) in out.iter_mut().zip(error.chunks_exact(*d)).zip(states) {
-                    *out = self.norm(error, x, end);
-                }
-            },
-        );
-    }
-
-    /// Root mean square of `e_j / (atol + rtol max(|x_j|, |y_j|))`.
+    /// `e / (atol + rtol max(|x|, |y|))` of e, x and y.
     #[inline(always)]
-    fn norm<F: Real>(&self, error: &[F], x: &[F], y: &[F]) -> f64 {
-        const LANES: usize = 8;
+    pub(super) fn share<F: Real>(&self) -> impl Fn(F, F, F) -> F + Copy + use<F> {
         let (rtol, atol) = (F::of(self.rtol), F::of(self.atol));
-        let d = error.len();
-        let (x, y) = (&x[..d], &y[..d]);
-        let term = |j: usize| {
-            let (a, b) = (x[j].abs(), y[j].abs());
+        #[inline(always)]
+        move |error, x, y| {
+            let (x, y) = (x.abs(), y.abs());
             // A NaN on either side stays.
-            let size = if a >= b { a } else { b };
-            let ratio = error[j] / (atol + rtol * size);
-            ratio * ratio
-        };
-        let mut lanes = [F::zero(); LANES];
-        let whole = d / LANES * LANES;
-        for first in (0..whole).step_by(LANES) {
-            for (l, lane) in lanes.iter_mut().enumerate() {
-                *lane += term(first + l);
-            }
+            error / (atol + rtol * if x >= y { x } else { y })
         }
-        for j in whole..d {
-            lanes[j - whole] += term(j);
-        }
-        (lanes.iter().map(|lane| lane.as_f64()).sum::<f64>() / d as f64).sqrt()
     }
 }
 
@@ -123,8 +93,14 @@ pub(super) trait Attempt<F: Real, V: VectorField<F>> {
     /// See [`Piece`].
     fn bend(&self) -> &'static [f64];
 
-    /// From `x`, the first stage and `lengths` to `end`, the last stage and `error`; returns the evaluations.
-    fn attempt(&self, field: &V, block: &mut Block<F>, scratch: &mut Scratch) -> Result<u64, Error>;
+    /// From `x`, the first stage and `lengths` to `end`, the last stage and `errors`; returns the evaluations.
+    fn attempt(
+        &self,
+        field: &V,
+        tolerance: &Tolerance,
+        block: &mut Block<F>,
+        scratch: &mut Scratch,
+    ) -> Result<u64, Error>;
 }
 
 /// What is solved, how, how exactly, and along which grid.
@@ -161,19 +137,15 @@ impl<A, V> Adaptive<'_, A, V> {
         let d = x.ncols();
         let x = x.as_slice_mut().expect("blocks are in standard layout");
         let mut block: Block<F> = scratch.take();
-        let (mut keep, mut errors): (Vec<bool>, Vec<f64>) = (scratch.take(), scratch.take());
         block.reset(rows, x, d, self.method.stages(), self.grid.first());
-        let done = self.walk(&mut block, (&mut keep, &mut errors), x, visit, scratch);
+        let done = self.walk(&mut block, x, visit, scratch);
         scratch.put(block);
-        scratch.put(keep);
-        scratch.put(errors);
         done
     }
 
     fn walk<F: Real>(
         &self,
         block: &mut Block<F>,
-        (keep, errors): (&mut Vec<bool>, &mut Vec<f64>),
         out: &mut [F],
         visit: &mut Visit<'_, F>,
         scratch: &mut Scratch,
@@ -206,19 +178,16 @@ impl<A, V> Adaptive<'_, A, V> {
             if block.rows.is_empty() {
                 break;
             }
-            statistics.calls += method.attempt(field, block, scratch)?;
-            tolerance.norms(block, errors);
-            keep.clear();
+            statistics.calls += method.attempt(field, tolerance, block, scratch)?;
+            block.control(method.error_order());
             let mut failed = None;
             for r in 0..block.rows.len() {
                 let part = r * d..(r + 1) * d;
-                let error = errors[r];
-                let accepted = control(&mut block.pasts[r], block.lengths[r], error, method.error_order());
-                keep.push(true);
-                if !accepted {
+                let past = block.pasts[r];
+                if past.rejected {
                     statistics.rejected += 1;
-                    if stuck(block.times[r], block.pasts[r].next) {
-                        failed = Some((r, underflow(block, r, error)));
+                    if stuck(block.times[r], past.next) {
+                        failed = Some((r, underflow(block, r, block.errors[r])));
                         break;
                     }
                     continue;
@@ -235,23 +204,12 @@ impl<A, V> Adaptive<'_, A, V> {
                     offset: part.start,
                     bend: method.bend(),
                 })?;
-                if ends || block.targets[r] == end {
-                    out[block.places[r] * d..][..d].copy_from_slice(&block.end[part]);
-                    keep[r] = false;
-                    continue;
-                }
-                block.times[r] = block.targets[r];
-                block.x[part.clone()].copy_from_slice(&block.end[part.clone()]);
-                let (first, others) = block.stages.split_first_mut().expect("a method has stages");
-                first[part.clone()].copy_from_slice(&others.last().expect("at least two")[part]);
+                block.arrived[r] = ends || block.targets[r] == end;
             }
             if let Some((r, error)) = failed {
                 block.fail(r, error);
-                keep.truncate(r);
             }
-            if keep.iter().any(|keep| !keep) {
-                block.compact(keep);
-            }
+            block.step(out);
         }
         block.failure.take().map_or(Ok(statistics), Err)
     }
@@ -266,13 +224,14 @@ impl<A, V> Adaptive<'_, A, V> {
         let k = method.error_order();
         let d = block.d;
         let span = gap(grid.first(), grid.last());
-        let finite = |r: &usize| {
-            let part = r * d..(r + 1) * d;
-            block.stages[0][part.clone()].iter().chain(&block.x[part]).all(|v| v.is_finite())
-        };
-        if let Some(r) = (0..block.rows.len()).find(|r| !finite(r)) {
-            let (row, time) = (block.rows[r], block.times[r].t);
-            block.fail(r, Error::NotFinite { what: "the field or the state", row, step: 0, time });
+        let (from, what) = (block.times[0].t, "the field or the state");
+        let finite = |v: &[F], rows| check_finite(what, rows, 0, from, as_rows(v, d)).is_ok();
+        if !finite(&block.x, &block.rows) || !finite(&block.stages[0], &block.rows) {
+            let mut rows = block.x.chunks_exact(d).zip(block.stages[0].chunks_exact(d));
+            let bad = |(x, v): (&[F], &[F])| x.iter().chain(v).any(|v| !v.is_finite());
+            let r = rows.position(bad).expect("one of them is not finite");
+            let error = Error::NotFinite { what, row: block.rows[r], step: 0, time: from };
+            block.fail(r, error);
         }
         let n = block.rows.len();
         if n == 0 {
@@ -282,33 +241,28 @@ impl<A, V> Adaptive<'_, A, V> {
             block.pasts.iter_mut().for_each(|past| past.next = length);
             return Ok(0);
         }
-        let mut sizes = Vec::with_capacity(n);
-        for r in 0..n {
-            let part = r * d..(r + 1) * d;
-            let x = &block.x[part.clone()];
-            let (d0, d1) = (tolerance.norm(x, x, x), tolerance.norm(&block.stages[0][part.clone()], x, x));
-            let guess = if d0 < 1e-5 || d1 < 1e-5 { 1e-6 } else { 0.01 * d0 / d1 };
-            let h = guess.min(span.abs());
-            sizes.push((h, d1));
-            block.lengths[r] = h.copysign(span);
-            block.stage_times[r] = advance(block.times[r], block.lengths[r]);
-            for j in part {
-                block.inner[j] = block.x[j] + F::of(block.lengths[r]) * block.stages[0][j];
-            }
+        let Block { rows, times, lengths, x, stages, inner, stage_times, pasts, .. } = block;
+        let ones = vec![1.0; n];
+        let [mut h, mut d1, mut d2] = [(); 3].map(|()| ones.clone());
+        norms(tolerance, [x, x], &ones, ([F::one()], [x]), d, &mut h);
+        norms(tolerance, [x, x], &ones, ([F::one()], [&stages[0]]), d, &mut d1);
+        for (r, (h, &d1)) in h.iter_mut().zip(&d1).enumerate() {
+            let guess = if *h < 1e-5 || d1 < 1e-5 { 1e-6 } else { 0.01 * *h / d1 };
+            *h = guess.min(span.abs());
+            lengths[r] = h.copysign(span);
+            stage_times[r] = advance(times[r], lengths[r]);
         }
-        evaluate(field, &block.rows, &block.stage_times, &block.inner, &mut block.stages[1], scratch)?;
-        for (r, (h, d1)) in sizes.into_iter().enumerate() {
-            let part = r * d..(r + 1) * d;
-            for j in part.clone() {
-                block.error[j] = block.stages[1][j] - block.stages[0][j];
-            }
-            let x = &block.x[part.clone()];
-            let d2 = tolerance.norm(&block.error[part], x, x) / h;
+        combine(x, lengths, &[1.0], stages, d, inner);
+        evaluate(field, rows, stage_times, inner, &mut stages[1], scratch)?;
+        let change = ([-F::one(), F::one()], [&*stages[0], &*stages[1]]);
+        norms(tolerance, [x, x], &ones, change, d, &mut d2);
+        for (r, past) in pasts.iter_mut().enumerate() {
+            let (h, d1, d2) = (h[r], d1[r], d2[r] / h[r]);
             let largest = d1.max(d2);
             let second = if largest > 1e-15 { (0.01 / largest).powf(1.0 / k) } else { (h * 1e-3).max(1e-6) };
             // Where V is not finite at the trial point nothing is known, and the first guess must do.
             let next = if d2.is_finite() { second.min(100.0 * h) } else { h };
-            block.pasts[r].next = next.min(span.abs());
+            past.next = next.min(span.abs());
         }
         Ok(n as u64)
     }

@@ -1,9 +1,11 @@
 //! The rows of a block that are still on their way, packed in the order of the rows.
 
+use std::mem::swap;
+
 use numeric::ndarray::ArrayViewMut2;
 use numeric::{Batch, Error, Real, Scratch, Time, Times, VectorField, as_rows};
 
-use super::controller::LN_LEAST;
+use super::controller::{LN_LEAST, control};
 
 /// What is known of the rows that have not arrived. Everything is packed: entry i of each list belongs to the i-th of
 /// them.
@@ -19,16 +21,20 @@ pub(super) struct Block<F> {
     pub(super) targets: Vec<Time>,
     /// What the controller knows.
     pub(super) pasts: Vec<Past>,
+    /// Norms of the estimated errors of the step, relative to the tolerance.
+    pub(super) errors: Vec<f64>,
+    /// Whether the row, whose step was accepted, goes no further.
+    pub(super) arrived: Vec<bool>,
     /// State at the start of the step, `(n, d)`, and its candidate at the end.
     pub(super) x: Vec<F>,
     pub(super) end: Vec<F>,
     /// The first stage is V at the start, the last is V at the end of the step; each `(n, d)`.
     pub(super) stages: Vec<Vec<F>>,
-    /// Estimated error of the step, `(n, d)`.
-    pub(super) error: Vec<F>,
     /// Argument of a stage.
     pub(super) inner: Vec<F>,
     pub(super) stage_times: Vec<Time>,
+    /// Work of the controller.
+    logs: Vec<f64>,
     /// Error of the lowest row that failed so far; it and the rows above it are no longer on their way.
     pub(super) failure: Option<Error>,
 }
@@ -42,14 +48,23 @@ pub(super) struct Past {
     pub(super) ln_error: f64,
     /// Length of that step, unsigned, if there was one.
     pub(super) length: Option<f64>,
+    /// Whether the last step was rejected, and the one before it.
     pub(super) rejected: bool,
+    pub(super) rejected_before: bool,
     pub(super) accepted: u64,
     pub(super) tries: u64,
 }
 
 impl Past {
-    pub(super) const START: Past =
-        Past { next: 0.0, ln_error: LN_LEAST, length: None, rejected: false, accepted: 0, tries: 0 };
+    pub(super) const START: Past = Past {
+        next: 0.0,
+        ln_error: LN_LEAST,
+        length: None,
+        rejected: false,
+        rejected_before: false,
+        accepted: 0,
+        tries: 0,
+    };
 }
 
 impl<F: Real> Block<F> {
@@ -72,32 +87,54 @@ impl<F: Real> Block<F> {
         self.lengths.resize(n, 0.0);
         self.pasts.clear();
         self.pasts.resize(n, Past::START);
+        self.errors.resize(n, 0.0);
+        self.arrived.resize(n, false);
         self.x.clear();
         self.x.extend_from_slice(x);
         self.stages.resize_with(stages, Vec::new);
-        for buffer in self.stages.iter_mut().chain([&mut self.end, &mut self.error, &mut self.inner]) {
+        for buffer in self.stages.iter_mut().chain([&mut self.end, &mut self.inner]) {
             buffer.clear();
             buffer.resize(n * d, F::zero());
         }
     }
 
-    /// Keeps the rows of which `keep` is true, in their order.
-    pub(super) fn compact(&mut self, keep: &[bool]) {
-        let d = self.d;
+    /// Accepts or rejects each step, and sets the lengths of the next ones.
+    pub(super) fn control(&mut self, k: f64) {
+        control(&mut self.pasts, &self.lengths, &self.errors, k, &mut self.logs);
+    }
+
+    /// Takes the steps that were accepted, and the rows that arrived off the way: there their states are written over
+    /// `out`.
+    pub(super) fn step(&mut self, out: &mut [F]) {
+        let (d, last) = (self.d, self.stages.len() - 1);
+        // Most steps are accepted: their rows stay where they are.
+        swap(&mut self.x, &mut self.end);
+        self.stages.swap(0, last);
         let mut to = 0;
-        for from in (0..keep.len()).filter(|&from| keep[from]) {
-            if to != from {
-                self.rows[to] = self.rows[from];
-                self.places[to] = self.places[from];
-                self.times[to] = self.times[from];
-                self.pasts[to] = self.pasts[from];
-                // All else is made anew by the next step.
-                self.x.copy_within(from * d..(from + 1) * d, to * d);
-                self.stages[0].copy_within(from * d..(from + 1) * d, to * d);
+        for r in 0..self.rows.len() {
+            let row = r * d..(r + 1) * d;
+            let [first, .., before] = &mut self.stages[..] else { unreachable!("at least two stages") };
+            if self.pasts[r].rejected {
+                self.x[to * d..][..d].copy_from_slice(&self.end[row.clone()]);
+                first[to * d..][..d].copy_from_slice(&before[row]);
+                self.times[to] = self.times[r];
+            } else if self.arrived[r] {
+                out[self.places[r] * d..][..d].copy_from_slice(&self.x[row]);
+                continue;
+            } else {
+                if to != r {
+                    self.x.copy_within(row.clone(), to * d);
+                    first.copy_within(row, to * d);
+                }
+                self.times[to] = self.targets[r];
             }
+            // All else is made anew by the next step.
+            (self.rows[to], self.places[to], self.pasts[to]) = (self.rows[r], self.places[r], self.pasts[r]);
             to += 1;
         }
-        self.truncate(to);
+        if to < self.rows.len() {
+            self.truncate(to);
+        }
     }
 
     /// The r-th row has failed: rows below it may still do so, and only they go on.
@@ -116,9 +153,9 @@ impl<F: Real> Block<F> {
         self.targets.truncate(to);
         self.lengths.truncate(to);
         self.pasts.truncate(to);
-        for buffer in
-            self.stages.iter_mut().chain([&mut self.x, &mut self.end, &mut self.error, &mut self.inner])
-        {
+        self.errors.truncate(to);
+        self.arrived.truncate(to);
+        for buffer in self.stages.iter_mut().chain([&mut self.x, &mut self.end, &mut self.inner]) {
             buffer.truncate(to * d);
         }
     }

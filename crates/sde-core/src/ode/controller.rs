@@ -1,5 +1,7 @@
 //! The lengths of steps, from the errors found.
 
+use numeric::{exp_in_place, ln_1p_in_place};
+
 use super::block::Past;
 
 /// ln 10⁻⁴: smaller errors do not move the controller further.
@@ -9,32 +11,65 @@ const SHRINK: f64 = 0.2;
 const GROW: f64 = 10.0;
 const SAFETY: f64 = 0.9;
 
-/// Whether the step is accepted; sets the length of the next one. An error that is no number is a rejection.
-pub(super) fn control(past: &mut Past, h: f64, error: f64, k: f64) -> bool {
-    let ln_error = error.ln();
-    let accepted = error <= 1.0;
-    let factor = if accepted {
-        let mut ln_factor = 0.2 / k * past.ln_error - 0.85 / k * ln_error;
-        if let Some(length) = past.length {
-            let ln_change = (h.abs() / length).ln();
-            ln_factor = ln_factor.min((past.ln_error - 2.0 * ln_error) / k + ln_change);
+/// Accepts or rejects the step of each row, by its length and its error relative to the tolerance, and sets the length of
+/// the next one. An error that is no number is a rejection.
+pub(super) fn control(pasts: &mut [Past], lengths: &[f64], errors: &[f64], k: f64, logs: &mut Vec<f64>) {
+    logs.clear();
+    logs.extend_from_slice(errors);
+    let changes =
+        pasts.iter().zip(lengths).map(|(past, h)| past.length.map_or(1.0, |before| h.abs() / before));
+    logs.extend(changes);
+    ln_in_place(logs);
+    // In place of the logarithms of the errors come those of the factors.
+    let (ln_factors, ln_changes) = logs.split_at_mut(errors.len());
+    for (r, past) in pasts.iter_mut().enumerate() {
+        let (error, ln_error) = (errors[r], ln_factors[r]);
+        past.rejected_before = past.rejected;
+        past.rejected = !(error <= 1.0);
+        ln_factors[r] = if past.rejected {
+            -ln_error / k
+        } else {
+            let mut ln_factor = 0.2 / k * past.ln_error - 0.85 / k * ln_error;
+            if past.length.is_some() {
+                ln_factor = ln_factor.min((past.ln_error - 2.0 * ln_error) / k + ln_changes[r]);
+            }
+            (past.ln_error, past.length) = (ln_error.max(LN_LEAST), Some(lengths[r].abs()));
+            past.accepted += 1;
+            ln_factor
+        };
+    }
+    exp_in_place(ln_factors);
+    for (r, past) in pasts.iter_mut().enumerate() {
+        let most = if past.rejected || past.rejected_before { 1.0 } else { GROW };
+        let factor =
+            if errors[r].is_finite() { (SAFETY * ln_factors[r]).clamp(SHRINK, most) } else { SHRINK };
+        past.next = lengths[r].abs() * factor;
+    }
+}
+
+/// Logarithms of numbers of at least 0, written over them.
+fn ln_in_place(x: &mut [f64]) {
+    const CHUNK: usize = 64;
+    for x in x.chunks_mut(CHUNK) {
+        // Of each number or its inverse, by which is at least 1: the logarithm of 1 + y is vectorised for y ≥ 0.
+        let mut signs = [1.0; CHUNK];
+        for (x, sign) in x.iter_mut().zip(&mut signs) {
+            (*x, *sign) = if *x < 1.0 { (1.0 / *x - 1.0, -1.0) } else { (*x - 1.0, 1.0) };
         }
-        (past.ln_error, past.length) = (ln_error.max(LN_LEAST), Some(h.abs()));
-        past.accepted += 1;
-        (SAFETY * ln_factor.exp()).clamp(SHRINK, if past.rejected { 1.0 } else { GROW })
-    } else if error.is_finite() {
-        (SAFETY * (-ln_error / k).exp()).clamp(SHRINK, 1.0)
-    } else {
-        SHRINK
-    };
-    past.rejected = !accepted;
-    past.next = h.abs() * factor;
-    accepted
+        ln_1p_in_place(x);
+        x.iter_mut().zip(&signs).for_each(|(x, sign)| *x *= sign);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Whether the step of one row is accepted.
+    fn control(past: &mut Past, h: f64, error: f64, k: f64) -> bool {
+        super::control(std::slice::from_mut(past), &[h], &[error], k, &mut Vec::new());
+        !past.rejected
+    }
 
     /// The documented formulas, by hand: `0.9 e^{−0.85/k} e_prev^{0.2/k}` or, if that is less,
     /// `0.9 e^{−1/k} (e_prev/e)^{1/k} h/h_prev`, within their limits.

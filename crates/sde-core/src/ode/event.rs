@@ -114,7 +114,8 @@ impl<V, M> OdeSolver<V, M> {
         }
         let d = self.field.dim();
         start.check_given("OdeSolver", count(&rows), d)?;
-        let blocks = run_blocks(rows.clone(), batching(&self.field, &rows), control, |block, scratch| {
+        let batching = batching(&self.field, true, &rows);
+        let blocks = run_blocks(rows.clone(), batching, control, |block, scratch| {
             let numbers: Vec<u64> = block.collect();
             let mut state = start_states(&start, &rows, &numbers, d);
             let first = self.grid.first();

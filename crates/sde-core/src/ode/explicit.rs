@@ -11,98 +11,108 @@ use super::piece::advance;
 use super::tableau::{DOPRI5, TSIT5, Tableau};
 use super::{OdeMethod, Visit};
 use crate::Statistics;
-use crate::sum::{part, part_mut};
+use crate::sum::{CHUNK, along_row, part, part_mut, row_of};
 
-/// `out_r = x_r + h_r Σ_j a_j k_{j,r}` for rows of d numbers.
+/// `out_r = x_r + h_r Σ_j a_j k_{j,r}` for rows of d numbers. The increment is summed first, so that x is rounded once.
 pub(super) fn combine<F: Real>(x: &[F], h: &[f64], a: &[f64], k: &[Vec<F>], d: usize, out: &mut [F]) {
-    sum(Some(x), h, a, k, d, out);
-}
-
-/// As [`combine`], with 0 for x if there is none.
-fn sum<F: Real>(x: Option<&[F]>, h: &[f64], a: &[f64], k: &[Vec<F>], d: usize, out: &mut [F]) {
-    let mut used: [(F, &[F]); 7] = [(F::zero(), &[]); 7];
+    let mut used: [(F, &[F]); 6] = [(F::zero(), &[]); 6];
     let mut count = 0;
     for (&a, k) in a.iter().zip(k).filter(|(a, _)| **a != 0.0) {
         used[count] = (F::of(a), k);
         count += 1;
     }
     match used[..count] {
-        [] => match x {
-            Some(x) => out.copy_from_slice(x),
-            None => out.fill(F::zero()),
-        },
         [a] => sum_of(x, h, [a], d, out),
         [a, b] => sum_of(x, h, [a, b], d, out),
         [a, b, c] => sum_of(x, h, [a, b, c], d, out),
         [a, b, c, e] => sum_of(x, h, [a, b, c, e], d, out),
         [a, b, c, e, f] => sum_of(x, h, [a, b, c, e, f], d, out),
         [a, b, c, e, f, g] => sum_of(x, h, [a, b, c, e, f, g], d, out),
-        [a, b, c, e, f, g, i] => sum_of(x, h, [a, b, c, e, f, g, i], d, out),
-        _ => unreachable!("no method here has more than seven stages"),
+        _ => unreachable!("no method here sums none or more than six stages"),
     }
 }
 
-/// Coordinates of a row summed together, in local arrays: the compiler then need not ask which slices overlap. Few, since
-/// rows are short.
-const CHUNK: usize = 16;
-
 /// With the number of terms known to the compiler, the sum stays in registers.
-fn sum_of<F: Real, const N: usize>(
-    x: Option<&[F]>,
-    h: &[f64],
-    terms: [(F, &[F]); N],
-    d: usize,
-    out: &mut [F],
-) {
+fn sum_of<F: Real, const N: usize>(x: &[F], h: &[f64], terms: [(F, &[F]); N], d: usize, out: &mut [F]) {
+    let (a, k) = (terms.map(|(a, _)| a), terms.map(|(_, k)| k));
     vectorize(
         #[inline(always)]
         || {
             for (r, &h) in h.iter().enumerate() {
+                let (k, [x], out) = (row_of(&k, r, d), row_of(&[x], r, d), &mut out[r * d..][..d]);
                 let h = F::of(h);
-                // Of one length that is known, so that it is not asked for in each chunk.
-                let (row, out) = (r * d..(r + 1) * d, &mut out[r * d..][..d]);
-                let terms: [(F, &[F]); N] = from_fn(|j| (terms[j].0, &terms[j].1[row.clone()]));
-                let x = x.map(|x| &x[row]);
-                let mut from = 0;
-                while d - from >= CHUNK {
-                    sum_at::<F, N, CHUNK>(x, h, &terms, from, out);
-                    from += CHUNK;
-                }
-                while from < d {
-                    sum_at::<F, N, 1>(x, h, &terms, from, out);
-                    from += 1;
-                }
+                along_row!(d, |i, C| sum_at::<F, N, C>(x, h, (&a, &k), i, out));
             }
         },
     );
 }
 
-/// The C numbers from `from` on.
+/// The C numbers from `i` on.
 #[inline(always)]
 fn sum_at<F: Real, const N: usize, const C: usize>(
-    x: Option<&[F]>,
+    x: &[F],
     h: F,
-    terms: &[(F, &[F]); N],
-    from: usize,
+    (a, k): (&[F; N], &[&[F]; N]),
+    i: usize,
     out: &mut [F],
 ) {
+    let (mut sum, x): ([F; C], &[F; C]) = (weighted(a, k, i), part(x, i));
+    for (sum, &x) in sum.iter_mut().zip(x) {
+        *sum = x + h * *sum;
+    }
+    *part_mut(out, i) = sum;
+}
+
+/// `Σ_j a_j k_j`: the C numbers from `from` on.
+#[inline(always)]
+fn weighted<F: Real, const N: usize, const C: usize>(a: &[F; N], k: &[&[F]; N], from: usize) -> [F; C] {
     let mut sums = [F::zero(); C];
-    for (j, (a, k)) in terms.iter().enumerate() {
+    for (j, (&a, k)) in a.iter().zip(k).enumerate() {
         let k: &[F; C] = part(k, from);
         for (sum, &k) in sums.iter_mut().zip(k) {
-            *sum = if j == 0 { *a * k } else { *sum + *a * k };
+            *sum = if j == 0 { a * k } else { *sum + a * k };
         }
     }
-    match x {
-        Some(x) => {
-            let x: &[F; C] = part(x, from);
-            for i in 0..C {
-                sums[i] = x[i] + h * sums[i];
+    sums
+}
+
+/// The root mean square of each row of `h_r Σ_j a_j k_{j,r}`, relative to the tolerance for x and `end`.
+pub(super) fn norms<F: Real, const N: usize>(
+    tolerance: &Tolerance,
+    [x, end]: [&[F]; 2],
+    h: &[f64],
+    (a, k): ([F; N], [&[F]; N]),
+    d: usize,
+    out: &mut [f64],
+) {
+    let share = tolerance.share();
+    vectorize(
+        #[inline(always)]
+        || {
+            for (r, (out, &h)) in out.iter_mut().zip(h).enumerate() {
+                let h = F::of(h);
+                let (k, [x, end]) = (row_of(&k, r, d), row_of(&[x, end], r, d));
+                // Numbers behind the last chunk, which are few, all go to the first lane.
+                let mut lanes = [F::zero(); CHUNK];
+                along_row!(d, |from, C| {
+                    let (sums, x, end): ([F; C], &[F; C], &[F; C]) =
+                        (weighted(&a, &k, from), part(x, from), part(end, from));
+                    for j in 0..C {
+                        let share = share(h * sums[j], x[j], end[j]);
+                        lanes[j] += share * share;
+                    }
+                });
+                let mut width = CHUNK / 2;
+                while width > 0 {
+                    for l in 0..width {
+                        lanes[l] += lanes[l + width];
+                    }
+                    width /= 2;
+                }
+                *out = (lanes[0].as_f64() / d as f64).sqrt();
             }
-        }
-        None => sums.iter_mut().for_each(|sum| *sum = h * *sum),
-    }
-    *part_mut(out, from) = sums;
+        },
+    );
 }
 
 impl<F: Real, V: VectorField<F>> Attempt<F, V> for Tableau {
@@ -118,20 +128,34 @@ impl<F: Real, V: VectorField<F>> Attempt<F, V> for Tableau {
         self.bend
     }
 
-    fn attempt(&self, field: &V, block: &mut Block<F>, scratch: &mut Scratch) -> Result<u64, Error> {
-        let Block { d, rows, times, lengths, targets, x, end, stages, error, inner, stage_times, .. } = block;
+    fn attempt(
+        &self,
+        field: &V,
+        tolerance: &Tolerance,
+        block: &mut Block<F>,
+        scratch: &mut Scratch,
+    ) -> Result<u64, Error> {
+        let Block { d, rows, times, lengths, targets, x, end, stages, errors, inner, stage_times, .. } =
+            block;
         let last = self.c.len() - 1;
         for i in 1..=last {
             let (known, new) = stages.split_at_mut(i);
             // The argument of the last stage is the state at the end of the step.
             let argument = if i == last { &mut *end } else { &mut *inner };
             combine(x, lengths, self.a[i], known, *d, argument);
-            for (r, time) in stage_times.iter_mut().enumerate() {
-                *time = if self.c[i] == 1.0 { targets[r] } else { advance(times[r], self.c[i] * lengths[r]) };
-            }
-            evaluate(field, rows, stage_times, argument, &mut new[0], scratch)?;
+            let at = if self.c[i] == 1.0 {
+                &*targets
+            } else {
+                for ((stage, &time), &h) in stage_times.iter_mut().zip(&*times).zip(&*lengths) {
+                    *stage = advance(time, self.c[i] * h);
+                }
+                &*stage_times
+            };
+            evaluate(field, rows, at, argument, &mut new[0], scratch)?;
         }
-        sum(None, lengths, self.error, stages, *d, error);
+        // Both pairs have seven stages.
+        let terms: ([F; 7], [&[F]; 7]) = (from_fn(|j| F::of(self.error[j])), from_fn(|j| &*stages[j]));
+        norms(tolerance, [x, end], lengths, terms, *d, errors);
         Ok((last * rows.len()) as u64)
     }
 }

@@ -1,13 +1,16 @@
 //! Explicit methods that step from node to node of the grid.
 
-use numeric::ndarray::{ArrayRef2, ArrayViewMut2};
-use numeric::{Batch, Error, Real, Scratch, TimeGrid, Times, VectorField, as_rows, check_finite};
+use std::mem::swap;
+
+use numeric::ndarray::{Array2, ArrayRef2, ArrayViewMut2};
+use numeric::{Batch, Error, Real, Scratch, TimeGrid, Times, VectorField, check_finite};
 
 use super::explicit::combine;
 use super::piece::{Piece, advance, gap};
 use super::tableau::{EULER, HEUN, MIDPOINT, RK4, Tableau};
 use super::{OdeMethod, Visit};
 use crate::Statistics;
+use crate::sde::coefficients::{slice, slice_mut};
 
 /// Explicit Runge–Kutta methods with the steps of the grid: all rows step together.
 ///
@@ -84,64 +87,80 @@ impl<F: Real, V: VectorField<F>> OdeMethod<F, V> for FixedStep {
         visit: &mut Visit<'_, F>,
         scratch: &mut Scratch,
     ) -> Result<Statistics, Error> {
-        let tableau = self.tableau();
-        let (n, d) = x.dim();
-        let x = x.as_slice_mut().expect("blocks are in standard layout");
+        let (tableau, d) = (self.tableau(), x.ncols());
         let mut work: Work<F> = scratch.take();
-        work.reset(tableau.c.len(), n, d);
+        work.reset(tableau.c.len(), x.dim());
+        let Work { stages, other, lengths, ended } = &mut work;
+        // State and end of the step change places.
+        let (mut start, mut end) = (&mut *x, &mut **other);
         for (index, (from, to)) in grid.pairs().enumerate() {
-            let Work { stages, inner, lengths, ended } = &mut work;
             let h = gap(from, to);
             lengths.fill(h);
+            let sum = |x: &ArrayRef2<F>, a: &[f64], k: &[Vec<F>], out: &mut ArrayRef2<F>| {
+                combine(slice(x), lengths, a, k, d, slice_mut(out));
+            };
             for (i, (&c, a)) in tableau.c.iter().zip(tableau.a).enumerate() {
                 let (known, new) = stages.split_at_mut(i);
-                combine(x, lengths, a, known, d, inner);
                 let time = if c == 1.0 { to } else { advance(from, c * h) };
-                let mut out = ArrayViewMut2::from_shape((n, d), &mut new[0][..]).expect("sized above");
-                let inner = as_rows(inner, d);
-                field.eval_into(&Batch::new(rows, Times::Same(time), &inner), &mut out, scratch)?;
+                let argument = if i == 0 {
+                    &*start
+                } else {
+                    sum(start, a, known, end);
+                    &*end
+                };
+                let mut out = ArrayViewMut2::from_shape(argument.dim(), &mut new[0]).expect("sized above");
+                field.eval_into(&Batch::new(rows, Times::Same(time), argument), &mut out, scratch)?;
             }
-            combine(x, lengths, tableau.b, stages, d, inner);
-            check_finite("the state", rows, index as u64, from.t, as_rows(inner, d))?;
-            for (place, ended) in ended.iter_mut().enumerate().filter(|(_, ended)| !**ended) {
-                let offset = place * d;
-                let (start, end) = (&x[offset..][..d], &inner[offset..][..d]);
-                let (stages, bend): (&[Vec<F>], _) = (&[], &[]);
-                *ended = visit(&Piece { place, from, to, h, start, end, stages, offset, bend })?;
-                x[offset..][..d].copy_from_slice(end);
+            sum(start, tableau.b, stages, end);
+            check_finite("the state", rows, index as u64, from.t, end.view())?;
+            let (before, after) = (slice_mut(start), slice_mut(end));
+            for (place, (start, end)) in before.chunks_exact(d).zip(after.chunks_exact_mut(d)).enumerate() {
+                if ended[place] {
+                    end.copy_from_slice(start);
+                } else {
+                    let (stages, bend): (&[Vec<F>], _) = (&[], &[]);
+                    let piece = Piece { place, from, to, h, start, end, stages, offset: place * d, bend };
+                    ended[place] = visit(&piece)?;
+                }
             }
+            swap(&mut start, &mut end);
         }
+        if grid.steps() % 2 == 1 {
+            x.assign(other);
+        }
+        let n = rows.len() as u64;
         scratch.put(work);
-        let steps = (n * grid.steps()) as u64;
+        let steps = n * grid.steps() as u64;
         Ok(Statistics { calls: steps * tableau.c.len() as u64, accepted: steps, rejected: 0 })
     }
 }
 
-/// What a run of a block needs besides its states, kept from one to the next.
+/// Buffers of a block, kept from one to the next.
 #[derive(Debug)]
 struct Work<F> {
     stages: Vec<Vec<F>>,
-    /// The argument of a stage, and the state at the end of the step.
-    inner: Vec<F>,
+    /// The state or the end of the step, whichever is not in the block itself; before it is the end, the argument of a stage.
+    other: Array2<F>,
     /// The length of the step for each row, which is the same.
     lengths: Vec<f64>,
     ended: Vec<bool>,
 }
 
-impl<F> Default for Work<F> {
+impl<F: Real> Default for Work<F> {
     fn default() -> Work<F> {
-        Work { stages: Vec::new(), inner: Vec::new(), lengths: Vec::new(), ended: Vec::new() }
+        Work { stages: Vec::new(), other: Array2::zeros((0, 0)), lengths: Vec::new(), ended: Vec::new() }
     }
 }
 
 impl<F: Real> Work<F> {
-    fn reset(&mut self, stages: usize, n: usize, d: usize) {
+    fn reset(&mut self, stages: usize, shape: (usize, usize)) {
         self.stages.resize_with(stages, Vec::new);
-        for buffer in self.stages.iter_mut().chain([&mut self.inner]) {
-            buffer.resize(n * d, F::zero());
+        self.stages.iter_mut().for_each(|stage| stage.resize(shape.0 * shape.1, F::zero()));
+        if self.other.dim() != shape {
+            self.other = Array2::zeros(shape);
         }
-        self.lengths.resize(n, 0.0);
+        self.lengths.resize(shape.0, 0.0);
         self.ended.clear();
-        self.ended.resize(n, false);
+        self.ended.resize(shape.0, false);
     }
 }

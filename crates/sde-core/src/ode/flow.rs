@@ -10,6 +10,7 @@ use numeric::{
 };
 
 use super::{OdeMethod, OdeSolver};
+use crate::sum::{LONG, along_row, part, part_mut};
 use crate::{Keep, LinearProcess, Start, Statistics};
 
 /// The independent variable of a probability flow, and with it the scale of its states.
@@ -237,7 +238,8 @@ impl<'m, V, S: LinearProcess> ProbabilityFlow<'m, V, S> {
         Ok((end.mapv_into(|x| x * after), run.statistics))
     }
 
-    /// Runs `eval(rows, times, inputs, coefficients)` with the model's inputs.
+    /// Runs `eval(batch, coefficients)` with the model's inputs, and the coefficients of each row or, at one time, those
+    /// of all.
     fn with_inputs<F: Real>(
         &self,
         batch: &Batch<'_, F>,
@@ -262,7 +264,7 @@ impl<'m, V, S: LinearProcess> ProbabilityFlow<'m, V, S> {
         let times = match batch.times() {
             Times::Same(time) => {
                 let time = self.time(time)?;
-                coefficients.resize(batch.len(), self.coefficients(self.model.schedule.level(time))?);
+                coefficients.push(self.coefficients(self.model.schedule.level(time))?);
                 Times::Same(time)
             }
             Times::PerRow(each) => {
@@ -279,7 +281,7 @@ impl<'m, V, S: LinearProcess> ProbabilityFlow<'m, V, S> {
         }
         input.clear();
         input.extend_from_slice(batch.x_slice());
-        for (row, c) in input.chunks_exact_mut(batch.dim()).zip(coefficients.iter()) {
+        for (row, c) in input.chunks_exact_mut(batch.dim()).zip(coefficients.iter().cycle()) {
             row.iter_mut().for_each(|x| *x *= F::of(c.input));
         }
         eval(&Batch::new(batch.rows(), times, &as_rows(input, batch.dim())), coefficients, scratch)
@@ -308,20 +310,33 @@ impl<F> Default for Buffers<F> {
     }
 }
 
-/// `out_r = a_r y_r + b_r out_r`.
+/// `out = a y + b out` for rows of d numbers, with coefficients of each or of all.
 fn combine<F: Real>(y: &[F], d: usize, coefficients: &[Coefficients], out: &mut ArrayRef2<F>) {
     let out = out.as_slice_mut().expect("fields are given standard layout");
+    let each = if coefficients.len() == 1 { out.len().max(1) } else { d };
     vectorize(
         #[inline(always)]
         || {
-            for ((out, y), c) in out.chunks_exact_mut(d).zip(y.chunks_exact(d)).zip(coefficients) {
-                let (a, b) = (F::of(c.a), F::of(c.b));
-                for (out, &y) in out.iter_mut().zip(y) {
-                    *out = a * y + b * *out;
+            for ((out, y), c) in out.chunks_exact_mut(each).zip(y.chunks_exact(each)).zip(coefficients) {
+                let c = (F::of(c.a), F::of(c.b));
+                if each < LONG {
+                    along_row!(each, |i, C| combine_at::<F, C>(y, c, i, out));
+                } else {
+                    out.iter_mut().zip(y).for_each(|(out, &y)| *out = c.0 * y + c.1 * *out);
                 }
             }
         },
     );
+}
+
+/// The C numbers from `i` on.
+#[inline(always)]
+fn combine_at<F: Real, const C: usize>(y: &[F], (a, b): (F, F), i: usize, out: &mut [F]) {
+    let (mut sum, y): ([F; C], &[F; C]) = (*part(out, i), part(y, i));
+    for (sum, &y) in sum.iter_mut().zip(y) {
+        *sum = a * y + b * *sum;
+    }
+    *part_mut(out, i) = sum;
 }
 
 impl<F: Real, V: VectorField<F>, S: LinearProcess> VectorField<F> for ProbabilityFlow<'_, V, S> {
@@ -352,7 +367,8 @@ impl<F: Real, V: JacobianProducts<F>, S: LinearProcess> JacobianProducts<F> for 
     ) -> Result<(), Error> {
         self.with_inputs(batch, scratch, |input, coefficients, scratch| {
             self.model.field.jvp_into(input, v, out, scratch)?;
-            for ((mut out, v), c) in out.rows_mut().into_iter().zip(v.rows()).zip(coefficients) {
+            let rows = out.rows_mut().into_iter().zip(v.rows());
+            for ((mut out, v), c) in rows.zip(coefficients.iter().cycle()) {
                 let (a, b) = (F::of(c.a), F::of(c.b * c.input));
                 out.zip_mut_with(&v, |out, &v| *out = a * v + b * *out);
             }
@@ -371,7 +387,7 @@ impl<F: Real, V: Divergence<F>, S: LinearProcess> Divergence<F> for ProbabilityF
         let d = batch.dim() as f64;
         self.with_inputs(batch, scratch, |input, coefficients, scratch| {
             self.model.field.divergence_into(input, out, scratch)?;
-            for (out, c) in out.iter_mut().zip(coefficients) {
+            for (out, c) in out.iter_mut().zip(coefficients.iter().cycle()) {
                 *out = c.a * d + c.b * c.input * *out;
             }
             Ok(())

@@ -159,10 +159,24 @@ impl<V, M> OdeSolver<V, M> {
         let mut states = Array3::zeros((count(&rows), nodes.len(), width));
         let out = states.as_slice_mut().expect("made in standard layout");
         let statistics = Mutex::new(Statistics::default());
-        let (each, batching) = (nodes.len() * width, batching(&self.field, &rows));
+        let (each, batching) = (nodes.len() * width, batching(&self.field, self.method.dense(), &rows));
         fill_rows(rows.clone(), each, batching, control, out, |block, kept, scratch| {
             let numbers: Vec<u64> = block.collect();
+            let mut solve = |state: &mut [F], visit: &mut Visit<'_, F>| {
+                let mut x =
+                    ArrayViewMut2::from_shape((numbers.len(), d), state).expect("one state for each row");
+                let cost =
+                    self.method.integrate(&self.field, &self.grid, &numbers, &mut x, visit, scratch)?;
+                *statistics.lock().expect("no block panicked") += cost;
+                Ok(())
+            };
             let mut state = start_states(&start, &rows, &numbers, d);
+            if let Keep::Last = keep {
+                // Where the rows end: nobody looks at their steps.
+                solve(&mut state, &mut |_| Ok(false))?;
+                kept.copy_from_slice(&state);
+                return Ok(());
+            }
             let mut point = vec![F::zero(); d];
             let mut store = |place: usize, slot: usize, state: &[F]| {
                 let out = &mut kept[(place * nodes.len() + slot) * width..][..width];
@@ -196,11 +210,7 @@ impl<V, M> OdeSolver<V, M> {
                 }
                 Ok(false)
             };
-            let mut x = ArrayViewMut2::from_shape((numbers.len(), d), &mut state).expect("sized above");
-            let cost =
-                self.method.integrate(&self.field, &self.grid, &numbers, &mut x, &mut visit, scratch)?;
-            *statistics.lock().expect("no block panicked") += cost;
-            Ok(())
+            solve(&mut state, &mut visit)
         })?;
         let times = nodes.iter().map(|&node| self.grid.node(node)).collect();
         let statistics = statistics.into_inner().expect("no block panicked");
@@ -208,10 +218,11 @@ impl<V, M> OdeSolver<V, M> {
     }
 }
 
-/// How the blocks are cut.
-fn batching<F: Real>(field: &impl VectorField<F>, rows: &Range<u64>) -> Batching {
-    // Rows with steps of their own leave a block one by one; one twice as large is as full as asked for, on average.
-    enlarged(field.batching(), 2, count(rows))
+/// How the blocks are cut, for a method with a dense output or without.
+fn batching<F: Real>(field: &impl VectorField<F>, dense: bool, rows: &Range<u64>) -> Batching {
+    // Rows with steps of their own leave a block one by one; one twice as large is as full as asked for, on average. Methods
+    // that step from node to node, which have no dense output, take all rows along.
+    if dense { enlarged(field.batching(), 2, count(rows)) } else { field.batching() }
 }
 
 /// Where the rows of a block start, row-major. Rows that only complete a block start where the nearest row asked for

@@ -1,11 +1,13 @@
 //! A linearly implicit method for stiff equations.
 
+use std::array::from_fn;
+
 use numeric::ndarray::{ArrayRef2, ArrayViewMut2};
 use numeric::{Batch, Error, JacobianProducts, Real, Scratch, TimeGrid, Times, as_rows, vectorize};
 
 use super::adaptive::{Adaptive, Attempt, Tolerance};
 use super::block::{Block, evaluate};
-use super::explicit::combine;
+use super::explicit::{combine, norms};
 use super::piece::advance;
 use super::{OdeMethod, Visit};
 use crate::Statistics;
@@ -108,9 +110,15 @@ impl<F: Real, V: JacobianProducts<F>> Attempt<F, V> for Ros34Pw2 {
         &[]
     }
 
-    fn attempt(&self, field: &V, block: &mut Block<F>, scratch: &mut Scratch) -> Result<u64, Error> {
+    fn attempt(
+        &self,
+        field: &V,
+        tolerance: &Tolerance,
+        block: &mut Block<F>,
+        scratch: &mut Scratch,
+    ) -> Result<u64, Error> {
         let mut work: Work<F> = scratch.take();
-        let done = try_step(field, block, &mut work, scratch);
+        let done = try_step(field, tolerance, block, &mut work, scratch);
         scratch.put(work);
         done
     }
@@ -157,6 +165,7 @@ impl<F: Real> Work<F> {
 /// One try of a step with all rows of a block; returns the evaluations.
 fn try_step<F: Real, V: JacobianProducts<F>>(
     field: &V,
+    tolerance: &Tolerance,
     block: &mut Block<F>,
     work: &mut Work<F>,
     scratch: &mut Scratch,
@@ -164,7 +173,7 @@ fn try_step<F: Real, V: JacobianProducts<F>>(
     let (d, n) = (block.d, block.rows.len());
     work.resize(n, d);
     jacobians_into(field, block, work, scratch)?;
-    let Block { rows, times, lengths, targets, x, end, stages, error, inner, stage_times, .. } = block;
+    let Block { rows, times, lengths, targets, x, end, stages, errors, inner, stage_times, .. } = block;
     let Work { jacobians, systems, slopes, along, right, .. } = work;
     let mut groups = systems.groups().zip(jacobians.chunks_exact(d * d)).zip(lengths.chunks(LANES));
     vectorize(
@@ -250,13 +259,9 @@ fn try_step<F: Real, V: JacobianProducts<F>>(
     let (known, last) = stages.split_at_mut(STAGES + 1);
     combine(x, lengths, &B, &known[1..], d, end);
     evaluate(field, rows, targets, end, &mut last[0], scratch)?;
-    for (r, &h) in lengths.iter().enumerate() {
-        for l in r * d..(r + 1) * d {
-            let difference =
-                known[1..].iter().enumerate().map(|(i, k)| (B[i] - B_HAT[i]) * k[l].as_f64()).sum::<f64>();
-            error[l] = F::of(h * difference);
-        }
-    }
+    let terms: ([F; STAGES], [&[F]; STAGES]) =
+        (from_fn(|i| F::of(B[i] - B_HAT[i])), from_fn(|i| &*known[i + 1]));
+    norms(tolerance, [x, end], lengths, terms, d, errors);
     Ok((5 * n) as u64)
 }
 

@@ -9,7 +9,8 @@ use numeric::{
 };
 
 use super::SHORTEST;
-use super::weights::{CHUNK, Weights, add_up, combine, finish};
+use super::weights::{Weights, add_up, combine, finish};
+use crate::sum::CHUNK;
 use crate::{LinearProcess, Tolerance};
 
 /// Length in λ of the first step that is tried.

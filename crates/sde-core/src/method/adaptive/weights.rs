@@ -4,8 +4,7 @@ use numeric::{Error, Level, Prediction, Real, vectorize};
 
 use super::block::Flight;
 use crate::Tolerance;
-pub(super) use crate::sum::OF_ROW as CHUNK;
-use crate::sum::{along_row, part, part_mut};
+use crate::sum::{CHUNK, along_row, part, part_mut, row_of};
 
 /// Factors of sums of x, of the prediction p there, and of the argument and the prediction of the newest stage, for each row.
 ///
@@ -83,16 +82,6 @@ impl<F: Real> Weights<F> {
         }
         Ok(())
     }
-}
-
-/// The numbers of a row of each array, of one length that is known, so that it is not asked for in each chunk.
-#[inline(always)]
-fn row_of<'a, F, const N: usize>(arrays: &[&'a [F]; N], row: usize, d: usize) -> [&'a [F]; N] {
-    let mut parts = *arrays;
-    for part in &mut parts {
-        *part = &part[row * d..][..d];
-    }
-    parts
 }
 
 /// The two sums over N arrays of rows of d numbers.
