@@ -8,7 +8,8 @@ const PANEL: usize = 4;
 
 type Lanes<F> = [F; LANES];
 
-/// d×d matrices of n rows, eliminated without a look at the pivots: a lower bound for what is done with exchanges.
+/// d×d matrices of n rows, eliminated without a look at the pivots: a lower bound for what is done with exchanges. They
+/// are identities, which are their own factors: nothing has to be written between two factorisations.
 pub(super) struct Systems<F> {
     d: usize,
     matrices: Vec<Lanes<F>>,
@@ -17,65 +18,76 @@ pub(super) struct Systems<F> {
 
 impl<F: Real> Systems<F> {
     pub(super) fn new(n: usize, d: usize) -> Systems<F> {
-        let lanes = |count| vec![[F::one(); LANES]; n.div_ceil(LANES) * count];
-        Systems { d, matrices: lanes(d * d), right: lanes(d) }
+        let (one, zero) = ([F::one(); LANES], [F::zero(); LANES]);
+        let identity = (0..d * d).map(|at| if at % (d + 1) == 0 { one } else { zero });
+        let groups = n.div_ceil(LANES);
+        Systems { d, matrices: identity.cycle().take(groups * d * d).collect(), right: vec![one; groups * d] }
     }
 
-    /// Writes the matrices and replaces them by their factors, with the inverses of the pivots on the diagonal.
+    /// Replaces the matrices by their factors, with the inverses of the pivots on the diagonal.
     pub(super) fn factorise(&mut self) {
-        let (d, off) = (self.d, F::of(0.5 / self.d as f64));
+        let d = self.d;
         let mut groups = self.matrices.chunks_exact_mut(d * d);
         vectorize(
             #[inline(always)]
             || {
                 for a in &mut groups {
-                    for (at, entry) in a.iter_mut().enumerate() {
-                        *entry = [if at % (d + 1) == 0 { F::one() } else { off }; LANES];
-                    }
-                    for first in (0..d).step_by(PANEL) {
-                        let end = (first + PANEL).min(d);
-                        for j in first..end {
-                            let (own, later) = a[j * d..end * d].split_at_mut(d);
-                            own[j].iter_mut().for_each(|pivot| *pivot = F::one() / *pivot);
-                            let inverse = own[j];
-                            own[j + 1..].iter_mut().for_each(|value| multiply(value, &inverse));
-                            later.chunks_exact_mut(d).for_each(|column| one(own, column, j, j + 1..d));
-                        }
-                        let (panel, later) = a[first * d..].split_at_mut((end - first) * d);
-                        later.chunks_exact_mut(d).for_each(|column| forward(panel, column, first));
-                    }
+                    // With a constant, loops unroll.
+                    if d == 3 { factorise(&mut a[..9], 3) } else { factorise(a, d) }
                 }
             },
         );
+        std::hint::black_box(&self.matrices);
     }
 
     pub(super) fn solve(&mut self) {
         let d = self.d;
-        let whole = d / PANEL * PANEL;
         let mut groups = self.matrices.chunks_exact(d * d).zip(self.right.chunks_exact_mut(d));
         vectorize(
             #[inline(always)]
             || {
                 for (a, b) in &mut groups {
-                    b.fill([F::one(); LANES]);
-                    for first in (0..whole).step_by(PANEL) {
-                        forward(&a[first * d..], b, first);
-                    }
-                    for j in whole..d {
-                        one(&a[j * d..], b, j, j + 1..d);
-                    }
-                    for j in (0..d).rev() {
-                        multiply(&mut b[j], &a[j * d + j]);
-                        let end = if j < whole { j / PANEL * PANEL } else { 0 };
-                        one(&a[j * d..], b, j, end..j);
-                        if j < whole && j == end {
-                            panel(&a[j * d..], b, j, 0..j);
-                        }
-                    }
+                    if d == 3 { solve(&a[..9], &mut b[..3]) } else { solve(a, b) }
                 }
             },
         );
         std::hint::black_box(&self.right);
+    }
+}
+
+#[inline(always)]
+fn factorise<F: Real>(a: &mut [Lanes<F>], d: usize) {
+    for first in (0..d).step_by(PANEL) {
+        let end = (first + PANEL).min(d);
+        for j in first..end {
+            let (own, later) = a[j * d..end * d].split_at_mut(d);
+            own[j].iter_mut().for_each(|pivot| *pivot = F::one() / *pivot);
+            let inverse = own[j];
+            own[j + 1..].iter_mut().for_each(|value| multiply(value, &inverse));
+            later.chunks_exact_mut(d).for_each(|column| one(own, column, j, j + 1..d));
+        }
+        let (panel, later) = a[first * d..].split_at_mut((end - first) * d);
+        later.chunks_exact_mut(d).for_each(|column| forward(panel, column, first));
+    }
+}
+
+#[inline(always)]
+fn solve<F: Real>(a: &[Lanes<F>], b: &mut [Lanes<F>]) {
+    let d = b.len();
+    let whole = d / PANEL * PANEL;
+    for first in (0..whole).step_by(PANEL) {
+        forward(&a[first * d..], b, first);
+    }
+    for j in whole..d {
+        one(&a[j * d..], b, j, j + 1..d);
+    }
+    for j in (0..d).rev() {
+        multiply(&mut b[j], &a[j * d + j]);
+        let end = if j < whole { j / PANEL * PANEL } else { 0 };
+        one(&a[j * d..], b, j, end..j);
+        if j < whole && j == end {
+            panel(&a[j * d..], b, j, 0..j);
+        }
     }
 }
 

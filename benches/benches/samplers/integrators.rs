@@ -1,10 +1,10 @@
 //! The integrators of general equations.
 
 use std::hint::black_box;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Mutex;
 
 use girsanov_benches::w1_mixture;
-use numeric::ndarray::{Array2, ArrayRef2};
+use numeric::ndarray::{Array2, ArrayRef2, ArrayView1};
 use numeric::{
     Batch, Batching, Brownian, Control, Error, LogDensity, Node, Noise, Real, RowStream, Scratch, TimeGrid,
     Times, run_blocks,
@@ -30,22 +30,39 @@ fn rows_of(dim: usize) -> u64 {
 /// Each coordinate of the start.
 const START: f64 = 0.3;
 
-/// An equation that counts what is asked of it: drifts, products, derivatives.
-struct Counted<E> {
-    sde: E,
-    calls: [AtomicUsize; 3],
+/// What is asked of an equation.
+#[derive(Clone, Copy)]
+struct Calls {
+    drifts: usize,
+    /// Those of the drifts that are for Jacobians.
+    probes: usize,
+    products: usize,
+    derivatives: usize,
 }
 
-impl<E> Counted<E> {
-    fn count(&self, what: usize) {
-        self.calls[what].fetch_add(1, Ordering::Relaxed);
+/// An equation that counts its calls.
+struct Counted<E, F> {
+    sde: E,
+    calls: Mutex<(Calls, Array2<F>)>,
+}
+
+impl<E, F> Counted<E, F> {
+    fn count(&self, one: impl Fn(&mut Calls)) {
+        one(&mut self.calls.lock().expect("no panic").0);
     }
+}
+
+/// Whether x is that of a Jacobian's difference at the iterate: it has one coordinate moved, in some rows.
+fn is_probe<F: Real>(iterate: &Array2<F>, x: &ArrayRef2<F>) -> bool {
+    let moved = |(a, b): (ArrayView1<'_, F>, ArrayView1<'_, F>)| a != b;
+    iterate.dim() == x.dim()
+        && iterate.columns().into_iter().zip(x.columns()).filter(|&pair| moved(pair)).count() == 1
 }
 
 type Rows<'a, F> = &'a ArrayRef2<F>;
 type Out<'a, F> = &'a mut ArrayRef2<F>;
 
-impl<F: Real, E: Sde<F>> Sde<F> for Counted<E> {
+impl<F: Real, E: Sde<F>> Sde<F> for Counted<E, F> {
     fn dim(&self) -> usize {
         self.sde.dim()
     }
@@ -65,7 +82,14 @@ impl<F: Real, E: Sde<F>> Sde<F> for Counted<E> {
         self.sde.batching()
     }
     fn drift_into(&self, at: &Batch<'_, F>, out: Out<'_, F>, scratch: &mut Scratch) -> Result<(), Error> {
-        self.count(0);
+        let mut calls = self.calls.lock().expect("no panic");
+        let (calls, iterate) = &mut *calls;
+        calls.drifts += 1;
+        if is_probe(iterate, at.x()) {
+            calls.probes += 1;
+        } else {
+            *iterate = at.x().to_owned();
+        }
         self.sde.drift_into(at, out, scratch)
     }
     fn diffuse_into(
@@ -75,7 +99,7 @@ impl<F: Real, E: Sde<F>> Sde<F> for Counted<E> {
         out: Out<'_, F>,
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
-        self.count(1);
+        self.count(|calls| calls.products += 1);
         self.sde.diffuse_into(at, w, out, scratch)
     }
     fn diffuse_derivative_into(
@@ -86,7 +110,7 @@ impl<F: Real, E: Sde<F>> Sde<F> for Counted<E> {
         out: Out<'_, F>,
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
-        self.count(2);
+        self.count(|calls| calls.derivatives += 1);
         self.sde.diffuse_derivative_into(at, w, v, out, scratch)
     }
 }
@@ -108,11 +132,18 @@ fn calls_of<F: Real, E: Sde<F> + Clone, I: Integrator<F> + Copy>(
     sde: &E,
     method: I,
     grid: &TimeGrid,
-) -> [usize; 3] {
-    let counted = Counted { sde: sde.clone(), calls: [const { AtomicUsize::new(0) }; 3] };
-    solve(&Solver::new(&counted, method, grid.clone()).expect("valid"), rows_of(sde.dim()));
+) -> Calls {
+    let none = Calls { drifts: 0, probes: 0, products: 0, derivatives: 0 };
+    let counted = Counted { sde: sde.clone(), calls: Mutex::new((none, Array2::default((0, 0)))) };
+    let solver = Solver::new(&counted, method, grid.clone()).expect("valid");
+    // One block after the other: a call is known by those before it.
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("one thread");
+    pool.install(|| solve(&solver, rows_of(sde.dim())));
     let blocks = (rows_of(sde.dim()) as usize).div_ceil(blocks_of(sde).rows);
-    counted.calls.map(|calls| calls.into_inner() / blocks)
+    let Calls { drifts, probes, products, derivatives } = counted.calls.into_inner().expect("no panic").0;
+    let [drifts, probes, products, derivatives] =
+        [drifts, probes, products, derivatives].map(|calls| calls / blocks);
+    Calls { drifts, probes, products, derivatives }
 }
 
 /// Of `count` in a run, those in step k.
@@ -124,7 +155,7 @@ fn floor<F: Real, E: Sde<F>>(
     sde: &E,
     grid: &TimeGrid,
     lengths: &[f64],
-    [drifts, products, derivatives]: [usize; 3],
+    calls: Calls,
     needs: Needs,
     implicit: bool,
 ) {
@@ -156,19 +187,18 @@ fn floor<F: Real, E: Sde<F>>(
                 }
             }
             let at = |call: usize| Batch::new(&rows, Times::Same(from), &stages[call % 4]);
-            for call in share(drifts, k) {
+            for call in share(calls.drifts, k) {
                 sde.drift_into(&at(call), &mut f, scratch)?;
             }
-            for call in share(products, k) {
+            for call in share(calls.products, k) {
                 sde.diffuse_into(&at(call), &w, &mut g, scratch)?;
             }
-            for call in share(derivatives, k) {
+            for call in share(calls.derivatives, k) {
                 sde.diffuse_derivative_into(&at(call), &w, &w, &mut g, scratch)?;
             }
             if let Some(systems) = &mut systems {
                 systems.factorise();
-                // Of the calls, one Jacobian takes as many as there are dimensions, and each iteration one.
-                for _ in share(drifts - STEPS * sde.dim(), k) {
+                for _ in share(calls.drifts - calls.probes, k) {
                     systems.solve();
                 }
             }

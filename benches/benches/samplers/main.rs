@@ -6,8 +6,8 @@
 //! class of noise that they are for; exact transitions in 32 dimensions.
 //!
 //! The floor of an implicit method has its eliminations in it too: one factorisation per step and, for every call of the
-//! drift that is not for its Jacobian, one solution, without exchanges of rows. Where rows ask for more Jacobians than one,
-//! the floor has solutions in place of their factorisations.
+//! drift that is not for a Jacobian, one solution, without exchanges of rows. The factorisations of further Jacobians, which
+//! are for some of the rows, are not in it.
 //!
 //! `cargo bench --bench samplers -- table` prints one table of ratios instead of Criterion's reports: on one thread,
 //! method and floor in turn, so that what else the machine does meets both. `table 51` takes 51 rounds, and a word after

@@ -2,13 +2,7 @@
 
 use numeric::{Real, vectorize};
 
-/// Systems that are solved together, each in a lane of its own: loops over the lanes vectorise for every size of the
-/// matrices, and no lane depends on what stands in the others. As many in either precision, since with fewer the
-/// compiler unrolls the loops over the lanes and makes poor vectors of what it gets.
-pub(crate) const LANES: usize = 16;
-
-/// Numbers at the same place of each system.
-pub(crate) type Lanes<T> = [T; LANES];
+use crate::lanes::{LANES, Lanes};
 
 /// Columns that are eliminated before the columns on their right hear of it: these are then read and written once for
 /// all of them.
@@ -53,30 +47,26 @@ impl<F: Real> Systems<F> {
         self.entries.chunks_exact_mut(d * d).map(move |matrices| &mut matrices[j * d..][..d])
     }
 
-    /// Takes over the factors of the rows of which `which` is true.
-    pub(crate) fn replace(&mut self, by: &Systems<F>, which: &[bool]) {
+    /// Takes over the factors in the lanes for which `which` of a group is true; `None` leaves the whole group as it is.
+    pub(crate) fn replace(&mut self, by: &Systems<F>, mut which: impl FnMut(usize) -> Option<Lanes<bool>>) {
         let d = self.d;
         let by = by.entries.chunks_exact(d * d).zip(by.exchanged.chunks_exact(d));
-        let own = self.entries.chunks_exact_mut(d * d).zip(self.exchanged.chunks_exact_mut(d));
-        let mut groups = own.zip(by).zip(which.chunks(LANES));
-        vectorize(
-            #[inline(always)]
-            || {
-                for (((own, exchanged), (by, by_exchanged)), which) in &mut groups {
-                    if which.contains(&true) {
-                        let mut lanes = [false; LANES];
-                        lanes[..which.len()].copy_from_slice(which);
-                        choose(own, by, &lanes);
-                        choose(exchanged, by_exchanged, &lanes);
-                    }
-                }
-            },
-        );
+        for (group, (own, (entries, exchanged))) in self.groups().zip(by).enumerate() {
+            if let Some(which) = which(group) {
+                vectorize(
+                    #[inline(always)]
+                    || {
+                        choose(own.0, entries, &which);
+                        choose(own.1, exchanged, &which);
+                    },
+                );
+            }
+        }
     }
 }
 
 #[inline(always)]
-fn choose<T: Copy>(own: &mut [Lanes<T>], by: &[Lanes<T>], which: &[bool; LANES]) {
+fn choose<T: Copy>(own: &mut [Lanes<T>], by: &[Lanes<T>], which: &Lanes<bool>) {
     for (own, by) in own.iter_mut().zip(by) {
         for ((own, &by), &which) in own.iter_mut().zip(by).zip(which) {
             *own = if which { by } else { *own };
@@ -84,7 +74,8 @@ fn choose<T: Copy>(own: &mut [Lanes<T>], by: &[Lanes<T>], which: &[bool; LANES])
     }
 }
 
-/// Replaces the matrices by their triangular factors, with partial pivoting.
+/// Replaces the matrices by their triangular factors, with partial pivoting; on the diagonal are the inverses of the
+/// pivots, as a division takes as long as some ten products.
 ///
 /// A singular matrix is no error here: what [`solve`] makes of its factors is infinite or NaN.
 #[inline(always)]
@@ -95,9 +86,10 @@ pub(crate) fn factorise<F: Real>((a, exchanged): Group<'_, F>) {
         for j in first..end {
             exchange(a, exchanged, j);
             let (own, later) = a[j * d..end * d].split_at_mut(d);
-            let pivot = own[j];
+            own[j].iter_mut().for_each(|pivot| *pivot = F::one() / *pivot);
+            let inverse = own[j];
             for value in &mut own[j + 1..] {
-                divide(value, &pivot);
+                multiply(value, &inverse);
             }
             for column in later.chunks_exact_mut(d) {
                 eliminate(own, column, j, j + 1..d);
@@ -160,7 +152,7 @@ pub(crate) fn solve<F: Real>(factors: &[Lanes<F>], exchanged: &[Lanes<u32>], b: 
     for (panel, first) in panels.rev() {
         let whole = panel.len() == PANEL * d;
         for (column, j) in panel.chunks_exact(d).zip(first..first + panel.len() / d).rev() {
-            divide(&mut b[j], &column[j]);
+            multiply(&mut b[j], &column[j]);
             eliminate(column, b, j, if whole { first } else { 0 }..j);
         }
         if whole {
@@ -219,44 +211,18 @@ fn eliminate_panel<F: Real>(
 }
 
 #[inline(always)]
-fn divide<F: Real>(values: &mut Lanes<F>, by: &Lanes<F>) {
-    let mut quotients = *values;
-    for (quotient, by) in quotients.iter_mut().zip(by) {
-        *quotient /= *by;
+fn multiply<F: Real>(values: &mut Lanes<F>, by: &Lanes<F>) {
+    let mut products = *values;
+    for (product, by) in products.iter_mut().zip(by) {
+        *product *= *by;
     }
-    *values = quotients;
-}
-
-/// Hands over the k-th numbers of up to [`LANES`] rows of d numbers, for each k; in lanes without a row, those of the
-/// last row, so that nothing is done there that is not done in another lane.
-#[inline(always)]
-pub(crate) fn side_by_side<F: Real>(rows: &[F], d: usize, mut take: impl FnMut(usize, Lanes<F>)) {
-    let mut starts = [&rows[rows.len() - d..]; LANES];
-    for (start, row) in starts.iter_mut().zip(rows.chunks_exact(d)) {
-        *start = row;
-    }
-    for k in 0..d {
-        let mut values = [F::zero(); LANES];
-        for (value, row) in values.iter_mut().zip(&starts) {
-            *value = row[k];
-        }
-        take(k, values);
-    }
-}
-
-/// Undoes [`side_by_side`], from numbers of another precision if need be.
-#[inline(always)]
-pub(crate) fn row_by_row<T: Real, F: Real>(values: &[Lanes<T>], rows: &mut [F], to: impl Fn(T) -> F) {
-    for (lane, row) in rows.chunks_exact_mut(values.len()).enumerate() {
-        for (entry, values) in row.iter_mut().zip(values) {
-            *entry = to(values[lane]);
-        }
-    }
+    *values = products;
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lanes::{row_by_row, side_by_side};
 
     /// The solutions with matrices and right-hand sides `(at, lane)` given by closures.
     fn solved(

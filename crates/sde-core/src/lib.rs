@@ -66,6 +66,7 @@ pub mod grid;
 pub mod guidance;
 pub mod integrator;
 mod jump;
+mod lanes;
 pub mod likelihood;
 mod method;
 mod mixture;

@@ -37,6 +37,7 @@ mod event;
 mod implicit;
 mod langevin;
 mod milstein;
+mod newton;
 mod path;
 mod platen;
 mod rossler;

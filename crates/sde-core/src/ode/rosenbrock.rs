@@ -11,7 +11,8 @@ use super::explicit::{combine, norms};
 use super::piece::advance;
 use super::{OdeMethod, Visit};
 use crate::Statistics;
-use crate::elimination::{LANES, Lanes, Systems, factorise, row_by_row, side_by_side, solve};
+use crate::elimination::{Systems, factorise, solve};
+use crate::lanes::{LANES, Lanes, row_by_row, side_by_side};
 
 /// The L-stable Rosenbrock method ROS34PW2, for stiff equations.
 ///
