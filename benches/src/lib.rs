@@ -30,7 +30,8 @@ pub fn in_turn(rounds: usize, first: impl Fn(), second: impl Fn()) -> (f64, f64,
         work();
         start.elapsed().as_secs_f64()
     }
-    (first(), second());
+    first();
+    second();
     let pairs: Vec<(f64, f64)> = (0..rounds).map(|_| (timed(&first), timed(&second))).collect();
     let median = |part: fn(&(f64, f64)) -> f64| {
         let mut of: Vec<f64> = pairs.iter().map(part).collect();

@@ -280,3 +280,60 @@ impl<F: Real> Pairs<F> {
         self.wide(r, M, w.as_flattened(), uniforms.as_flattened(), &mut rest);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use numeric::Noise;
+
+    use super::*;
+
+    /// The weights of column r of 37 rows, by rows and by columns of rows.
+    fn both<const M: usize, const P: usize>(
+        r: usize,
+        pairs: &Pairs<f64>,
+        [w, uniforms]: [&[f64]; 2],
+    ) -> [[Vec<f64>; 4]; 2] {
+        let mut found = [(); 2].map(|()| [(); 4].map(|()| vec![f64::NAN; w.len()]));
+        let [wide, narrow] = &mut found;
+        pairs.wide(r, M, w, uniforms, &mut wide.each_mut().map(|out| &mut out[..]));
+        pairs.narrow::<M, P>(r, w, uniforms, &mut narrow.each_mut().map(|out| &mut out[..]));
+        found
+    }
+
+    /// `¼ (W^j ± (W^j W^r + V_rj)/√h)` with `V_rj = ±h`, antisymmetric, and `V_rr = −h` on its own.
+    #[test]
+    fn weights_are_those_of_the_formula() {
+        fn check<const M: usize, const P: usize>() {
+            let (n, h) = (37, 0.3_f64);
+            let rows: Vec<u64> = (0..n).collect();
+            let [mut w, mut uniforms] = [M, P].map(|width| Array2::zeros((n as usize, width)));
+            Noise::new(1).normals_into(&rows, 0, &mut w);
+            Noise::new(2).uniforms_into(&rows, 0, &mut uniforms);
+            let pairs = Pairs { h, scale: 1.0 / h.sqrt() };
+            let areas: Vec<Array2<f64>> = (0..M)
+                .map(|r| {
+                    let [wide, narrow] = both::<M, P>(r, &pairs, [slice(&w), slice(&uniforms)]);
+                    assert_eq!(wide, narrow);
+                    Array2::from_shape_fn(w.dim(), |(i, j)| {
+                        let at = |k: usize| wide[k][i * M + j];
+                        let (of_own, of_pair) = ([at(0), at(1)], [at(2), at(3)]);
+                        let ([plus, minus], none) =
+                            if j == r { (of_own, of_pair) } else { (of_pair, of_own) };
+                        assert_eq!(none, [0.0; 2]);
+                        assert!((2.0 * (plus + minus) - w[(i, j)]).abs() < 1e-14);
+                        2.0 * (plus - minus) * h.sqrt() - w[(i, j)] * w[(i, r)]
+                    })
+                })
+                .collect();
+            for (r, of_r) in areas.iter().enumerate() {
+                for ((i, j), &area) in of_r.indexed_iter() {
+                    assert!((area.abs() - h).abs() < 1e-14, "{area}");
+                    let mirrored = if j == r { -h } else { -areas[j][(i, r)] };
+                    assert!((area - mirrored).abs() < 1e-14, "{area} and {mirrored}");
+                }
+            }
+        }
+        check::<2, 1>();
+        check::<3, 3>();
+    }
+}

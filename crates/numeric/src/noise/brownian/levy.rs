@@ -268,3 +268,36 @@ fn add_narrow<F: Real, const M: usize, const P: usize>(w: &[F], h: &[F], before:
         add_row(w, h, before, out);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array2;
+
+    use super::{add_leaf, add_row};
+    use crate::Noise;
+
+    /// Narrow rows, many at once, beside each row by itself: the same bits, for whole groups of rows and what is left.
+    #[test]
+    fn areas_do_not_depend_on_how_many_rows_are_added_at_once() {
+        for m in 0..7_usize {
+            let (n, pairs) = (37, m * m.saturating_sub(1) / 2);
+            let rows: Vec<u64> = (0..n).collect();
+            let [w, h, before, out] = [m, m, m, pairs].map(|width| {
+                let mut x = Array2::<f64>::zeros((n as usize, width));
+                Noise::new(m as u64).normals_into(&rows, width as u64, &mut x);
+                x
+            });
+            let (mut b, mut a) = (before.clone(), out.clone());
+            add_leaf(&w, &h, b.as_slice_mut().expect("made so"), a.as_slice_mut().expect("made so"), m);
+            let (mut b_alone, mut a_alone) = (before, out);
+            if m > 1 {
+                for i in 0..n as usize {
+                    let [w, h] = [&w, &h].map(|x| x.row(i).to_vec());
+                    let (mut b, mut a) = (b_alone.row_mut(i), a_alone.row_mut(i));
+                    add_row(&w, &h, b.as_slice_mut().expect("a row"), a.as_slice_mut().expect("a row"));
+                }
+            }
+            assert_eq!((b, a), (b_alone, a_alone), "{m}");
+        }
+    }
+}
