@@ -291,7 +291,8 @@ pub(super) fn jumps<F: Real>() -> Entry {
             let run = diffusion.run(Start::Point(&start), Keep::Last, 0..ROWS, noise, Control::default());
             black_box(run.expect("finite"));
         };
-        let floor = move || floor::<F, _>(&sde, &grid, &lengths, [STEPS, STEPS, 0], Needs::Increment, false);
+        let calls = Calls { drifts: STEPS, probes: 0, products: STEPS, derivatives: 0 };
+        let floor = move || floor::<F, _>(&sde, &grid, &lengths, calls, Needs::Increment, false);
         Work { updates: UPDATES, run: Box::new(run), floor: Box::new(floor) }
     })
 }
