@@ -118,7 +118,8 @@ impl<F: Real, E: Sde<F>> Sde<F> for Counted<E, F> {
 /// The blocks of a solver: larger ones in few dimensions.
 fn blocks_of<F: Real>(sde: &impl Sde<F>) -> Batching {
     let batching = sde.batching();
-    Batching { rows: batching.rows.max(2048 / sde.dim().max(sde.noise_dim())), ..batching }
+    let most = 2048 / sde.dim().max(sde.noise_dim()) / batching.rows;
+    Batching { rows: batching.rows * most.max(1), ..batching }
 }
 
 fn solve<F: Real, E: Sde<F>, I: Integrator<F>>(solver: &Solver<F, E, I>, rows: u64) {
@@ -266,8 +267,8 @@ pub(super) fn entries<F: Real>() -> Vec<Entry> {
         entry::<F, _, _>("Spiral", spiral.clone(), &forward, Milstein),
         entry::<F, _, _>("Spiral", spiral, &forward, PlatenWeak2),
         entry::<F, _, _>("Waves", waves, &forward, EulerMaruyama),
-        entry::<F, _, _>("Waves", waves, &forward, LevyMilstein { depth: 0 }),
-        entry::<F, _, _>("Waves", waves, &forward, LevyMilstein { depth: 4 }),
+        entry::<F, _, _>("Waves, areas of depth 0", waves, &forward, LevyMilstein { depth: 0 }),
+        entry::<F, _, _>("Waves, areas of depth 4", waves, &forward, LevyMilstein { depth: 4 }),
         entry::<F, _, _>("Waves", waves, &forward, PlatenWeak2),
     ]
 }
