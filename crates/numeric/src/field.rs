@@ -1,10 +1,8 @@
 //! Vector fields over batches of rows, and the adapters between them.
 
-use std::any::Any;
-
 use ndarray::{ArrayRef2, ArrayView1, ArrayView2};
 
-use crate::{Error, Real, Time, Times};
+use crate::{Error, Real, Scratch, Time, Times};
 
 /// What a field is given: absolute row numbers, times, and the rows themselves.
 ///
@@ -96,7 +94,8 @@ impl<'a, F> Batch<'a, F> {
 /// How a field wants to be called by the samplers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Batching {
-    /// Rows per block. Blocks are aligned to multiples of it in absolute row numbers.
+    /// Rows per block. Blocks are aligned to multiples of it in absolute row numbers. Of a field that computes each row by
+    /// itself a solver may take a multiple of it, where states are small or rows end one by one.
     pub rows: usize,
     /// Whether row `i` of the result is computed from row `i` alone, with the same bits in any batch. Where it
     /// is not (a network's matrix products), whole aligned blocks are computed even at the ends of a shard.
@@ -197,48 +196,6 @@ macro_rules! forward_field {
     )*};
 }
 forward_field!(&V, Box<V>, std::sync::Arc<V>);
-
-/// A worker's reusable buffers: typed workspaces that are taken out, used, and put back.
-///
-/// Whoever takes a workspace owns it until it is put back, so that adapters nested in each other never share
-/// one by accident.
-///
-/// ```
-/// let mut scratch = numeric::Scratch::new();
-/// let mut buffer: Vec<f64> = scratch.take();
-/// buffer.resize(1000, 0.0);
-/// scratch.put(buffer);
-/// assert_eq!(scratch.take::<Vec<f64>>().capacity(), 1000);     // the same allocation
-/// ```
-#[derive(Debug, Default)]
-pub struct Scratch {
-    /// Each an `Option<T>`: what is taken leaves its place behind, so that putting it back allocates nothing.
-    /// Of one type, the full places come before the empty ones.
-    places: Vec<Box<dyn Any + Send>>,
-}
-
-impl Scratch {
-    /// An empty arena.
-    #[must_use]
-    pub fn new() -> Scratch {
-        Scratch::default()
-    }
-
-    /// The workspace of this type that was put back last, or a fresh one.
-    pub fn take<T: Default + Send + 'static>(&mut self) -> T {
-        let places = self.places.iter_mut().filter_map(|place| place.downcast_mut::<Option<T>>());
-        places.rev().find_map(Option::take).unwrap_or_default()
-    }
-
-    /// Puts a workspace back for later use.
-    pub fn put<T: Send + 'static>(&mut self, workspace: T) {
-        let mut places = self.places.iter_mut().filter_map(|place| place.downcast_mut::<Option<T>>());
-        match places.find(|place| place.is_none()) {
-            Some(place) => *place = Some(workspace),
-            None => self.places.push(Box::new(Some(workspace))),
-        }
-    }
-}
 
 /// Field computed by a closure from a whole batch.
 ///

@@ -41,6 +41,7 @@ pub mod output;
 mod posterior;
 mod real;
 mod run;
+mod scratch;
 pub mod special;
 mod time;
 mod vectorize;
@@ -53,8 +54,8 @@ pub use error::Error;
 pub use estimate::Estimate;
 pub use exp::{exp_and_exp_m1, exp_in_place, softmax_columns};
 pub use field::{
-    Batch, Batching, Combined, Scaled, Scratch, TimeReversed, VectorField, WithBatching, as_rows, combined,
-    from_fn, from_row_fn, scaled, time_reversed, with_batching,
+    Batch, Batching, Combined, Scaled, TimeReversed, VectorField, WithBatching, as_rows, combined, from_fn,
+    from_row_fn, scaled, time_reversed, with_batching,
 };
 pub use gemm::Packed;
 pub use model::{Level, Model, Predicting, Prediction, Schedule};
@@ -62,5 +63,6 @@ pub use noise::{Brownian, BrownianCursor, Node, Noise, RowStream};
 pub use posterior::{PosteriorCovariance, PosteriorDraw};
 pub use real::Real;
 pub use run::{Control, check_finite, fill_rows, run_blocks, run_rows};
+pub use scratch::Scratch;
 pub use time::{Time, TimeGrid, Times};
 pub use vectorize::{transposed, vectorize};

@@ -276,14 +276,12 @@ pub(crate) fn with_row<F: Real>(x: &mut [F], z: &[F], m: &[f64], each: impl Fn(F
     );
 }
 
-/// Lanes in which horizontal sums run, so that they vectorise; the same for every instruction set.
-const LANES: usize = 16;
-
+/// Horizontal sums run in [`CHUNK`] lanes, so that they vectorise; in as many for every instruction set.
 #[inline(always)]
 fn sum_in_lanes<F: Real>(len: usize, term: impl Fn(usize) -> F) -> F {
-    let mut lanes = [F::zero(); LANES];
-    let whole = len / LANES * LANES;
-    for first in (0..whole).step_by(LANES) {
+    let mut lanes = [F::zero(); CHUNK];
+    let whole = len / CHUNK * CHUNK;
+    for first in (0..whole).step_by(CHUNK) {
         for (l, lane) in lanes.iter_mut().enumerate() {
             *lane += term(first + l);
         }
@@ -291,7 +289,13 @@ fn sum_in_lanes<F: Real>(len: usize, term: impl Fn(usize) -> F) -> F {
     for i in whole..len {
         lanes[i - whole] += term(i);
     }
-    let mut width = LANES / 2;
+    total(lanes)
+}
+
+/// The sum of the lanes, by halves.
+#[inline(always)]
+pub(crate) fn total<F: Real>(mut lanes: [F; CHUNK]) -> F {
+    let mut width = CHUNK / 2;
     while width > 0 {
         for l in 0..width {
             lanes[l] += lanes[l + width];

@@ -6,6 +6,7 @@ use numeric::ndarray::{Array2, ArrayRef2};
 use numeric::{Error, Real, Scratch, transposed, vectorize};
 
 use super::{Integrator, Orders, SdeStep, fill_unit, pair, stage, two_sums};
+use crate::lanes::LANES;
 use crate::sde::coefficients::{slice, slice_mut};
 use crate::sde::{put_ones, put_rows, take_ones, take_rows};
 use crate::sum::{Sum, Target, in_chunks, part, part_mut};
@@ -148,20 +149,9 @@ impl<F: Real> Integrator<F> for PlatenWeak2 {
     }
 }
 
-/// Rows whose weights are made side by side.
-const LANES: usize = 16;
-
-/// `W ↦ ¼ (W ± (W² − h)/√h)`.
-fn own_weight<F: Real>(h: f64, scale: f64) -> impl Fn(F) -> F {
-    let (h, scale, quarter) = (F::of(h), F::of(scale), F::of(0.25));
-    #[inline(always)]
-    move |w| quarter * (w + scale * (w * w - h))
-}
-
 /// `¼ (W^j ± ((W^j)² − h)/√h)`, with either sign.
 fn own_weights<F: Real>(step: &SdeStep<'_, F>, [plus, minus]: &mut [Array2<F>; 2]) {
-    let scale = 1.0 / step.length.sqrt();
-    let (above, below) = (own_weight(step.length, scale), own_weight(step.length, -scale));
+    let factors = Factors::new(step.length);
     let (plus, minus, w) = (slice_mut(plus), slice_mut(minus), slice(step.w));
     let len = w.len();
     let (plus, minus) = (&mut plus[..len], &mut minus[..len]);
@@ -173,7 +163,7 @@ fn own_weights<F: Real>(step: &SdeStep<'_, F>, [plus, minus]: &mut [Array2<F>; 2
                 let mut weights = [*w; 2];
                 let [first, second] = &mut weights;
                 for ((first, second), &w) in first.iter_mut().zip(second).zip(w) {
-                    (*first, *second) = (above(w), below(w));
+                    [*first, *second] = factors.signed(w, w, -factors.h);
                 }
                 [*part_mut(plus, i), *part_mut(minus, i)] = weights;
             });
@@ -192,25 +182,36 @@ fn weights_of_column<F: Real>(
     let (m, w, uniforms) = (step.w.ncols(), slice(step.w), slice(uniforms));
     let [a, b, c, d] = weights;
     let mut out = [slice_mut(a), slice_mut(b), slice_mut(c), slice_mut(d)];
-    let pairs = Pairs { h: F::of(step.length), scale: F::of(1.0 / step.length.sqrt()) };
+    let factors = Factors::new(step.length);
     vectorize(
         #[inline(always)]
         || match m {
-            2 => pairs.narrow::<2, 1>(r, w, uniforms, &mut out),
-            3 => pairs.narrow::<3, 3>(r, w, uniforms, &mut out),
-            _ => pairs.wide(r, m, w, uniforms, &mut out),
+            2 => factors.narrow::<2, 1>(r, w, uniforms, &mut out),
+            3 => factors.narrow::<3, 3>(r, w, uniforms, &mut out),
+            _ => factors.wide(r, m, w, uniforms, &mut out),
         },
     );
 }
 
-/// What the weights of pairs are made of.
-struct Pairs<F> {
+/// What the weights of a step of length h are made of.
+struct Factors<F> {
     h: F,
     /// `1/√h`.
     scale: F,
 }
 
-impl<F: Real> Pairs<F> {
+impl<F: Real> Factors<F> {
+    fn new(length: f64) -> Factors<F> {
+        Factors { h: F::of(length), scale: F::of(1.0 / length.sqrt()) }
+    }
+
+    /// `¼ (W^j ± (W^j W^r + V)/√h)`.
+    #[inline(always)]
+    fn signed(&self, of_r: F, of_j: F, area: F) -> [F; 2] {
+        let turn = self.scale * (of_j * of_r + area);
+        [F::of(0.25) * (of_j + turn), F::of(0.25) * (of_j - turn)]
+    }
+
     /// Both signs of the weight of j beside r.
     #[inline(always)]
     fn weights(
@@ -220,15 +221,14 @@ impl<F: Real> Pairs<F> {
         [of_r, of_j]: [F; 2],
         uniform: impl Fn(usize, usize) -> F,
     ) -> [F; 2] {
-        let (h, quarter, half) = (self.h, F::of(0.25), F::of(0.5));
-        // W^j W^r + V_rj, with −h for V_rr.
+        let (h, half) = (self.h, F::of(0.5));
+        // V_rj, and −h for V_rr.
         let area = match r.cmp(&j) {
             Ordering::Equal => -h,
             Ordering::Less => -h.copysign(uniform(r, j) - half),
             Ordering::Greater => h.copysign(uniform(j, r) - half),
         };
-        let turn = self.scale * (of_j * of_r + area);
-        [quarter * (of_j + turn), quarter * (of_j - turn)]
+        self.signed(of_r, of_j, area)
     }
 
     #[inline(always)]
@@ -290,13 +290,13 @@ mod tests {
     /// The weights of column r of 37 rows, by rows and by columns of rows.
     fn both<const M: usize, const P: usize>(
         r: usize,
-        pairs: &Pairs<f64>,
+        factors: &Factors<f64>,
         [w, uniforms]: [&[f64]; 2],
     ) -> [[Vec<f64>; 4]; 2] {
         let mut found = [(); 2].map(|()| [(); 4].map(|()| vec![f64::NAN; w.len()]));
         let [wide, narrow] = &mut found;
-        pairs.wide(r, M, w, uniforms, &mut wide.each_mut().map(|out| &mut out[..]));
-        pairs.narrow::<M, P>(r, w, uniforms, &mut narrow.each_mut().map(|out| &mut out[..]));
+        factors.wide(r, M, w, uniforms, &mut wide.each_mut().map(|out| &mut out[..]));
+        factors.narrow::<M, P>(r, w, uniforms, &mut narrow.each_mut().map(|out| &mut out[..]));
         found
     }
 
@@ -309,10 +309,10 @@ mod tests {
             let [mut w, mut uniforms] = [M, P].map(|width| Array2::zeros((n as usize, width)));
             Noise::new(1).normals_into(&rows, 0, &mut w);
             Noise::new(2).uniforms_into(&rows, 0, &mut uniforms);
-            let pairs = Pairs { h, scale: 1.0 / h.sqrt() };
+            let factors = Factors::new(h);
             let areas: Vec<Array2<f64>> = (0..M)
                 .map(|r| {
-                    let [wide, narrow] = both::<M, P>(r, &pairs, [slice(&w), slice(&uniforms)]);
+                    let [wide, narrow] = both::<M, P>(r, &factors, [slice(&w), slice(&uniforms)]);
                     assert_eq!(wide, narrow);
                     Array2::from_shape_fn(w.dim(), |(i, j)| {
                         let at = |k: usize| wide[k][i * M + j];

@@ -48,7 +48,7 @@ pub(super) fn control(pasts: &mut [Past], lengths: &[f64], errors: &[f64], k: f6
 }
 
 /// Logarithms of numbers of at least 0, written over them.
-fn ln_in_place(x: &mut [f64]) {
+pub(crate) fn ln_in_place(x: &mut [f64]) {
     const CHUNK: usize = 64;
     for x in x.chunks_mut(CHUNK) {
         // Of each number or its inverse, by which is at least 1: the logarithm of 1 + y is vectorised for y ≥ 0.

@@ -11,7 +11,7 @@ use super::piece::advance;
 use super::tableau::{DOPRI5, TSIT5, Tableau};
 use super::{OdeMethod, Visit};
 use crate::Statistics;
-use crate::sum::{CHUNK, along_row, part, part_mut, row_of};
+use crate::sum::{CHUNK, along_row, part, part_mut, row_of, total};
 
 /// `out_r = x_r + h_r Σ_j a_j k_{j,r}` for rows of d numbers. The increment is summed first, so that x is rounded once.
 pub(super) fn combine<F: Real>(x: &[F], h: &[f64], a: &[f64], k: &[Vec<F>], d: usize, out: &mut [F]) {
@@ -102,14 +102,7 @@ pub(super) fn norms<F: Real, const N: usize>(
                         lanes[j] += share * share;
                     }
                 });
-                let mut width = CHUNK / 2;
-                while width > 0 {
-                    for l in 0..width {
-                        lanes[l] += lanes[l + width];
-                    }
-                    width /= 2;
-                }
-                *out = (lanes[0].as_f64() / d as f64).sqrt();
+                *out = (total(lanes).as_f64() / d as f64).sqrt();
             }
         },
     );

@@ -18,6 +18,7 @@ use numeric::ndarray::{Array3, ArrayRef2, ArrayViewMut2};
 use numeric::{Batching, Control, Error, Real, Scratch, TimeGrid, VectorField, fill_rows};
 
 pub use adaptive::Tolerance;
+pub(crate) use controller::ln_in_place;
 pub use event::{Crossing, Direction, Event, Passage};
 pub(crate) use event::{Look, sign};
 pub use explicit::{Dopri5, Tsit5};

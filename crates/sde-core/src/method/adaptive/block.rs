@@ -10,6 +10,7 @@ use numeric::{
 
 use super::SHORTEST;
 use super::weights::{Weights, add_up, combine, finish};
+use crate::ode::ln_in_place;
 use crate::sum::CHUNK;
 use crate::{LinearProcess, Tolerance};
 
@@ -238,16 +239,11 @@ impl<F: Real> Block<F> {
     /// `E^{−1/k}` of each row from the square of E.
     fn find_roots(&mut self) {
         let n = self.flights.len();
-        let (squares, roots, logs) = (&self.squares[..n], &mut self.roots[..n], &mut self.parts[..n]);
-        // |ln E²|, by the one of E² and its inverse that is at least 1: the logarithm of 1 + y is vectorised for y ≥ 0.
-        for (log, &square) in logs.iter_mut().zip(squares) {
-            *log = square.max(1.0 / square) - 1.0;
-        }
-        ln_1p_in_place(logs);
+        let roots = &mut self.roots[..n];
+        roots.copy_from_slice(&self.squares[..n]);
+        ln_in_place(roots);
         let power = -0.5 / self.order as f64;
-        for ((root, &log), &square) in roots.iter_mut().zip(&*logs).zip(squares) {
-            *root = power * if square < 1.0 { -log } else { log };
-        }
+        roots.iter_mut().for_each(|root| *root *= power);
         exp_in_place(roots);
     }
 

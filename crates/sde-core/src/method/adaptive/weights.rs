@@ -4,7 +4,7 @@ use numeric::{Error, Level, Prediction, Real, vectorize};
 
 use super::block::Flight;
 use crate::Tolerance;
-use crate::sum::{CHUNK, along_row, part, part_mut, row_of};
+use crate::sum::{CHUNK, along_row, part, part_mut, row_of, total};
 
 /// Factors of sums of x, of the prediction p there, and of the argument and the prediction of the newest stage, for each row.
 ///
@@ -163,16 +163,9 @@ pub(super) fn add_up<F: Real>(
     squares: &mut [f64],
 ) {
     for (r, (square, parts)) in squares.iter_mut().zip(parts).enumerate() {
-        let mut lanes = *parts;
-        let mut width = CHUNK / 2;
-        while width > 0 {
-            for l in 0..width {
-                lanes[l] += lanes[l + width];
-            }
-            width /= 2;
-        }
-        let sum = if lanes[0].is_finite() {
-            lanes[0].as_f64()
+        let sum = total(*parts);
+        let sum = if sum.is_finite() {
+            sum.as_f64()
         } else {
             wide_square(tolerance, row_of(&[before, low, high], r, d))
         };

@@ -3,8 +3,8 @@
 use numeric::ndarray::ArrayRef2;
 use numeric::{Error, Noise, Real, Scratch, special};
 
-use super::ExactTransition;
 use super::laws::{gamma, ln_gamma, poisson};
+use super::{ExactTransition, check_columns};
 use crate::sde::problems::{coefficients, facts, map, map2, map3};
 use crate::{NoiseClass, Reading, Sde};
 
@@ -143,6 +143,7 @@ impl<F: Real> ExactTransition<F> for CoxIngersollRoss {
         x: &mut ArrayRef2<F>,
         _: &mut Scratch,
     ) {
+        check_columns(x, ExactTransition::<F>::state_dim(self));
         let (noise, elapsed) = (noise.fork_index(step), self.elapsed(length));
         for (&row, mut x) in rows.iter().zip(x.rows_mut()) {
             let mut stream = noise.row_stream(row);

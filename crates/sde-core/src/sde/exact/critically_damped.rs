@@ -3,7 +3,7 @@
 use numeric::ndarray::ArrayRef2;
 use numeric::{Error, Noise, Real, Scratch, vectorize};
 
-use super::ExactTransition;
+use super::{ExactTransition, check_columns};
 use crate::sde::coefficients::{slice, slice_mut};
 use crate::sde::problems::{coefficients, facts, rows, rows2};
 use crate::sde::{put_rows, take_rows};
@@ -133,6 +133,7 @@ impl<F: Real> ExactTransition<F> for CriticallyDamped {
         x: &mut ArrayRef2<F>,
         scratch: &mut Scratch,
     ) {
+        check_columns(x, ExactTransition::<F>::state_dim(self));
         let kernel = self.transition(length);
         let [[qq, qp], [pq, pp]] = kernel.mean.map(|row| row.map(F::of));
         let [lqq, lpq, lpp] = kernel.factor().map(F::of);

@@ -3,7 +3,7 @@
 use numeric::ndarray::ArrayRef2;
 use numeric::{Error, Noise, Real, Scratch, exp_in_place, vectorize};
 
-use super::ExactTransition;
+use super::{ExactTransition, check_columns};
 use crate::sde::coefficients::slice_mut;
 use crate::sde::problems::{coefficients, facts, map, map2, map3};
 use crate::sde::{put_rows, take_rows};
@@ -85,6 +85,7 @@ impl<F: Real> ExactTransition<F> for GeometricBrownian {
         x: &mut ArrayRef2<F>,
         scratch: &mut Scratch,
     ) {
+        check_columns(x, ExactTransition::<F>::state_dim(self));
         let [mut z] = take_rows::<F, 1>(scratch, x.dim());
         noise.normals_into(rows, step, &mut z);
         let drift = F::of((self.mu - 0.5 * self.sigma * self.sigma) * length);

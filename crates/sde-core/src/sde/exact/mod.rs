@@ -89,3 +89,8 @@ pub trait ExactTransition<F: Real>: Send + Sync {
         Ok(Trajectory { times, states, statistics: Statistics { calls: accepted, accepted, rejected: 0 } })
     }
 }
+
+#[track_caller]
+fn check_columns<F>(x: &ArrayRef2<F>, dim: usize) {
+    assert_eq!(x.ncols(), dim, "columns of the states");
+}

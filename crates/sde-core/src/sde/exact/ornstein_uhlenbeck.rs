@@ -3,7 +3,7 @@
 use numeric::ndarray::ArrayRef2;
 use numeric::{Error, Noise, Real, Scratch, special};
 
-use super::ExactTransition;
+use super::{ExactTransition, check_columns};
 use crate::sde::coefficients::{slice, slice_mut};
 use crate::sde::problems::{coefficients, facts, map2, rows};
 use crate::sde::{put_rows, take_rows};
@@ -82,6 +82,7 @@ impl<F: Real> ExactTransition<F> for OrnsteinUhlenbeck {
         x: &mut ArrayRef2<F>,
         scratch: &mut Scratch,
     ) {
+        check_columns(x, ExactTransition::<F>::state_dim(self));
         let (decay, variance) = self.kernel(length);
         let (decay, spread) = (F::of(decay), F::of(variance.sqrt()));
         let [mut z] = take_rows::<F, 1>(scratch, x.dim());

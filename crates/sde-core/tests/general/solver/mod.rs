@@ -164,6 +164,27 @@ fn a_shard_has_the_bits_of_the_whole() {
     }
 }
 
+/// Of many rows with few numbers, blocks are larger: the same bits as of rows in the blocks that the equation asks for.
+#[test]
+fn larger_blocks_have_the_same_bits() {
+    let (waves, tanh) = (Waves { strength: 1.0 }, Tanh { dim: 2, a: 0.1, b: 0.2 });
+    let cases: [(&dyn Sde<f64>, &dyn Integrator<f64>); 4] = [
+        (&waves, &LevyMilstein { depth: 2 }),
+        (&waves, &PlatenWeak2),
+        (&tanh, &Sri1W1),
+        (&tanh, &ImplicitEuler),
+    ];
+    for (sde, method) in cases {
+        let solver = Solver::new(sde, method, grid(3)).expect("solvable");
+        let go = |rows| {
+            let start = Start::Point(&[0.3, -0.2]);
+            let run = solver.run(start, Keep::Last, rows, Noise::new(3), Control::default());
+            run.expect("finite").states
+        };
+        assert_eq!(go(37..150), go(0..5000).slice(s![37..150, .., ..]), "{}", method.name());
+    }
+}
+
 #[test]
 fn threads_do_not_matter() {
     let in_pool = |threads| {
