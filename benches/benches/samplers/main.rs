@@ -11,7 +11,8 @@
 //!
 //! `cargo bench --bench samplers -- table` prints one table of ratios instead of Criterion's reports: on one thread,
 //! method and floor in turn, so that what else the machine does meets both. `table 51` takes 51 rounds, and a word after
-//! the number takes those methods only whose names contain it. `memory` prints the peak memory of runs of 10⁶ rows.
+//! the number takes those methods only whose names contain it. `only method 100 WORD` and `only floor 100 WORD` run those a
+//! hundred times, for a profiler. `memory` prints the peak memory of runs of 10⁶ rows.
 
 mod elimination;
 mod exact;
@@ -89,17 +90,26 @@ fn table(rounds: usize, word: &str) {
     }
 }
 
-fn main() {
-    let arguments: Vec<String> = std::env::args().collect();
-    if let Some(at) = arguments.iter().position(|a| a == "table") {
-        let rounds = arguments.get(at + 1).and_then(|rounds| rounds.parse().ok()).unwrap_or(15);
-        let word = arguments.get(at + 2).map_or("", String::as_str);
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("one thread");
-        pool.install(|| table(rounds, if word == "--bench" { "" } else { word }));
-        return;
+/// The methods or the floors of that word alone.
+fn only(part: &str, rounds: usize, word: &str) {
+    for Entry { name, make } in entries().into_iter().filter(|entry| entry.name.contains(word)) {
+        println!("{part} of {name}");
+        let Work { run, floor, .. } = make();
+        let what = if part == "floor" { floor } else { run };
+        (0..rounds).for_each(|_| what());
     }
-    if arguments.iter().any(|a| a == "memory") {
-        return memory::table();
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().filter(|argument| argument != "--bench").collect();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("one thread");
+    let number = |at: usize| arguments.get(at).and_then(|rounds| rounds.parse().ok()).unwrap_or(15);
+    let word = |at: usize| arguments.get(at).map_or("", String::as_str);
+    match word(1) {
+        "table" => return pool.install(|| table(number(2), word(3))),
+        "only" => return pool.install(|| only(word(2), number(3), word(4))),
+        "memory" => return memory::table(),
+        _ => (),
     }
     let mut criterion = Criterion::default().configure_from_args();
     let mut group = criterion.benchmark_group("samplers");

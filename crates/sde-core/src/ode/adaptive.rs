@@ -5,7 +5,7 @@ use numeric::{Error, Real, Scratch, Time, TimeGrid, VectorField, as_rows, check_
 
 use super::Visit;
 use super::block::{Block, evaluate};
-use super::explicit::{combine, norms};
+use super::explicit::{Lengths, combine, norms};
 use super::piece::{Piece, advance, gap};
 use crate::Statistics;
 
@@ -122,7 +122,7 @@ impl<A, V> Adaptive<'_, A, V> {
         name: &'static str,
         rows: &[u64],
         x: &mut ArrayRef2<F>,
-        visit: &mut Visit<'_, F>,
+        visit: Option<&mut Visit<'_, F>>,
         scratch: &mut Scratch,
     ) -> Result<Statistics, Error>
     where
@@ -147,7 +147,7 @@ impl<A, V> Adaptive<'_, A, V> {
         &self,
         block: &mut Block<F>,
         out: &mut [F],
-        visit: &mut Visit<'_, F>,
+        mut visit: Option<&mut Visit<'_, F>>,
         scratch: &mut Scratch,
     ) -> Result<Statistics, Error>
     where
@@ -178,6 +178,7 @@ impl<A, V> Adaptive<'_, A, V> {
             if block.rows.is_empty() {
                 break;
             }
+            block.spread_lengths();
             statistics.calls += method.attempt(field, tolerance, block, scratch)?;
             block.control(method.error_order());
             let mut failed = None;
@@ -193,17 +194,20 @@ impl<A, V> Adaptive<'_, A, V> {
                     continue;
                 }
                 statistics.accepted += 1;
-                let ends = visit(&Piece {
-                    place: block.places[r],
-                    from: block.times[r],
-                    to: block.targets[r],
-                    h: block.lengths[r],
-                    start: &block.x[part.clone()],
-                    end: &block.end[part.clone()],
-                    stages: &block.stages,
-                    offset: part.start,
-                    bend: method.bend(),
-                })?;
+                let ends = match &mut visit {
+                    Some(visit) => visit(&Piece {
+                        place: block.places[r],
+                        from: block.times[r],
+                        to: block.targets[r],
+                        h: block.lengths[r],
+                        start: &block.x[part.clone()],
+                        end: &block.end[part.clone()],
+                        stages: &block.stages,
+                        offset: part.start,
+                        bend: method.bend(),
+                    })?,
+                    None => false,
+                };
                 block.arrived[r] = ends || block.targets[r] == end;
             }
             if let Some((r, error)) = failed {
@@ -241,9 +245,9 @@ impl<A, V> Adaptive<'_, A, V> {
             block.pasts.iter_mut().for_each(|past| past.next = length);
             return Ok(0);
         }
-        let Block { rows, times, lengths, x, stages, inner, stage_times, pasts, .. } = block;
         let ones = vec![1.0; n];
         let [mut h, mut d1, mut d2] = [(); 3].map(|()| ones.clone());
+        let Block { times, lengths, x, stages, stage_times, .. } = &mut *block;
         norms(tolerance, [x, x], &ones, ([F::one()], [x]), d, &mut h);
         norms(tolerance, [x, x], &ones, ([F::one()], [&stages[0]]), d, &mut d1);
         for (r, (h, &d1)) in h.iter_mut().zip(&d1).enumerate() {
@@ -252,7 +256,9 @@ impl<A, V> Adaptive<'_, A, V> {
             lengths[r] = h.copysign(span);
             stage_times[r] = advance(times[r], lengths[r]);
         }
-        combine(x, lengths, &[1.0], stages, d, inner);
+        block.spread_lengths();
+        let Block { rows, x, stages, inner, stage_times, spread, pasts, .. } = block;
+        combine(x, Lengths::Each(spread), &[1.0], stages, inner);
         evaluate(field, rows, stage_times, inner, &mut stages[1], scratch)?;
         let change = ([-F::one(), F::one()], [&*stages[0], &*stages[1]]);
         norms(tolerance, [x, x], &ones, change, d, &mut d2);

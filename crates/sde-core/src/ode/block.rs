@@ -19,6 +19,8 @@ pub(super) struct Block<F> {
     /// Signed length of the step that is tried, and where it ends.
     pub(super) lengths: Vec<f64>,
     pub(super) targets: Vec<Time>,
+    /// The length of its row for each number of the state, `(n, d)`.
+    pub(super) spread: Vec<F>,
     /// What the controller knows.
     pub(super) pasts: Vec<Past>,
     /// Norms of the estimated errors of the step, relative to the tolerance.
@@ -92,9 +94,16 @@ impl<F: Real> Block<F> {
         self.x.clear();
         self.x.extend_from_slice(x);
         self.stages.resize_with(stages, Vec::new);
-        for buffer in self.stages.iter_mut().chain([&mut self.end, &mut self.inner]) {
+        for buffer in self.stages.iter_mut().chain([&mut self.end, &mut self.inner, &mut self.spread]) {
             buffer.clear();
             buffer.resize(n * d, F::zero());
+        }
+    }
+
+    /// Gives each number of the state the length of its row.
+    pub(super) fn spread_lengths(&mut self) {
+        for (spread, &h) in self.spread.chunks_exact_mut(self.d).zip(&self.lengths) {
+            spread.fill(F::of(h));
         }
     }
 
@@ -155,7 +164,9 @@ impl<F: Real> Block<F> {
         self.pasts.truncate(to);
         self.errors.truncate(to);
         self.arrived.truncate(to);
-        for buffer in self.stages.iter_mut().chain([&mut self.x, &mut self.end, &mut self.inner]) {
+        for buffer in
+            self.stages.iter_mut().chain([&mut self.x, &mut self.end, &mut self.inner, &mut self.spread])
+        {
             buffer.truncate(to * d);
         }
     }

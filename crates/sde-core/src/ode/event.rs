@@ -145,8 +145,14 @@ impl<V, M> OdeSolver<V, M> {
                 passages[piece.place].take(&mut look, events, signs, &mut point)
             };
             let mut x = ArrayViewMut2::from_shape((numbers.len(), d), &mut state).expect("sized above");
-            let cost =
-                self.method.integrate(&self.field, &self.grid, &numbers, &mut x, &mut visit, scratch)?;
+            let cost = self.method.integrate(
+                &self.field,
+                &self.grid,
+                &numbers,
+                &mut x,
+                Some(&mut visit),
+                scratch,
+            )?;
             for (passage, state) in passages.iter_mut().zip(state.chunks_exact(d)) {
                 if !passage.ended {
                     passage.state = state.to_vec();

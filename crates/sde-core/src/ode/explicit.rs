@@ -11,10 +11,18 @@ use super::piece::advance;
 use super::tableau::{DOPRI5, TSIT5, Tableau};
 use super::{OdeMethod, Visit};
 use crate::Statistics;
-use crate::sum::{CHUNK, along_row, part, part_mut, row_of, total};
+use crate::sum::{CHUNK, along_row, in_chunks, part, part_mut, row_of, total};
 
-/// `out_r = x_r + h_r Σ_j a_j k_{j,r}` for rows of d numbers. The increment is summed first, so that x is rounded once.
-pub(super) fn combine<F: Real>(x: &[F], h: &[f64], a: &[f64], k: &[Vec<F>], d: usize, out: &mut [F]) {
+/// The lengths of a step of all rows of a block.
+#[derive(Clone, Copy)]
+pub(super) enum Lengths<'a, F> {
+    Same(F),
+    /// The length of its row for each number of the state: read beside it, no matter how long rows are.
+    Each(&'a [F]),
+}
+
+/// `out = x + h Σ_j a_j k_j`. The increment is summed first, so that x is rounded once.
+pub(super) fn combine<F: Real>(x: &[F], h: Lengths<'_, F>, a: &[f64], k: &[Vec<F>], out: &mut [F]) {
     let mut used: [(F, &[F]); 6] = [(F::zero(), &[]); 6];
     let mut count = 0;
     for (&a, k) in a.iter().zip(k).filter(|(a, _)| **a != 0.0) {
@@ -22,45 +30,44 @@ pub(super) fn combine<F: Real>(x: &[F], h: &[f64], a: &[f64], k: &[Vec<F>], d: u
         count += 1;
     }
     match used[..count] {
-        [a] => sum_of(x, h, [a], d, out),
-        [a, b] => sum_of(x, h, [a, b], d, out),
-        [a, b, c] => sum_of(x, h, [a, b, c], d, out),
-        [a, b, c, e] => sum_of(x, h, [a, b, c, e], d, out),
-        [a, b, c, e, f] => sum_of(x, h, [a, b, c, e, f], d, out),
-        [a, b, c, e, f, g] => sum_of(x, h, [a, b, c, e, f, g], d, out),
+        [a] => sum_of(x, h, [a], out),
+        [a, b] => sum_of(x, h, [a, b], out),
+        [a, b, c] => sum_of(x, h, [a, b, c], out),
+        [a, b, c, e] => sum_of(x, h, [a, b, c, e], out),
+        [a, b, c, e, f] => sum_of(x, h, [a, b, c, e, f], out),
+        [a, b, c, e, f, g] => sum_of(x, h, [a, b, c, e, f, g], out),
         _ => unreachable!("no method here sums none or more than six stages"),
     }
 }
 
 /// With the number of terms known to the compiler, the sum stays in registers.
-fn sum_of<F: Real, const N: usize>(x: &[F], h: &[f64], terms: [(F, &[F]); N], d: usize, out: &mut [F]) {
-    let (a, k) = (terms.map(|(a, _)| a), terms.map(|(_, k)| k));
+fn sum_of<F: Real, const N: usize>(x: &[F], h: Lengths<'_, F>, terms: [(F, &[F]); N], out: &mut [F]) {
+    let len = out.len();
+    // Of one length that is known, so that it is not asked for in each chunk.
+    let (a, k, x) = (terms.map(|(a, _)| a), terms.map(|(_, k)| &k[..len]), &x[..len]);
     vectorize(
         #[inline(always)]
-        || {
-            for (r, &h) in h.iter().enumerate() {
-                let (k, [x], out) = (row_of(&k, r, d), row_of(&[x], r, d), &mut out[r * d..][..d]);
-                let h = F::of(h);
-                along_row!(d, |i, C| sum_at::<F, N, C>(x, h, (&a, &k), i, out));
+        || match h {
+            Lengths::Each(h) => {
+                let h = &h[..len];
+                in_chunks!(len, |i, C| {
+                    let (mut sum, x, h): ([F; C], &[F; C], &[F; C]) =
+                        (weighted(&a, &k, i), part(x, i), part(h, i));
+                    for ((sum, &x), &h) in sum.iter_mut().zip(x).zip(h) {
+                        *sum = x + h * *sum;
+                    }
+                    *part_mut(out, i) = sum;
+                });
             }
+            Lengths::Same(h) => in_chunks!(len, |i, C| {
+                let (mut sum, x): ([F; C], &[F; C]) = (weighted(&a, &k, i), part(x, i));
+                for (sum, &x) in sum.iter_mut().zip(x) {
+                    *sum = x + h * *sum;
+                }
+                *part_mut(out, i) = sum;
+            }),
         },
     );
-}
-
-/// The C numbers from `i` on.
-#[inline(always)]
-fn sum_at<F: Real, const N: usize, const C: usize>(
-    x: &[F],
-    h: F,
-    (a, k): (&[F; N], &[&[F]; N]),
-    i: usize,
-    out: &mut [F],
-) {
-    let (mut sum, x): ([F; C], &[F; C]) = (weighted(a, k, i), part(x, i));
-    for (sum, &x) in sum.iter_mut().zip(x) {
-        *sum = x + h * *sum;
-    }
-    *part_mut(out, i) = sum;
 }
 
 /// `Σ_j a_j k_j`: the C numbers from `from` on.
@@ -128,14 +135,27 @@ impl<F: Real, V: VectorField<F>> Attempt<F, V> for Tableau {
         block: &mut Block<F>,
         scratch: &mut Scratch,
     ) -> Result<u64, Error> {
-        let Block { d, rows, times, lengths, targets, x, end, stages, errors, inner, stage_times, .. } =
-            block;
+        let Block {
+            d,
+            rows,
+            times,
+            lengths,
+            targets,
+            x,
+            end,
+            stages,
+            errors,
+            inner,
+            stage_times,
+            spread,
+            ..
+        } = block;
         let last = self.c.len() - 1;
         for i in 1..=last {
             let (known, new) = stages.split_at_mut(i);
             // The argument of the last stage is the state at the end of the step.
             let argument = if i == last { &mut *end } else { &mut *inner };
-            combine(x, lengths, self.a[i], known, *d, argument);
+            combine(x, Lengths::Each(spread), self.a[i], known, argument);
             let at = if self.c[i] == 1.0 {
                 &*targets
             } else {
@@ -193,7 +213,7 @@ macro_rules! pair {
                 grid: &TimeGrid,
                 rows: &[u64],
                 x: &mut ArrayRef2<F>,
-                visit: &mut Visit<'_, F>,
+                visit: Option<&mut Visit<'_, F>>,
                 scratch: &mut Scratch,
             ) -> Result<Statistics, Error> {
                 let solver = Adaptive { method: &$tableau, tolerance: &self.tolerance, field, grid };

@@ -5,7 +5,7 @@ use std::mem::swap;
 use numeric::ndarray::{Array2, ArrayRef2, ArrayViewMut2};
 use numeric::{Batch, Error, Real, Scratch, TimeGrid, Times, VectorField, check_finite};
 
-use super::explicit::combine;
+use super::explicit::{Lengths, combine};
 use super::piece::{Piece, advance, gap};
 use super::tableau::{EULER, HEUN, MIDPOINT, RK4, Tableau};
 use super::{OdeMethod, Visit};
@@ -84,20 +84,62 @@ impl<F: Real, V: VectorField<F>> OdeMethod<F, V> for FixedStep {
         grid: &TimeGrid,
         rows: &[u64],
         x: &mut ArrayRef2<F>,
-        visit: &mut Visit<'_, F>,
+        visit: Option<&mut Visit<'_, F>>,
         scratch: &mut Scratch,
     ) -> Result<Statistics, Error> {
-        let (tableau, d) = (self.tableau(), x.ncols());
+        let tableau = self.tableau();
         let mut work: Work<F> = scratch.take();
-        work.reset(tableau.c.len(), x.dim());
-        let Work { stages, other, lengths, ended } = &mut work;
+        work.reset(tableau.c.len(), x);
+        let walk = Walk { tableau, field, grid, rows };
+        let done = if visit.is_some() {
+            walk.take(x, visit, true, &mut work, scratch)
+        } else {
+            match walk.take(x, None, false, &mut work, scratch) {
+                // What is not finite stays so until the end; where it began, the same steps tell once more.
+                Err(Error::NotFinite { .. }) => {
+                    slice_mut(x).copy_from_slice(&work.start);
+                    walk.take(x, None, true, &mut work, scratch)
+                }
+                done => done,
+            }
+        };
+        scratch.put(work);
+        done?;
+        let steps = (rows.len() * grid.steps()) as u64;
+        Ok(Statistics { calls: steps * tableau.c.len() as u64, accepted: steps, rejected: 0 })
+    }
+}
+
+/// The way of a block.
+struct Walk<'a, V> {
+    tableau: &'static Tableau,
+    field: &'a V,
+    grid: &'a TimeGrid,
+    rows: &'a [u64],
+}
+
+impl<V> Walk<'_, V> {
+    /// From x to x. The state is checked after each step, or after the last.
+    fn take<F: Real>(
+        &self,
+        x: &mut ArrayRef2<F>,
+        mut visit: Option<&mut Visit<'_, F>>,
+        checked: bool,
+        work: &mut Work<F>,
+        scratch: &mut Scratch,
+    ) -> Result<(), Error>
+    where
+        V: VectorField<F>,
+    {
+        let Walk { tableau, field, grid, rows } = *self;
+        let Work { stages, other, ended, .. } = work;
+        let d = x.ncols();
         // State and end of the step change places.
         let (mut start, mut end) = (&mut *x, &mut **other);
         for (index, (from, to)) in grid.pairs().enumerate() {
             let h = gap(from, to);
-            lengths.fill(h);
             let sum = |x: &ArrayRef2<F>, a: &[f64], k: &[Vec<F>], out: &mut ArrayRef2<F>| {
-                combine(slice(x), lengths, a, k, d, slice_mut(out));
+                combine(slice(x), Lengths::Same(F::of(h)), a, k, slice_mut(out));
             };
             for (i, (&c, a)) in tableau.c.iter().zip(tableau.a).enumerate() {
                 let (known, new) = stages.split_at_mut(i);
@@ -112,15 +154,20 @@ impl<F: Real, V: VectorField<F>> OdeMethod<F, V> for FixedStep {
                 field.eval_into(&Batch::new(rows, Times::Same(time), argument), &mut out, scratch)?;
             }
             sum(start, tableau.b, stages, end);
-            check_finite("the state", rows, index as u64, from.t, end.view())?;
-            let (before, after) = (slice_mut(start), slice_mut(end));
-            for (place, (start, end)) in before.chunks_exact(d).zip(after.chunks_exact_mut(d)).enumerate() {
-                if ended[place] {
-                    end.copy_from_slice(start);
-                } else {
-                    let (stages, bend): (&[Vec<F>], _) = (&[], &[]);
-                    let piece = Piece { place, from, to, h, start, end, stages, offset: place * d, bend };
-                    ended[place] = visit(&piece)?;
+            if checked || index + 1 == grid.steps() {
+                check_finite("the state", rows, index as u64, from.t, end.view())?;
+            }
+            if let Some(visit) = &mut visit {
+                let (before, after) = (slice_mut(start), slice_mut(end));
+                for (place, (start, end)) in before.chunks_exact(d).zip(after.chunks_exact_mut(d)).enumerate()
+                {
+                    if ended[place] {
+                        end.copy_from_slice(start);
+                    } else {
+                        let (stages, bend): (&[Vec<F>], _) = (&[], &[]);
+                        let piece = Piece { place, from, to, h, start, end, stages, offset: place * d, bend };
+                        ended[place] = visit(&piece)?;
+                    }
                 }
             }
             swap(&mut start, &mut end);
@@ -128,39 +175,37 @@ impl<F: Real, V: VectorField<F>> OdeMethod<F, V> for FixedStep {
         if grid.steps() % 2 == 1 {
             x.assign(other);
         }
-        let n = rows.len() as u64;
-        scratch.put(work);
-        let steps = n * grid.steps() as u64;
-        Ok(Statistics { calls: steps * tableau.c.len() as u64, accepted: steps, rejected: 0 })
+        Ok(())
     }
 }
 
 /// Buffers of a block, kept from one to the next.
 #[derive(Debug)]
 struct Work<F> {
+    /// Where the rows began.
+    start: Vec<F>,
     stages: Vec<Vec<F>>,
     /// The state or the end of the step, whichever is not in the block itself; before it is the end, the argument of a stage.
     other: Array2<F>,
-    /// The length of the step for each row, which is the same.
-    lengths: Vec<f64>,
     ended: Vec<bool>,
 }
 
 impl<F: Real> Default for Work<F> {
     fn default() -> Work<F> {
-        Work { stages: Vec::new(), other: Array2::zeros((0, 0)), lengths: Vec::new(), ended: Vec::new() }
+        Work { start: Vec::new(), stages: Vec::new(), other: Array2::zeros((0, 0)), ended: Vec::new() }
     }
 }
 
 impl<F: Real> Work<F> {
-    fn reset(&mut self, stages: usize, shape: (usize, usize)) {
+    fn reset(&mut self, stages: usize, x: &ArrayRef2<F>) {
+        self.start.clear();
+        self.start.extend_from_slice(slice(x));
         self.stages.resize_with(stages, Vec::new);
-        self.stages.iter_mut().for_each(|stage| stage.resize(shape.0 * shape.1, F::zero()));
-        if self.other.dim() != shape {
-            self.other = Array2::zeros(shape);
+        self.stages.iter_mut().for_each(|stage| stage.resize(x.len(), F::zero()));
+        if self.other.dim() != x.dim() {
+            self.other = Array2::zeros(x.dim());
         }
-        self.lengths.resize(shape.0, 0.0);
         self.ended.clear();
-        self.ended.resize(shape.0, false);
+        self.ended.resize(x.nrows(), false);
     }
 }

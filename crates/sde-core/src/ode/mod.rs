@@ -48,7 +48,7 @@ pub trait OdeMethod<F: Real, V>: Send + Sync {
     /// Whether the solution is known between the nodes of the steps.
     fn dense(&self) -> bool;
 
-    /// Carries the rows `x`, `(n, d)`, along the grid, and shows each step to `visit`.
+    /// Carries the rows `x`, `(n, d)`, along the grid, and shows each step to `visit` if there is one.
     ///
     /// Rows that `visit` ends are left at the end of the step that was shown last.
     ///
@@ -61,7 +61,7 @@ pub trait OdeMethod<F: Real, V>: Send + Sync {
         grid: &TimeGrid,
         rows: &[u64],
         x: &mut ArrayRef2<F>,
-        visit: &mut Visit<'_, F>,
+        visit: Option<&mut Visit<'_, F>>,
         scratch: &mut Scratch,
     ) -> Result<Statistics, Error>;
 }
@@ -82,7 +82,7 @@ impl<F: Real, V, M: OdeMethod<F, V> + ?Sized> OdeMethod<F, V> for &M {
         grid: &TimeGrid,
         rows: &[u64],
         x: &mut ArrayRef2<F>,
-        visit: &mut Visit<'_, F>,
+        visit: Option<&mut Visit<'_, F>>,
         scratch: &mut Scratch,
     ) -> Result<Statistics, Error> {
         (**self).integrate(field, grid, rows, x, visit, scratch)
@@ -163,7 +163,7 @@ impl<V, M> OdeSolver<V, M> {
         let (each, batching) = (nodes.len() * width, batching(&self.field, self.method.dense(), &rows));
         fill_rows(rows.clone(), each, batching, control, out, |block, kept, scratch| {
             let numbers: Vec<u64> = block.collect();
-            let mut solve = |state: &mut [F], visit: &mut Visit<'_, F>| {
+            let mut solve = |state: &mut [F], visit: Option<&mut Visit<'_, F>>| {
                 let mut x =
                     ArrayViewMut2::from_shape((numbers.len(), d), state).expect("one state for each row");
                 let cost =
@@ -174,7 +174,7 @@ impl<V, M> OdeSolver<V, M> {
             let mut state = start_states(&start, &rows, &numbers, d);
             if let Keep::Last = keep {
                 // Where the rows end: nobody looks at their steps.
-                solve(&mut state, &mut |_| Ok(false))?;
+                solve(&mut state, None)?;
                 kept.copy_from_slice(&state);
                 return Ok(());
             }
@@ -211,7 +211,7 @@ impl<V, M> OdeSolver<V, M> {
                 }
                 Ok(false)
             };
-            solve(&mut state, &mut visit)
+            solve(&mut state, Some(&mut visit))
         })?;
         let times = nodes.iter().map(|&node| self.grid.node(node)).collect();
         let statistics = statistics.into_inner().expect("no block panicked");

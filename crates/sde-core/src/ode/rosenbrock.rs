@@ -7,7 +7,7 @@ use numeric::{Batch, Error, JacobianProducts, Real, Scratch, TimeGrid, Times, as
 
 use super::adaptive::{Adaptive, Attempt, Tolerance};
 use super::block::{Block, evaluate};
-use super::explicit::{combine, norms};
+use super::explicit::{Lengths, combine, norms};
 use super::piece::advance;
 use super::{OdeMethod, Visit};
 use crate::Statistics;
@@ -174,7 +174,8 @@ fn try_step<F: Real, V: JacobianProducts<F>>(
     let (d, n) = (block.d, block.rows.len());
     work.resize(n, d);
     jacobians_into(field, block, work, scratch)?;
-    let Block { rows, times, lengths, targets, x, end, stages, errors, inner, stage_times, .. } = block;
+    let Block { rows, times, lengths, targets, x, end, stages, errors, inner, stage_times, spread, .. } =
+        block;
     let Work { jacobians, systems, slopes, along, right, .. } = work;
     let mut groups = systems.groups().zip(jacobians.chunks_exact(d * d)).zip(lengths.chunks(LANES));
     vectorize(
@@ -213,7 +214,7 @@ fn try_step<F: Real, V: JacobianProducts<F>>(
         if i == 0 {
             new[0].copy_from_slice(&known[0]);
         } else {
-            combine(x, lengths, &ALPHA[i], &known[1..], d, inner);
+            combine(x, Lengths::Each(spread), &ALPHA[i], &known[1..], inner);
             for (r, time) in stage_times.iter_mut().enumerate() {
                 *time = if alpha == 1.0 { targets[r] } else { advance(times[r], alpha * lengths[r]) };
             }
@@ -258,7 +259,7 @@ fn try_step<F: Real, V: JacobianProducts<F>>(
         );
     }
     let (known, last) = stages.split_at_mut(STAGES + 1);
-    combine(x, lengths, &B, &known[1..], d, end);
+    combine(x, Lengths::Each(spread), &B, &known[1..], end);
     evaluate(field, rows, targets, end, &mut last[0], scratch)?;
     let terms: ([F; STAGES], [&[F]; STAGES]) =
         (from_fn(|i| F::of(B[i] - B_HAT[i])), from_fn(|i| &*known[i + 1]));
@@ -338,7 +339,7 @@ impl<F: Real, V: JacobianProducts<F>> OdeMethod<F, V> for Rosenbrock {
         grid: &TimeGrid,
         rows: &[u64],
         x: &mut ArrayRef2<F>,
-        visit: &mut Visit<'_, F>,
+        visit: Option<&mut Visit<'_, F>>,
         scratch: &mut Scratch,
     ) -> Result<Statistics, Error> {
         let solver = Adaptive { method: &Ros34Pw2, tolerance: &self.tolerance, field, grid };

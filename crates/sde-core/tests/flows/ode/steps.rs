@@ -244,7 +244,7 @@ impl OdeMethod<f64, &Recorded> for Borrowed<'_> {
         grid: &TimeGrid,
         rows: &[u64],
         x: &mut ArrayRef2<f64>,
-        visit: &mut sde_core::ode::Visit<'_, f64>,
+        visit: Option<&mut sde_core::ode::Visit<'_, f64>>,
         scratch: &mut Scratch,
     ) -> Result<Statistics, Error> {
         self.0.integrate(field, grid, rows, x, visit, scratch)
