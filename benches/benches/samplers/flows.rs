@@ -1,18 +1,18 @@
 //! Methods for the probability flow: steps from node to node, and steps of each row's own.
 
 use std::hint::black_box;
+use std::sync::{Arc, Mutex};
 
 use girsanov_benches::w1_mixture;
-use numeric::ndarray::Array2;
+use numeric::ndarray::{Array2, ArrayRef2, s};
 use numeric::{
-    Batch, Control, Error, Model, Noise, Prediction, Real, Time, TimeGrid, Times, VectorField, run_blocks,
+    Batch, Batching, Control, Error, Model, Noise, Prediction, Real, Scratch, Time, TimeGrid, Times,
+    VectorField, run_blocks,
 };
 use sde_core::ode::{Dopri5, FixedStep, OdeMethod, OdeSolver, ProbabilityFlow, Tsit5, Variable};
 use sde_core::{AdaptiveDpmSolver, Keep, MixtureField, Ou, Start, Statistics, Tolerance, grid};
 
 use super::{DIM, Entry, ROWS, STEPS, Work, pass};
-
-type Mixture<F> = Model<MixtureField<F, Ou>, Ou>;
 
 fn start<F: Real>() -> Array2<F> {
     let mut x = Array2::zeros((ROWS as usize, DIM));
@@ -20,20 +20,75 @@ fn start<F: Real>() -> Array2<F> {
     x
 }
 
-/// As many calls and passes as each row has on average, of all rows of a block at once.
-fn floor<F: Real>(field: &impl VectorField<F>, count: Statistics, time: Time, each: bool) {
-    let steps = (count.accepted + count.rejected).div_ceil(ROWS);
-    run_blocks(0..ROWS, field.batching(), Control::default(), |rows, scratch| {
-        let rows: Vec<u64> = rows.collect();
-        let times = vec![time; rows.len()];
-        let times = if each { Times::PerRow(&times) } else { Times::Same(time) };
-        let [mut x, mut p, z] = [(); 3].map(|()| Array2::<F>::zeros((rows.len(), DIM)));
+/// A field that can write down how many rows each call had.
+#[derive(Clone)]
+struct Logged<V> {
+    field: V,
+    log: Option<Arc<Mutex<Vec<usize>>>>,
+}
+
+impl<F: Real, V: VectorField<F>> VectorField<F> for Logged<V> {
+    fn dim(&self) -> usize {
+        self.field.dim()
+    }
+    fn batching(&self) -> Batching {
+        self.field.batching()
+    }
+    fn eval_into(
+        &self,
+        at: &Batch<'_, F>,
+        out: &mut ArrayRef2<F>,
+        scratch: &mut Scratch,
+    ) -> Result<(), Error> {
+        if let Some(log) = &self.log {
+            log.lock().expect("no panic").push(at.len());
+        }
+        self.field.eval_into(at, out, scratch)
+    }
+}
+
+type Mixture<F> = Model<Logged<MixtureField<F, Ou>>, Ou>;
+
+fn model<F: Real>() -> Mixture<F> {
+    let Model { field, prediction, schedule } = w1_mixture().denoiser::<F, _>(Ou);
+    Model { field: Logged { field, log: None }, prediction, schedule }
+}
+
+/// What a run counts, and the numbers of rows of its calls, block after block.
+fn logged<F: Real>(
+    model: &Mixture<F>,
+    solve: impl Fn(&Mixture<F>) -> Statistics + Sync,
+) -> (Statistics, Vec<usize>) {
+    let log = Arc::new(Mutex::default());
+    let mut model = model.clone();
+    model.field.log = Some(log.clone());
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("one thread");
+    let count = pool.install(|| solve(&model));
+    let calls = log.lock().expect("no panic").clone();
+    (count, calls)
+}
+
+/// The same calls, of as many rows, and a pass over those rows for each step.
+fn floor<F: Real>(field: &impl VectorField<F>, calls: &[usize], count: Statistics, time: Time, each: bool) {
+    let batching = field.batching();
+    let blocks = (ROWS as usize).div_ceil(batching.rows);
+    // A row's calls in a step.
+    let stages = (count.calls / (count.accepted + count.rejected)) as usize;
+    run_blocks(0..ROWS, batching, Control::default(), |rows, scratch| {
+        let block = rows.start as usize / batching.rows;
+        let calls = &calls[calls.len() * block / blocks..calls.len() * (block + 1) / blocks];
+        let most = calls.iter().copied().max().unwrap_or(0);
+        let rows: Vec<u64> = (rows.start..).take(most).collect();
+        let [mut x, mut p, z] = [(); 3].map(|()| Array2::<F>::zeros((most, DIM)));
         Noise::new(1).normals_into(&rows, 0, &mut x);
-        for k in 0..steps {
-            for _ in count.calls * k / steps / ROWS..count.calls * (k + 1) / steps / ROWS {
-                field.eval_into(&Batch::new(&rows, times, &x), &mut p, scratch)?;
+        let times = vec![time; most];
+        for (k, &n) in calls.iter().enumerate() {
+            let times = if each { Times::PerRow(&times[..n]) } else { Times::Same(time) };
+            let [mut x, mut p] = [&mut x, &mut p].map(|all| all.slice_mut(s![..n, ..]));
+            field.eval_into(&Batch::new(&rows[..n], times, &x), &mut p, scratch)?;
+            if k % stages == 0 {
+                pass(&mut x, &p, &z.slice(s![..n, ..]));
             }
-            pass(&mut x, &p, &z);
         }
         black_box(&x);
         Ok(())
@@ -43,8 +98,7 @@ fn floor<F: Real>(field: &impl VectorField<F>, count: Statistics, time: Time, ea
 
 /// A method with the steps of a grid.
 fn fixed<F: Real>(method: FixedStep) -> Entry {
-    let (model, x, nodes) =
-        (w1_mixture().denoiser::<F, _>(Ou), start::<F>(), grid::two_phase(4.0, 1e-3, STEPS).expect("valid"));
+    let (model, x, nodes) = (model(), start::<F>(), grid::two_phase(4.0, 1e-3, STEPS).expect("valid"));
     let solve = move |model: &Mixture<F>| {
         let solver =
             OdeSolver { field: ProbabilityFlow::new(model, Variable::Time), method, grid: nodes.clone() };
@@ -57,9 +111,9 @@ fn fixed<F: Real>(method: FixedStep) -> Entry {
 /// A method with steps of each row's own.
 fn adaptive<F: Real, M>(name: &str, method: M, variable: Variable) -> Entry
 where
-    M: for<'a, 'm> OdeMethod<F, &'a ProbabilityFlow<'m, MixtureField<F, Ou>, Ou>> + 'static,
+    M: for<'a, 'm> OdeMethod<F, &'a ProbabilityFlow<'m, Logged<MixtureField<F, Ou>>, Ou>> + 'static,
 {
-    let (model, x) = (w1_mixture().denoiser::<F, _>(Ou), start::<F>());
+    let (model, x) = (model(), start::<F>());
     let solve = move |model: &Mixture<F>| {
         let flow = ProbabilityFlow::new(model, variable);
         let ends = (Time::of(4.0), Time::of(1e-3));
@@ -71,16 +125,16 @@ where
 fn entry<F: Real>(
     name: &str,
     model: Mixture<F>,
-    solve: impl Fn(&Mixture<F>) -> Statistics + 'static,
+    solve: impl Fn(&Mixture<F>) -> Statistics + Send + Sync + 'static,
     variable: Variable,
     each: bool,
 ) -> Entry {
     Entry::new(format!("{name}/{}", F::NAME), move || {
-        let count = solve(&model);
+        let (count, calls) = logged(&model, &solve);
         let of_floor = model.clone();
         let floor = move || {
             let flow = ProbabilityFlow::new(&of_floor, variable);
-            floor(&flow, count, flow.at(Time::of(0.5)), each);
+            floor(&flow, &calls, count, flow.at(Time::of(0.5)), each);
         };
         Work {
             updates: (count.accepted + count.rejected) * DIM as u64,
@@ -97,14 +151,14 @@ impl<F: Real> VectorField<F> for NoiseOf<'_, F> {
     fn dim(&self) -> usize {
         DIM
     }
-    fn batching(&self) -> numeric::Batching {
+    fn batching(&self) -> Batching {
         self.0.field.batching()
     }
     fn eval_into(
         &self,
         batch: &Batch<'_, F>,
-        out: &mut numeric::ndarray::ArrayRef2<F>,
-        scratch: &mut numeric::Scratch,
+        out: &mut ArrayRef2<F>,
+        scratch: &mut Scratch,
     ) -> Result<(), Error> {
         self.0.predict_into(Prediction::Noise, batch, out, scratch)
     }
@@ -113,19 +167,20 @@ impl<F: Real> VectorField<F> for NoiseOf<'_, F> {
 fn dpm<F: Real>(order: usize) -> Entry {
     let tolerance = Tolerance { relative: 0.05, absolute: 0.0078 };
     let nodes = TimeGrid::from_nodes(vec![4.0, 1e-3]).expect("valid");
-    let model = w1_mixture().denoiser::<F, _>(Ou);
-    let solver = AdaptiveDpmSolver::new(model.clone(), order, tolerance, nodes).expect("valid");
     let x = start::<F>();
-    let solve = move || {
+    let solve = move |model: &Mixture<F>| {
+        let solver = AdaptiveDpmSolver::new(model.clone(), order, tolerance, nodes.clone()).expect("valid");
         let run = solver.run(Start::Rows(&x), Keep::Last, 0..ROWS, Noise::new(1), Control::default());
         black_box(run.expect("solvable")).statistics
     };
     Entry::new(format!("AdaptiveDpmSolver({order})/{}", F::NAME), move || {
-        let count = solve();
+        let model = model();
+        let (count, calls) = logged(&model, &solve);
+        let of_floor = model.clone();
         Work {
             updates: (count.accepted + count.rejected) * DIM as u64,
-            run: Box::new(move || _ = solve()),
-            floor: Box::new(move || floor(&NoiseOf(&model), count, Time::of(0.5), true)),
+            run: Box::new(move || _ = solve(&model)),
+            floor: Box::new(move || floor(&NoiseOf(&of_floor), &calls, count, Time::of(0.5), true)),
         }
     })
 }

@@ -57,6 +57,7 @@
 //! a run got wrong are in the crate `girsanov-bounds`.
 #![doc(test(attr(deny(warnings))))]
 
+mod apart;
 mod approximate_covariance;
 mod bridge;
 mod diagonal_covariance;

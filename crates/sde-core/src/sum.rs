@@ -220,8 +220,9 @@ impl<F: Real, const N: usize> Terms<'_, F, N> {
     }
 }
 
+/// `sum += b p`.
 #[inline(always)]
-fn add<F: Real, const C: usize>(sum: &mut [F; C], b: F, p: &[F; C]) {
+pub(crate) fn add<F: Real, const C: usize>(sum: &mut [F; C], b: F, p: &[F; C]) {
     for (sum, &p) in sum.iter_mut().zip(p) {
         *sum += b * p;
     }

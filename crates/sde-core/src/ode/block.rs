@@ -5,6 +5,8 @@ use std::mem::swap;
 use numeric::ndarray::ArrayViewMut2;
 use numeric::{Batch, Error, Real, Scratch, Time, Times, VectorField, as_rows};
 
+use crate::apart::Apart;
+
 use super::controller::{LN_LEAST, control};
 
 /// What is known of the rows that have not arrived. Everything is packed: entry i of each list belongs to the i-th of
@@ -20,7 +22,7 @@ pub(super) struct Block<F> {
     pub(super) lengths: Vec<f64>,
     pub(super) targets: Vec<Time>,
     /// The length of its row for each number of the state, `(n, d)`.
-    pub(super) spread: Vec<F>,
+    pub(super) spread: Apart<F>,
     /// What the controller knows.
     pub(super) pasts: Vec<Past>,
     /// Norms of the estimated errors of the step, relative to the tolerance.
@@ -28,12 +30,14 @@ pub(super) struct Block<F> {
     /// Whether the row, whose step was accepted, goes no further.
     pub(super) arrived: Vec<bool>,
     /// State at the start of the step, `(n, d)`, and its candidate at the end.
-    pub(super) x: Vec<F>,
-    pub(super) end: Vec<F>,
+    pub(super) x: Apart<F>,
+    pub(super) end: Apart<F>,
     /// The first stage is V at the start, the last is V at the end of the step; each `(n, d)`.
-    pub(super) stages: Vec<Vec<F>>,
+    pub(super) stages: Vec<Apart<F>>,
     /// Argument of a stage.
-    pub(super) inner: Vec<F>,
+    pub(super) inner: Apart<F>,
+    /// A sum of stages that is begun before the last of them is known.
+    pub(super) begun: Apart<F>,
     pub(super) stage_times: Vec<Time>,
     /// Work of the controller.
     logs: Vec<f64>,
@@ -91,13 +95,17 @@ impl<F: Real> Block<F> {
         self.pasts.resize(n, Past::START);
         self.errors.resize(n, 0.0);
         self.arrived.resize(n, false);
-        self.x.clear();
-        self.x.extend_from_slice(x);
-        self.stages.resize_with(stages, Vec::new);
-        for buffer in self.stages.iter_mut().chain([&mut self.end, &mut self.inner, &mut self.spread]) {
-            buffer.clear();
-            buffer.resize(n * d, F::zero());
+        self.stages.resize_with(stages, Apart::default);
+        for (slot, buffer) in self.buffers().enumerate() {
+            buffer.resize(n * d, slot);
         }
+        self.x.copy_from_slice(x);
+    }
+
+    /// All that has a number for each number of the state.
+    fn buffers(&mut self) -> impl Iterator<Item = &mut Apart<F>> {
+        let Block { x, end, inner, begun, spread, stages, .. } = self;
+        stages.iter_mut().chain([x, end, inner, begun, spread])
     }
 
     /// Gives each number of the state the length of its row.
@@ -138,7 +146,10 @@ impl<F: Real> Block<F> {
                 self.times[to] = self.targets[r];
             }
             // All else is made anew by the next step.
-            (self.rows[to], self.places[to], self.pasts[to]) = (self.rows[r], self.places[r], self.pasts[r]);
+            if to != r {
+                (self.rows[to], self.places[to], self.pasts[to]) =
+                    (self.rows[r], self.places[r], self.pasts[r]);
+            }
             to += 1;
         }
         if to < self.rows.len() {
@@ -164,9 +175,7 @@ impl<F: Real> Block<F> {
         self.pasts.truncate(to);
         self.errors.truncate(to);
         self.arrived.truncate(to);
-        for buffer in
-            self.stages.iter_mut().chain([&mut self.x, &mut self.end, &mut self.inner, &mut self.spread])
-        {
+        for buffer in self.buffers() {
             buffer.truncate(to * d);
         }
     }

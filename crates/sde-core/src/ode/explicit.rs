@@ -1,7 +1,5 @@
 //! The embedded explicit pairs of orders 5 and 4.
 
-use std::array::from_fn;
-
 use numeric::ndarray::ArrayRef2;
 use numeric::{Error, Real, Scratch, TimeGrid, VectorField, vectorize};
 
@@ -11,7 +9,8 @@ use super::piece::advance;
 use super::tableau::{DOPRI5, TSIT5, Tableau};
 use super::{OdeMethod, Visit};
 use crate::Statistics;
-use crate::sum::{CHUNK, along_row, in_chunks, part, part_mut, row_of, total};
+use crate::apart::Apart;
+use crate::sum::{CHUNK, add, along_row, in_chunks, part, part_mut, row_of, total};
 
 /// The lengths of a step of all rows of a block.
 #[derive(Clone, Copy)]
@@ -22,63 +21,103 @@ pub(super) enum Lengths<'a, F> {
 }
 
 /// `out = x + h Σ_j a_j k_j`. The increment is summed first, so that x is rounded once.
-pub(super) fn combine<F: Real>(x: &[F], h: Lengths<'_, F>, a: &[f64], k: &[Vec<F>], out: &mut [F]) {
-    let mut used: [(F, &[F]); 6] = [(F::zero(), &[]); 6];
-    let mut count = 0;
-    for (&a, k) in a.iter().zip(k).filter(|(a, _)| **a != 0.0) {
-        used[count] = (F::of(a), k);
-        count += 1;
-    }
-    match used[..count] {
-        [a] => sum_of(x, h, [a], out),
-        [a, b] => sum_of(x, h, [a, b], out),
-        [a, b, c] => sum_of(x, h, [a, b, c], out),
-        [a, b, c, e] => sum_of(x, h, [a, b, c, e], out),
-        [a, b, c, e, f] => sum_of(x, h, [a, b, c, e, f], out),
-        [a, b, c, e, f, g] => sum_of(x, h, [a, b, c, e, f, g], out),
+pub(super) fn combine<F: Real>(x: &[F], h: Lengths<'_, F>, a: &[f64], k: &[Apart<F>], out: &mut [F]) {
+    let used = a.iter().zip(k).filter(|(a, _)| **a != 0.0).map(|(&a, k)| ([F::of(a), F::zero()], &**k));
+    sums(x, h, used, out, None);
+}
+
+/// [`combine`] of the weights a and, over `begun`, `Σ_j b_j k_j`: a sum that waits for its last stage. Stages are read once for
+/// both.
+fn combine_and_begin<F: Real>(
+    x: &[F],
+    h: Lengths<'_, F>,
+    [a, b]: [&[f64]; 2],
+    k: &[Apart<F>],
+    out: &mut [F],
+    begun: &mut [F],
+) {
+    let weights = a.iter().zip(b).map(|(&a, &b)| [a, b]);
+    let used = weights.zip(k).filter(|(weights, _)| *weights != [0.0; 2]);
+    sums(x, h, used.map(|(weights, k)| (weights.map(F::of), &**k)), out, Some(begun));
+}
+
+/// A stage and its weights, in the sum and in the one that is begun.
+type Term<'a, F> = ([F; 2], &'a [F]);
+
+fn sums<'a, F: Real>(
+    x: &[F],
+    h: Lengths<'_, F>,
+    used: impl Iterator<Item = Term<'a, F>>,
+    out: &mut [F],
+    begun: Option<&mut [F]>,
+) {
+    let mut terms: [Term<'_, F>; 6] = [([F::zero(); 2], &[]); 6];
+    let count = terms.iter_mut().zip(used).map(|(term, used)| *term = used).count();
+    match terms[..count] {
+        [a] => sum_of(x, h, [a], out, begun),
+        [a, b] => sum_of(x, h, [a, b], out, begun),
+        [a, b, c] => sum_of(x, h, [a, b, c], out, begun),
+        [a, b, c, e] => sum_of(x, h, [a, b, c, e], out, begun),
+        [a, b, c, e, f] => sum_of(x, h, [a, b, c, e, f], out, begun),
+        [a, b, c, e, f, g] => sum_of(x, h, [a, b, c, e, f, g], out, begun),
         _ => unreachable!("no method here sums none or more than six stages"),
     }
 }
 
-/// With the number of terms known to the compiler, the sum stays in registers.
-fn sum_of<F: Real, const N: usize>(x: &[F], h: Lengths<'_, F>, terms: [(F, &[F]); N], out: &mut [F]) {
+/// With the number of terms known to the compiler, the sums stay in registers.
+fn sum_of<F: Real, const N: usize>(
+    x: &[F],
+    h: Lengths<'_, F>,
+    terms: [Term<'_, F>; N],
+    out: &mut [F],
+    mut begun: Option<&mut [F]>,
+) {
     let len = out.len();
-    // Of one length that is known, so that it is not asked for in each chunk.
-    let (a, k, x) = (terms.map(|(a, _)| a), terms.map(|(_, k)| &k[..len]), &x[..len]);
     vectorize(
         #[inline(always)]
-        || match h {
-            Lengths::Each(h) => {
-                let h = &h[..len];
-                in_chunks!(len, |i, C| {
-                    let (mut sum, x, h): ([F; C], &[F; C], &[F; C]) =
-                        (weighted(&a, &k, i), part(x, i), part(h, i));
-                    for ((sum, &x), &h) in sum.iter_mut().zip(x).zip(h) {
-                        *sum = x + h * *sum;
-                    }
-                    *part_mut(out, i) = sum;
-                });
-            }
-            Lengths::Same(h) => in_chunks!(len, |i, C| {
-                let (mut sum, x): ([F; C], &[F; C]) = (weighted(&a, &k, i), part(x, i));
-                for (sum, &x) in sum.iter_mut().zip(x) {
-                    *sum = x + h * *sum;
+        || {
+            // Of one length that is known here, so that it is not asked for in each chunk.
+            let (k, x, out): ([&[F]; N], _, _) = (terms.map(|(_, k)| &k[..len]), &x[..len], &mut out[..len]);
+            let [a, b]: [[F; N]; 2] = [0, 1].map(|which| terms.map(|(weights, _)| weights[which]));
+            match (h, &mut begun) {
+                (Lengths::Each(h), Some(begun)) => {
+                    let (h, begun) = (&h[..len], &mut begun[..len]);
+                    in_chunks!(len, |i, C| {
+                        let h: &[F; C] = part(h, i);
+                        *part_mut(begun, i) = weighted::<F, N, C>(&b, &k, i);
+                        *part_mut::<F, C>(out, i) = moved(part(x, i), |j| h[j], weighted(&a, &k, i));
+                    });
                 }
-                *part_mut(out, i) = sum;
-            }),
+                (Lengths::Each(h), None) => {
+                    let h = &h[..len];
+                    in_chunks!(len, |i, C| {
+                        let h: &[F; C] = part(h, i);
+                        *part_mut::<F, C>(out, i) = moved(part(x, i), |j| h[j], weighted(&a, &k, i));
+                    });
+                }
+                (Lengths::Same(h), _) => in_chunks!(len, |i, C| {
+                    *part_mut::<F, C>(out, i) = moved(part(x, i), |_| h, weighted(&a, &k, i));
+                }),
+            }
         },
     );
+}
+
+/// `x + h sum`.
+#[inline(always)]
+fn moved<F: Real, const C: usize>(x: &[F; C], h: impl Fn(usize) -> F, mut sum: [F; C]) -> [F; C] {
+    for (j, (sum, &x)) in sum.iter_mut().zip(x).enumerate() {
+        *sum = x + h(j) * *sum;
+    }
+    sum
 }
 
 /// `Σ_j a_j k_j`: the C numbers from `from` on.
 #[inline(always)]
 fn weighted<F: Real, const N: usize, const C: usize>(a: &[F; N], k: &[&[F]; N], from: usize) -> [F; C] {
     let mut sums = [F::zero(); C];
-    for (j, (&a, k)) in a.iter().zip(k).enumerate() {
-        let k: &[F; C] = part(k, from);
-        for (sum, &k) in sums.iter_mut().zip(k) {
-            *sum = if j == 0 { a * k } else { *sum + a * k };
-        }
+    for (&a, k) in a.iter().zip(k) {
+        add(&mut sums, a, part(k, from));
     }
     sums
 }
@@ -148,14 +187,25 @@ impl<F: Real, V: VectorField<F>> Attempt<F, V> for Tableau {
             inner,
             stage_times,
             spread,
+            begun,
             ..
         } = block;
-        let last = self.c.len() - 1;
+        let (last, step) = (self.c.len() - 1, Lengths::Each(spread));
         for i in 1..=last {
             let (known, new) = stages.split_at_mut(i);
-            // The argument of the last stage is the state at the end of the step.
-            let argument = if i == last { &mut *end } else { &mut *inner };
-            combine(x, Lengths::Each(spread), self.a[i], known, argument);
+            // The argument of the last stage is the state at the end of the step; the error is begun with it. Of the others, two
+            // are summed together, but for the stage that only the second of them has.
+            if i == last {
+                combine_and_begin(x, step, [self.a[i], &self.error], known, end, begun);
+            } else if i % 2 == 0 {
+                combine_and_begin(x, step, [self.a[i], self.a[i + 1]], known, inner, begun);
+            } else if i == 1 {
+                combine(x, step, self.a[i], known, inner);
+            } else {
+                let newest = ([F::of(self.a[i][i - 1]), F::zero()], &*known[i - 1]);
+                sum_of(x, step, [([F::one(), F::zero()], &**begun), newest], inner, None);
+            }
+            let argument = if i == last { &*end } else { &*inner };
             let at = if self.c[i] == 1.0 {
                 &*targets
             } else {
@@ -166,8 +216,7 @@ impl<F: Real, V: VectorField<F>> Attempt<F, V> for Tableau {
             };
             evaluate(field, rows, at, argument, &mut new[0], scratch)?;
         }
-        // Both pairs have seven stages.
-        let terms: ([F; 7], [&[F]; 7]) = (from_fn(|j| F::of(self.error[j])), from_fn(|j| &*stages[j]));
+        let terms = ([F::one(), F::of(self.error[last])], [&**begun, &*stages[last]]);
         norms(tolerance, [x, end], lengths, terms, *d, errors);
         Ok((last * rows.len()) as u64)
     }

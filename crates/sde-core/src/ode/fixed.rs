@@ -10,6 +10,7 @@ use super::piece::{Piece, advance, gap};
 use super::tableau::{EULER, HEUN, MIDPOINT, RK4, Tableau};
 use super::{OdeMethod, Visit};
 use crate::Statistics;
+use crate::apart::Apart;
 use crate::sde::coefficients::{slice, slice_mut};
 
 /// Explicit Runge–Kutta methods with the steps of the grid: all rows step together.
@@ -138,7 +139,7 @@ impl<V> Walk<'_, V> {
         let (mut start, mut end) = (&mut *x, &mut **other);
         for (index, (from, to)) in grid.pairs().enumerate() {
             let h = gap(from, to);
-            let sum = |x: &ArrayRef2<F>, a: &[f64], k: &[Vec<F>], out: &mut ArrayRef2<F>| {
+            let sum = |x: &ArrayRef2<F>, a: &[f64], k: &[Apart<F>], out: &mut ArrayRef2<F>| {
                 combine(slice(x), Lengths::Same(F::of(h)), a, k, slice_mut(out));
             };
             for (i, (&c, a)) in tableau.c.iter().zip(tableau.a).enumerate() {
@@ -164,7 +165,7 @@ impl<V> Walk<'_, V> {
                     if ended[place] {
                         end.copy_from_slice(start);
                     } else {
-                        let (stages, bend): (&[Vec<F>], _) = (&[], &[]);
+                        let (stages, bend): (&[Apart<F>], _) = (&[], &[]);
                         let piece = Piece { place, from, to, h, start, end, stages, offset: place * d, bend };
                         ended[place] = visit(&piece)?;
                     }
@@ -184,7 +185,7 @@ impl<V> Walk<'_, V> {
 struct Work<F> {
     /// Where the rows began.
     start: Vec<F>,
-    stages: Vec<Vec<F>>,
+    stages: Vec<Apart<F>>,
     /// The state or the end of the step, whichever is not in the block itself; before it is the end, the argument of a stage.
     other: Array2<F>,
     ended: Vec<bool>,
@@ -200,8 +201,8 @@ impl<F: Real> Work<F> {
     fn reset(&mut self, stages: usize, x: &ArrayRef2<F>) {
         self.start.clear();
         self.start.extend_from_slice(slice(x));
-        self.stages.resize_with(stages, Vec::new);
-        self.stages.iter_mut().for_each(|stage| stage.resize(x.len(), F::zero()));
+        self.stages.resize_with(stages, Apart::default);
+        self.stages.iter_mut().enumerate().for_each(|(slot, stage)| stage.resize(x.len(), slot));
         if self.other.dim() != x.dim() {
             self.other = Array2::zeros(x.dim());
         }

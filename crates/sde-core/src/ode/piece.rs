@@ -2,6 +2,8 @@
 
 use numeric::{Real, Time};
 
+use crate::apart::Apart;
+
 /// A step that a method has taken with one row: its ends, and the solution between them.
 ///
 /// ```math
@@ -20,7 +22,7 @@ pub struct Piece<'a, F> {
     pub(super) start: &'a [F],
     pub(super) end: &'a [F],
     /// The stages of the whole block; empty for methods without dense output.
-    pub(super) stages: &'a [Vec<F>],
+    pub(super) stages: &'a [Apart<F>],
     /// Where the row is in them.
     pub(super) offset: usize,
     pub(super) bend: &'a [f64],
