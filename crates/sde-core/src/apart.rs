@@ -20,12 +20,16 @@ pub(crate) struct Apart<F> {
     len: usize,
 }
 
+/// Makes room for so many numbers at the place of their slot; where it begins.
+pub(crate) fn place<F: Real>(numbers: &mut Vec<F>, len: usize, slot: usize) -> usize {
+    numbers.resize(len + PAGE / size_of::<F>(), F::zero());
+    (slot * SPACING).wrapping_sub(numbers.as_ptr().addr()) % PAGE / size_of::<F>()
+}
+
 impl<F: Real> Apart<F> {
     /// Zeros or what was here before, as long as that.
     pub(crate) fn resize(&mut self, len: usize, slot: usize) {
-        self.numbers.resize(len + PAGE / size_of::<F>(), F::zero());
-        let beyond = (slot * SPACING).wrapping_sub(self.numbers.as_ptr().addr()) % PAGE;
-        (self.from, self.len) = (beyond / size_of::<F>(), len);
+        (self.from, self.len) = (place(&mut self.numbers, len, slot), len);
     }
 
     /// Keeps the first numbers.

@@ -7,8 +7,10 @@ pub mod problems;
 mod reading;
 mod reverse;
 
-use numeric::ndarray::{Array2, ArrayRef2};
+use numeric::ndarray::{Array1, Array2, ArrayRef2, s};
 use numeric::{Batch, Batching, Error, Real, Scratch};
+
+use crate::apart::place;
 
 pub use coefficients::{Additive, Diagonal, General};
 pub use exact::{
@@ -195,9 +197,14 @@ pub(crate) fn take_rows<F: Real, const N: usize>(
 where
     [Vec<F>; N]: Default,
 {
+    let len = shape.0 * shape.1;
+    // Those of another number, which may be in use too, have other places.
+    let mut slot = N * (N - 1) / 2;
     scratch.take::<[Vec<F>; N]>().map(|mut buffer| {
-        buffer.resize(shape.0 * shape.1, F::zero());
-        Array2::from_shape_vec(shape, buffer).expect("sized above")
+        let from = place(&mut buffer, len, slot);
+        slot += 1;
+        let array = Array1::from_vec(buffer).slice_move(s![from..from + len]);
+        array.into_shape_with_order(shape).expect("as long as that")
     })
 }
 
