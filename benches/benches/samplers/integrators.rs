@@ -273,7 +273,8 @@ pub(super) fn entries<F: Real>() -> Vec<Entry> {
     ]
 }
 
-/// Euler–Maruyama with jumps, one candidate in 50 steps of a row; the floor is that of the steps.
+/// Euler–Maruyama with jumps, one candidate in 50 steps of a row. At a candidate the row's step is cut: the floor has one more
+/// call of the row alone for it, with normals from the row's stream.
 pub(super) fn jumps<F: Real>() -> Entry {
     Entry::new(format!("JumpDiffusion on Tanh/{}", F::NAME), || {
         let grid = TimeGrid::uniform(0.0, 1.0, STEPS).expect("valid");
@@ -293,7 +294,25 @@ pub(super) fn jumps<F: Real>() -> Entry {
             black_box(run.expect("finite"));
         };
         let calls = Calls { drifts: STEPS, probes: 0, products: STEPS, derivatives: 0 };
-        let floor = move || floor::<F, _>(&sde, &grid, &lengths, calls, Needs::Increment, false);
+        let floor = move || {
+            floor::<F, _>(&sde, &grid, &lengths, calls, Needs::Increment, false);
+            let rows = |rows: std::ops::Range<u64>, scratch: &mut Scratch| {
+                let [mut x, mut f, mut g, mut w] = [(); 4].map(|()| Array2::<F>::zeros((1, DIM)));
+                for row in rows {
+                    let mut stream = Noise::new(1).row_stream(row);
+                    w.mapv_inplace(|_| F::of(stream.normal()));
+                    let row = [row];
+                    let at = Batch::new(&row, Times::Same(grid.first()), &x);
+                    sde.drift_into(&at, &mut f, scratch)?;
+                    sde.diffuse_into(&at, &w, &mut g, scratch)?;
+                    pass(&mut x, &f, &g);
+                }
+                black_box(&x);
+                Ok(())
+            };
+            // A candidate for each row, on average.
+            run_blocks(0..ROWS, blocks_of::<F>(&sde), Control::default(), rows).expect("no failure");
+        };
         Work { updates: UPDATES, run: Box::new(run), floor: Box::new(floor) }
     })
 }

@@ -8,6 +8,7 @@ use numeric::{Brownian, Control, Error, Node, Noise, Real, RowStream, Scratch, T
 
 use crate::integrator::{Integrator, Needs, SdeStep, check_solves};
 use crate::run::{GridRun, filled};
+use crate::sde::coefficients::slice_mut;
 use crate::sde::{put_rows, take_rows};
 use crate::{Keep, Sde, Start, Statistics, Trajectory};
 
@@ -124,12 +125,15 @@ impl<E, K, I, J> JumpDiffusion<E, K, I, J> {
         let jumps: Vec<AtomicU64> = (0..course.count()).map(|_| AtomicU64::new(0)).collect();
         let steps = AtomicU64::new(0);
         let (times, states) = course.run(control, None, |rows, x, scratch, seen| {
-            let clocks = rows.iter().map(|&row| Clock::new(streams.row_stream(row), self.bound));
-            let mut clocks: Vec<Clock> = clocks.collect();
+            let mut clocks: Vec<Clock> =
+                rows.iter().map(|&row| Clock::new(streams.row_stream(row))).collect();
+            let mut ahead: Vec<f64> =
+                clocks.iter_mut().map(|clock| waiting_time(&mut clock.stream, self.bound)).collect();
             let mut w = Array2::zeros((rows.len(), self.sde.noise_dim()));
             for (index, &length) in lengths.iter().enumerate() {
                 brownian.increments_into(rows, Node::whole(index as u64), &mut w);
-                Cut { of: self, index, length, extra }.all_rows(rows, &mut clocks, &mut w, x, scratch)?;
+                let cut = Cut { of: self, index, length, extra };
+                cut.all_rows(rows, (&mut clocks, &mut ahead), &mut w, x, scratch)?;
                 seen.at(index + 1, x)?;
             }
             for (&row, clock) in rows.iter().zip(&clocks) {
@@ -152,22 +156,27 @@ impl<E, K, I, J> JumpDiffusion<E, K, I, J> {
 /// The candidates of a row.
 struct Clock {
     stream: RowStream,
-    /// Time from the start of the current step to the next candidate.
-    ahead: f64,
     candidates: u64,
     jumps: u64,
 }
 
 impl Clock {
-    fn new(mut stream: RowStream, bound: f64) -> Clock {
-        let ahead = waiting_time(&mut stream, bound);
-        Clock { stream, ahead, candidates: 0, jumps: 0 }
+    fn new(stream: RowStream) -> Clock {
+        Clock { stream, candidates: 0, jumps: 0 }
     }
 }
 
 /// Exponential with rate `bound`; infinite at rate 0.
 fn waiting_time(stream: &mut RowStream, bound: f64) -> f64 {
     -stream.uniform().ln() / bound
+}
+
+fn swap_rows<F: Real>(array: &mut ArrayRef2<F>, a: usize, b: usize) {
+    let d = array.ncols();
+    let (head, tail) = slice_mut(array).split_at_mut(b * d);
+    if a < b {
+        head[a * d..][..d].swap_with_slice(&mut tail[..d]);
+    }
 }
 
 /// One step of the grid, cut at the candidates.
@@ -179,10 +188,11 @@ struct Cut<'a, E, K, I, J> {
 }
 
 impl<E, K, I, J> Cut<'_, E, K, I, J> {
+    /// The step of a block; `ahead` is the time from its start to the next candidate of each row.
     fn all_rows<F: Real>(
         &self,
         rows: &[u64],
-        clocks: &mut [Clock],
+        (clocks, ahead): (&mut [Clock], &mut [f64]),
         w: &mut ArrayRef2<F>,
         x: &mut ArrayRef2<F>,
         scratch: &mut Scratch,
@@ -193,21 +203,28 @@ impl<E, K, I, J> Cut<'_, E, K, I, J> {
         I: Fn(Time, &[F]) -> f64,
         J: Fn(Time, &mut [F], &mut RowStream),
     {
-        let mut from = 0;
-        while from < rows.len() {
-            // Quiet rows that follow each other in one batch: most rows are quiet.
-            let quiet = clocks[from..].iter().take_while(|clock| clock.ahead >= self.length).count();
-            let to = from + quiet;
-            if quiet > 0 {
-                let (w, mut x) = (w.slice(s![from..to, ..]), x.slice_mut(s![from..to, ..]));
-                self.part(&rows[from..to], [0.0, self.length], &w, &mut x, scratch)?;
-                clocks[from..to].iter_mut().for_each(|clock| clock.ahead -= self.length);
+        let (mut rows, mut cut): (Vec<u64>, Vec<[usize; 2]>) = (rows.to_vec(), Vec::new());
+        // Most rows are quiet: those with candidates change places with the last ones, so that the others are one batch.
+        let mut quiet = rows.len();
+        for (row, ahead) in ahead.iter_mut().enumerate().rev() {
+            if *ahead >= self.length {
+                *ahead -= self.length;
+            } else {
+                quiet -= 1;
+                rows.swap(row, quiet);
+                swap_rows(w, row, quiet);
+                swap_rows(x, row, quiet);
+                cut.push([row, quiet]);
             }
-            if to < rows.len() {
-                let (mut w, mut x) = (w.slice_mut(s![to..=to, ..]), x.slice_mut(s![to..=to, ..]));
-                self.one_row(rows[to], &mut clocks[to], &mut w, &mut x, scratch)?;
-            }
-            from = to + 1;
+        }
+        if quiet > 0 {
+            let (w, mut x) = (w.slice(s![..quiet, ..]), x.slice_mut(s![..quiet, ..]));
+            self.part(&rows[..quiet], [0.0, self.length], &w, &mut x, scratch)?;
+        }
+        for [row, place] in cut.into_iter().rev() {
+            let (mut w, mut alone) = (w.slice_mut(s![place..=place, ..]), x.slice_mut(s![place..=place, ..]));
+            self.one_row(rows[place], (&mut clocks[row], &mut ahead[row]), &mut w, &mut alone, scratch)?;
+            swap_rows(x, row, place);
         }
         Ok(())
     }
@@ -216,7 +233,7 @@ impl<E, K, I, J> Cut<'_, E, K, I, J> {
     fn one_row<F: Real>(
         &self,
         row: u64,
-        clock: &mut Clock,
+        (clock, ahead): (&mut Clock, &mut f64),
         w: &mut ArrayRef2<F>,
         x: &mut ArrayRef2<F>,
         scratch: &mut Scratch,
@@ -229,8 +246,8 @@ impl<E, K, I, J> Cut<'_, E, K, I, J> {
     {
         let mut at = 0.0;
         let [mut before] = take_rows::<F, 1>(scratch, w.dim());
-        while at + clock.ahead < self.length {
-            let (left, until) = (self.length - at, clock.ahead);
+        while at + *ahead < self.length {
+            let (left, until) = (self.length - at, *ahead);
             // The increment until the candidate, given that until the end of the step: a Brownian bridge.
             let (share, spread) = (F::of(until / left), F::of((until * (left - until) / left).sqrt()));
             for (before, w) in before.iter_mut().zip(w.iter_mut()) {
@@ -249,9 +266,9 @@ impl<E, K, I, J> Cut<'_, E, K, I, J> {
                 clock.jumps += 1;
                 (self.of.jump)(time, state, &mut clock.stream);
             }
-            clock.ahead = waiting_time(&mut clock.stream, self.of.bound);
+            *ahead = waiting_time(&mut clock.stream, self.of.bound);
         }
-        clock.ahead -= self.length - at;
+        *ahead -= self.length - at;
         put_rows(scratch, [before]);
         self.part(&[row], [at, self.length], w, x, scratch)
     }
