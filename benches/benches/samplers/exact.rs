@@ -52,8 +52,9 @@ fn transition<F: Real>(process: impl ExactTransition<F> + 'static) -> Box<Run<F>
     })
 }
 
-/// Beside the two laws that its transitions are drawn from, by `rand_distr` and rand's `StdRng`: what another library takes.
-fn cir<F: Real>() -> Entry {
+/// The square-root process, whose transitions are made of two normals, a uniform and a root; or beside the two laws that other libraries
+/// draw them from, by `rand_distr` and rand's `StdRng`.
+fn cir<F: Real>(beside: bool) -> Entry {
     let grid = TimeGrid::uniform(0.0, 1.0, STEPS).expect("valid");
     let process = CoxIngersollRoss::new(DIM, 1.0, 0.5, 0.3).expect("valid");
     let (_, freedom, shift) = process.transition(0.3, 1.0 / STEPS as f64);
@@ -62,15 +63,33 @@ fn cir<F: Real>() -> Entry {
         let run = process.run(&grid, Start::Point(&start), Keep::Last, 0..ROWS, noise, Control::default());
         black_box(run.expect("finite"));
     };
-    let floor = move || {
+    let laws = move || {
         let mut rng = StdRng::seed_from_u64(1);
         for _ in 0..UPDATES {
             let jumps: f64 = Poisson::new(0.5 * shift).expect("a mean").sample(&mut rng);
             black_box(Gamma::new(0.5 * freedom + jumps, 1.0).expect("a shape").sample(&mut rng));
         }
     };
-    let name = format!("exact::CoxIngersollRoss beside rand_distr/{}", F::NAME);
-    Entry::new(name, move || Work { updates: UPDATES, run: Box::new(run), floor: Box::new(floor) })
+    let draws = || {
+        run_blocks(0..ROWS, Batching { rows: 64, ..Batching::default() }, Control::default(), |rows, _| {
+            let rows: Vec<u64> = rows.collect();
+            let [mut x, mut y, mut z] = [(); 3].map(|()| Array2::<f64>::zeros((rows.len(), DIM)));
+            for k in 0..STEPS as u64 {
+                Noise::new(1).normals_into(&rows, 3 * k, &mut y);
+                Noise::new(1).uniforms_into(&rows, 3 * k + 1, &mut z);
+                z.as_slice_mut().expect("made in standard layout").iter_mut().for_each(|z| *z = z.sqrt());
+                pass(&mut x, &y, &z);
+                Noise::new(1).normals_into(&rows, 3 * k + 2, &mut y);
+            }
+            black_box((&x, &y));
+            Ok(())
+        })
+        .expect("no failure");
+    };
+    let beside_what = if beside { " beside rand_distr" } else { "" };
+    let name = format!("exact::CoxIngersollRoss{beside_what}/{}", F::NAME);
+    let floor: Box<dyn Fn()> = if beside { Box::new(laws) } else { Box::new(draws) };
+    Entry::new(name, move || Work { updates: UPDATES, run: Box::new(run), floor })
 }
 
 pub(super) fn entries<F: Real>() -> Vec<Entry> {
@@ -87,6 +106,7 @@ pub(super) fn entries<F: Real>() -> Vec<Entry> {
         entry("CriticallyDamped", transition::<F>(damped), |_| ()),
         entry("GeometricBrownian", transition::<F>(geometric), exp_in_place),
         entry("LinearBridge", bridge, |_| ()),
-        cir::<F>(),
+        cir::<F>(false),
+        cir::<F>(true),
     ]
 }

@@ -1,11 +1,13 @@
 //! The square-root process of Cox, Ingersoll and Ross.
 
 use numeric::ndarray::ArrayRef2;
-use numeric::{Error, Noise, Real, Scratch, special};
+use numeric::{Error, Noise, Real, Scratch, special, vectorize};
 
-use super::laws::{gamma, ln_gamma, poisson};
+use super::laws::{gamma, gammas_into, ln_gamma, poisson};
 use super::{ExactTransition, check_columns};
+use crate::sde::coefficients::{slice, slice_mut};
 use crate::sde::problems::{coefficients, facts, map, map2, map3};
+use crate::sde::{put_rows, take_rows};
 use crate::{NoiseClass, Reading, Sde};
 
 /// The Cox–Ingersoll–Ross process `dX_j = a (b − X_j) dt + σ √X_j dW_j` on [0, ∞), in d independent coordinates, Itô.
@@ -23,7 +25,9 @@ use crate::{NoiseClass, Reading, Sde};
 /// coefficients near 0.
 ///
 /// # Randomness
-/// A row's own stream for each step: a Poisson variate N of mean λ/2, then a Gamma of shape ν/2 + N.
+/// For ν > 1 a normal, for `(z + √λ)²`, and a Gamma of shape (ν − 1)/2: a normal and a uniform for each, one more uniform
+/// for shapes below 1, and the row's own stream where these are rejected (in one of twenty, at most). Else the row's own stream: a
+/// Poisson variate N of mean λ/2, then a Gamma of shape ν/2 + N.
 ///
 /// ```
 /// use sde_core::CoxIngersollRoss;
@@ -141,10 +145,19 @@ impl<F: Real> ExactTransition<F> for CoxIngersollRoss {
         length: f64,
         noise: Noise,
         x: &mut ArrayRef2<F>,
-        _: &mut Scratch,
+        scratch: &mut Scratch,
     ) {
         check_columns(x, ExactTransition::<F>::state_dim(self));
         let (noise, elapsed) = (noise.fork_index(step), self.elapsed(length));
+        let (c, nu, _) = self.transition_after(0.0, elapsed);
+        let per_x = elapsed.1 / c;
+        if nu > 1.0 && nu.is_finite() && per_x.is_finite() {
+            let [mut z, mut gammas] = take_rows::<f64, 2>(scratch, x.dim());
+            noise.normals_into(rows, 0, &mut z);
+            gammas_into(0.5 * (nu - 1.0), noise, [1, 2, 3], rows, &mut gammas, scratch);
+            self.draw_all(slice_mut(x), elapsed, slice(&z), slice(&gammas));
+            return put_rows(scratch, [z, gammas]);
+        }
         for (&row, mut x) in rows.iter().zip(x.rows_mut()) {
             let mut stream = noise.row_stream(row);
             x.mapv_inplace(|x| F::of(self.draw(x.as_f64(), elapsed, &mut stream)));
@@ -153,6 +166,25 @@ impl<F: Real> ExactTransition<F> for CoxIngersollRoss {
 }
 
 impl CoxIngersollRoss {
+    /// Each coordinate after a step: `c ((z + √λ)² + 2Γ)`, from a normal and a Gamma variate of shape `(ν − 1)/2`; NaN for x
+    /// outside the state space.
+    fn draw_all<F: Real>(&self, x: &mut [F], (length, decay): (f64, f64), z: &[f64], gammas: &[f64]) {
+        let (c, ..) = self.transition_after(0.0, (length, decay));
+        let (drift, per_x) = (self.rate * self.mean * length, decay / c);
+        vectorize(
+            #[inline(always)]
+            || {
+                for ((x, &z), &gamma) in x.iter_mut().zip(z).zip(gammas) {
+                    let (before, lambda) = (x.as_f64(), per_x * x.as_f64());
+                    let root = lambda.sqrt() + z;
+                    let drawn = c * (root * root + 2.0 * gamma);
+                    // Infinite where the noise is far below the precision of the state.
+                    *x = F::of(if lambda == f64::INFINITY { drift + before * decay } else { drawn });
+                }
+            },
+        );
+    }
+
     /// A coordinate a time `t` after it was `x`; NaN for `x` outside the state space.
     fn draw(&self, x: f64, elapsed: (f64, f64), stream: &mut numeric::RowStream) -> f64 {
         if !(x >= 0.0) {

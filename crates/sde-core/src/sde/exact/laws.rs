@@ -1,6 +1,11 @@
 //! Laws that the transitions are made of.
 
-use numeric::RowStream;
+use numeric::ndarray::ArrayRef2;
+use numeric::{Noise, RowStream, Scratch, exp_in_place, vectorize};
+
+use crate::ode::ln_in_place;
+use crate::sde::coefficients::{slice, slice_mut};
+use crate::sde::{put_rows, take_rows};
 
 /// `ln N(residual; 0, variance)`.
 pub(super) fn ln_normal(residual: f64, variance: f64) -> f64 {
@@ -37,24 +42,105 @@ pub(super) fn gamma(shape: f64, stream: &mut RowStream) -> f64 {
         let larger = gamma(shape + 1.0, stream);
         return larger * stream.uniform().powf(1.0 / shape);
     }
-    let d = shape - 1.0 / 3.0;
-    let c = 1.0 / (9.0 * d).sqrt();
+    let candidates = Candidates::of(shape);
     loop {
-        let z = stream.normal();
-        let base = 1.0 + c * z;
-        if base <= 0.0 {
-            continue;
-        }
-        let (v, u) = (base * base * base, stream.uniform());
-        // Nearly always: U below a bound of what it is compared with, which needs no logarithm.
-        if u < 1.0 - 0.0331 * z * z * z * z {
-            return d * v;
-        }
-        // ln U < z²/2 + d (1 − v + ln v), without cancellation for large d, where v is near 1.
-        if u.ln() < 0.5 * z * z - d * numeric::special::x_minus_ln_1p(v - 1.0) {
-            return d * v;
+        let (z, u) = (stream.normal(), stream.uniform());
+        if let Some(found) = candidates.quickly(z, u).or_else(|| candidates.slowly(z, u)) {
+            return found;
         }
     }
+}
+
+/// What Marsaglia and Tsang make of a normal and a uniform, for one shape of at least 1: `d v`, `v = (1 + c z)³`.
+#[derive(Clone, Copy)]
+struct Candidates {
+    d: f64,
+    c: f64,
+}
+
+impl Candidates {
+    fn of(shape: f64) -> Candidates {
+        let d = shape - 1.0 / 3.0;
+        Candidates { d, c: 1.0 / (9.0 * d).sqrt() }
+    }
+
+    /// Nearly always: U below a bound of what it is compared with, which needs no logarithm.
+    ///
+    /// With w = c z and 9 d c² = 1 the comparison is `ln U < d g(w)`, `g(w) = 3 ln(1 + w) − 3w + 3w²/2 − w³`, and for w ≥ −½
+    /// the series of the logarithm has `g(w) ≥ −¾ w⁴ (1 + ⅘ |w|/(1 − |w|)) ≥ −1.35 w⁴`; for positive w, −¾ w⁴ is below it.
+    #[inline(always)]
+    fn quickly(self, z: f64, u: f64) -> Option<f64> {
+        let (accepted, found) = self.bounded(z, u);
+        accepted.then_some(found)
+    }
+
+    /// Without a branch.
+    #[inline(always)]
+    fn bounded(self, z: f64, u: f64) -> (bool, f64) {
+        let w = self.c * z;
+        let (base, square) = (1.0 + w, w * w);
+        ((w > -0.5) & (u < 1.0 - 1.35 * self.d * (square * square)), self.d * (base * base * base))
+    }
+
+    /// The comparison itself, without cancellation for large d, where v is near 1.
+    fn slowly(self, z: f64, u: f64) -> Option<f64> {
+        let base = 1.0 + self.c * z;
+        let v = base * base * base;
+        let accepted = v > 0.0 && u.ln() < 0.5 * z * z - self.d * numeric::special::x_minus_ln_1p(v - 1.0);
+        accepted.then_some(self.d * v)
+    }
+}
+
+/// Variates of [`gamma`] of one shape for each row, `(n, d)`: of arrays of the noise at `steps`, a normal and a uniform for each,
+/// and another uniform for shapes below 1; from the row's stream where those are rejected.
+pub(super) fn gammas_into(
+    shape: f64,
+    noise: Noise,
+    steps: [u64; 3],
+    rows: &[u64],
+    out: &mut ArrayRef2<f64>,
+    scratch: &mut Scratch,
+) {
+    if shape == 0.0 {
+        return out.fill(0.0);
+    }
+    let least = if shape < 1.0 { shape + 1.0 } else { shape };
+    let candidates = Candidates::of(least);
+    let [mut normals, mut uniforms] = take_rows::<f64, 2>(scratch, out.dim());
+    noise.normals_into(rows, steps[0], &mut normals);
+    noise.uniforms_into(rows, steps[1], &mut uniforms);
+    let (d, out, z, u) = (out.ncols(), slice_mut(out), slice(&normals), slice(&uniforms));
+    vectorize(
+        #[inline(always)]
+        || {
+            for ((out, &z), &u) in out.iter_mut().zip(z).zip(u) {
+                let (accepted, found) = candidates.bounded(z, u);
+                *out = if accepted { found } else { f64::NAN };
+            }
+        },
+    );
+    let pairs = z.chunks_exact(d).zip(u.chunks_exact(d));
+    for ((&row, out), (z, u)) in rows.iter().zip(out.chunks_exact_mut(d)).zip(pairs) {
+        // Without a branch for each number: of most rows all are accepted.
+        if !out.iter().fold(false, |open, out| open | out.is_nan()) {
+            continue;
+        }
+        let mut stream = None;
+        for ((out, &z), &u) in out.iter_mut().zip(z).zip(u).filter(|((out, _), _)| out.is_nan()) {
+            *out = candidates
+                .slowly(z, u)
+                .unwrap_or_else(|| gamma(least, stream.get_or_insert_with(|| noise.row_stream(row))));
+        }
+    }
+    if shape < 1.0 {
+        noise.uniforms_into(rows, steps[2], &mut uniforms);
+        let factors = slice_mut(&mut uniforms);
+        ln_in_place(factors);
+        factors.iter_mut().for_each(|factor| *factor /= shape);
+        exp_in_place(factors);
+        out.iter_mut().zip(factors).for_each(|(out, factor)| *out *= *factor);
+    }
+    put_rows(scratch, [normals, uniforms]);
 }
 
 /// A Poisson variate with any mean ≥ 0, as a whole number in `f64`.
