@@ -26,12 +26,21 @@ pub(crate) fn vectorize_for(d: usize, mut body: impl FnMut(usize)) {
 }
 
 /// Columns that are turned at once, in rows of more.
-const TILE: usize = 4;
+pub(crate) const TILE: usize = 4;
 
 /// Hands over the k-th numbers of up to [`LANES`] rows of d numbers, for each k; in lanes without a row, those of the
 /// last row, so that nothing is done there that is not done in another lane.
 #[inline(always)]
 pub(crate) fn side_by_side<F: Real>(rows: &[F], d: usize, mut take: impl FnMut(usize, Lanes<F>)) {
+    // A whole group of narrow rows is one piece of memory, of which all places are known: it needs no starts.
+    if rows.len() == LANES * d {
+        match d {
+            1 => return whole::<F, 1>(rows, &mut take),
+            2 => return whole::<F, 2>(rows, &mut take),
+            3 => return whole::<F, 3>(rows, &mut take),
+            _ => {}
+        }
+    }
     let mut starts = [&rows[rows.len() - d..]; LANES];
     for (start, row) in starts.iter_mut().zip(rows.chunks_exact(d)) {
         *start = row;
@@ -46,6 +55,15 @@ pub(crate) fn side_by_side<F: Real>(rows: &[F], d: usize, mut take: impl FnMut(u
         2 => tile::<F, 2>(&starts, at, &mut take),
         3 => tile::<F, 3>(&starts, at, &mut take),
         _ => {}
+    }
+}
+
+/// [`LANES`] rows of M numbers.
+#[inline(always)]
+fn whole<F: Real, const M: usize>(rows: &[F], take: &mut impl FnMut(usize, Lanes<F>)) {
+    let rows: &[[F; M]; LANES] = rows.as_chunks().0.first_chunk().expect("a whole group");
+    for (k, values) in transposed(rows).into_iter().enumerate() {
+        take(k, values);
     }
 }
 
@@ -86,6 +104,16 @@ fn put_tile<T: Real, F: Real, const M: usize>(
     rows: &mut [F],
     to: &impl Fn(T) -> F,
 ) {
+    if d == M
+        && let Some(rows) = rows.as_chunks_mut::<M>().0.first_chunk_mut::<LANES>()
+    {
+        for (lane, row) in rows.iter_mut().enumerate() {
+            for (number, values) in row.iter_mut().zip(tile) {
+                *number = to(values[lane]);
+            }
+        }
+        return;
+    }
     for (row, values) in rows.chunks_mut(d).zip(transposed(tile)) {
         *row.first_chunk_mut().expect("a whole tile") = values.map(to);
     }
@@ -105,9 +133,9 @@ pub(crate) fn top<F: Real>(mut values: Lanes<F>) -> F {
     values[0]
 }
 
-/// Euclidean lengths; infinite where a square is, which is far from where lengths decide, and where a number is NaN.
+/// Squares of Euclidean lengths; infinite also where a number is NaN.
 #[inline(always)]
-pub(crate) fn lengths<F: Real>(vectors: &[Lanes<F>]) -> Lanes<F> {
+pub(crate) fn squares<F: Real>(vectors: &[Lanes<F>]) -> Lanes<F> {
     let mut squares = [F::zero(); LANES];
     for values in vectors {
         for (square, &value) in squares.iter_mut().zip(values) {
@@ -115,7 +143,7 @@ pub(crate) fn lengths<F: Real>(vectors: &[Lanes<F>]) -> Lanes<F> {
         }
     }
     for square in &mut squares {
-        *square = if *square < F::infinity() { square.sqrt() } else { F::infinity() };
+        *square = if *square < F::infinity() { *square } else { F::infinity() };
     }
     squares
 }
