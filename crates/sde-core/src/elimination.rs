@@ -179,14 +179,26 @@ fn forward<F: Real>(panel: &[Lanes<F>], column: &mut [Lanes<F>], first: usize) {
 #[inline(always)]
 fn eliminate<F: Real>(own: &[Lanes<F>], column: &mut [Lanes<F>], j: usize, rows: std::ops::Range<usize>) {
     let factor = column[j];
-    // With local arrays, and not with two slices in step: the loop over the lanes is to be the one that vectorises.
-    for i in rows {
-        let (mut sum, own) = (column[i], own[i]);
-        for lane in 0..LANES {
-            sum[lane] -= own[lane] * factor[lane];
-        }
-        column[i] = sum;
+    // Two at a time: of the few rows of narrow systems and of panels no loop is left.
+    let mut i = rows.start;
+    while i + 1 < rows.end {
+        subtract(&mut column[i], &own[i], &factor);
+        subtract(&mut column[i + 1], &own[i + 1], &factor);
+        i += 2;
     }
+    if i < rows.end {
+        subtract(&mut column[i], &own[i], &factor);
+    }
+}
+
+/// `value −= own · factor`, with local arrays, so that the loop over the lanes is the one that vectorises.
+#[inline(always)]
+fn subtract<F: Real>(value: &mut Lanes<F>, own: &Lanes<F>, factor: &Lanes<F>) {
+    let (mut sum, own) = (*value, *own);
+    for lane in 0..LANES {
+        sum[lane] -= own[lane] * factor[lane];
+    }
+    *value = sum;
 }
 
 /// The same with all columns of a panel, where `column` has its final numbers beside the panel's diagonal.

@@ -83,6 +83,14 @@ fn tile<F: Real, const M: usize>(rows: &Lanes<&[F]>, at: usize, take: &mut impl 
 #[inline(always)]
 pub(crate) fn row_by_row<T: Real, F: Real>(values: &[Lanes<T>], rows: &mut [F], to: impl Fn(T) -> F) {
     let d = values.len();
+    if rows.len() == LANES * d {
+        match d {
+            1 => return put_whole::<T, F, 1>(values, rows, &to),
+            2 => return put_whole::<T, F, 2>(values, rows, &to),
+            3 => return put_whole::<T, F, 3>(values, rows, &to),
+            _ => {}
+        }
+    }
     let (tiles, rest) = values.as_chunks::<TILE>();
     for (tile, at) in tiles.iter().zip((0..d).step_by(TILE)) {
         put_tile(tile, d, &mut rows[at..], &to);
@@ -96,6 +104,18 @@ pub(crate) fn row_by_row<T: Real, F: Real>(values: &[Lanes<T>], rows: &mut [F], 
     }
 }
 
+/// [`LANES`] rows of M numbers.
+#[inline(always)]
+fn put_whole<T: Real, F: Real, const M: usize>(values: &[Lanes<T>], rows: &mut [F], to: &impl Fn(T) -> F) {
+    let values: &[Lanes<T>; M] = values.first_chunk().expect("a column for each number");
+    for (lane, row) in rows.as_chunks_mut::<M>().0.iter_mut().enumerate().take(LANES) {
+        *row = std::array::from_fn(
+            #[inline(always)]
+            |k| to(values[k][lane]),
+        );
+    }
+}
+
 /// M columns, in the first M places of the rows.
 #[inline(always)]
 fn put_tile<T: Real, F: Real, const M: usize>(
@@ -104,16 +124,6 @@ fn put_tile<T: Real, F: Real, const M: usize>(
     rows: &mut [F],
     to: &impl Fn(T) -> F,
 ) {
-    if d == M
-        && let Some(rows) = rows.as_chunks_mut::<M>().0.first_chunk_mut::<LANES>()
-    {
-        for (lane, row) in rows.iter_mut().enumerate() {
-            for (number, values) in row.iter_mut().zip(tile) {
-                *number = to(values[lane]);
-            }
-        }
-        return;
-    }
     for (row, values) in rows.chunks_mut(d).zip(transposed(tile)) {
         *row.first_chunk_mut().expect("a whole tile") = values.map(to);
     }
