@@ -256,9 +256,8 @@ impl<F: Real> Newton<F> {
                     for (iterate, correction) in iterates.iter_mut().zip(side.iter()) {
                         let mut x = *iterate;
                         for lane in 0..LANES {
-                            // −0 leaves every number as it is, and what is stored in all lanes is soon read again.
-                            let made = squares[lane] <= most[lane];
-                            x[lane] += if made { correction[lane] } else { -F::zero() };
+                            let corrected = x[lane] + correction[lane];
+                            x[lane] = if squares[lane] <= most[lane] { corrected } else { x[lane] };
                             let size = x[lane].abs();
                             sizes[lane] = if size > sizes[lane] { size } else { sizes[lane] };
                         }
