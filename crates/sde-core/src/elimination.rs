@@ -42,13 +42,6 @@ impl<F: Real> Systems<F> {
         self.entries.chunks_exact_mut(d * d).zip(self.exchanged.chunks_exact_mut(d))
     }
 
-    /// Column j of the matrices of each group.
-    #[cfg(test)]
-    pub(crate) fn columns(&mut self, j: usize) -> impl Iterator<Item = &mut [Lanes<F>]> {
-        let d = self.d;
-        self.entries.chunks_exact_mut(d * d).map(move |matrices| &mut matrices[j * d..][..d])
-    }
-
     /// Takes over the factors in the lanes for which `which` of a group is true; `None` leaves the whole group as it is.
     pub(crate) fn replace(&mut self, by: &Systems<F>, mut which: impl FnMut(usize) -> Option<Lanes<bool>>) {
         let d = self.d;
@@ -251,8 +244,8 @@ mod tests {
         systems.resize(n, d);
         for j in 0..d {
             let columns: Vec<f64> = (0..n * d).map(|at| entry(at / d, at % d, j)).collect();
-            for (out, rows) in systems.columns(j).zip(columns.chunks(LANES * d)) {
-                side_by_side(rows, d, |k, values| out[k] = values);
+            for ((a, _), rows) in systems.groups(d).zip(columns.chunks(LANES * d)) {
+                side_by_side(rows, d, |k, values| a[j * d + k] = values);
             }
         }
         let mut right: Vec<f64> = (0..n * d).map(|at| b(at / d, at % d)).collect();

@@ -1,7 +1,11 @@
 //! The simplified Newton iteration of implicit steps, for the rows of a block side by side.
 
+mod rule;
+
 use numeric::ndarray::{Array2, ArrayRef2};
 use numeric::{Error, Real, Scratch};
+
+use rule::{CLOSED, Rule};
 
 use super::SdeStep;
 use crate::Sde;
@@ -35,9 +39,6 @@ pub(super) struct Newton<F> {
     /// The iterates with one coordinate moved for its difference.
     moved: Vec<Lanes<F>>,
 }
-
-/// Less than any square.
-const CLOSED: f64 = -1.0;
 
 impl<F> Default for Newton<F> {
     fn default() -> Newton<F> {
@@ -288,46 +289,6 @@ impl<F: Real> Newton<F> {
             })
         });
         rows.fold(0.0, f64::max)
-    }
-}
-
-/// When rows close and when they ask for a fresh Jacobian.
-struct Rule<F> {
-    tolerance: F,
-    /// Of squares.
-    contraction: F,
-}
-
-impl<F: Real> Rule<F> {
-    /// What is allowed after corrections of these squares, of rows of these sizes; returns the largest of it.
-    #[inline(always)]
-    fn decide(
-        &self,
-        allowed: &mut Lanes<F>,
-        previous: &mut Lanes<F>,
-        worst: &mut Lanes<F>,
-        squares: &Lanes<F>,
-        sizes: &Lanes<F>,
-    ) -> F {
-        let (zero, one, infinity, closed) = (F::zero(), F::one(), F::infinity(), F::of(CLOSED));
-        let (mut next, mut last, mut largest) = (*allowed, *previous, *worst);
-        for lane in 0..LANES {
-            let (square, most) = (squares[lane], next[lane]);
-            let open = most >= zero;
-            let made = square <= most;
-            let counted = if open { square } else { zero };
-            largest[lane] = if counted > largest[lane] { counted } else { largest[lane] };
-            let shrunk = square <= self.contraction * last[lane];
-            last[lane] = if made { square } else { last[lane] };
-            let more = if shrunk { self.contraction * last[lane] } else { infinity };
-            let small = self.tolerance * (one + sizes[lane]);
-            // What is not finite is not small, whatever the size.
-            let small = (square <= small * small) & (square < infinity);
-            let done = !open | (made & small);
-            next[lane] = if done { closed } else { more };
-        }
-        (*allowed, *previous, *worst) = (next, last, largest);
-        top(next)
     }
 }
 
