@@ -35,23 +35,18 @@ impl<F: Real> Systems<F> {
         self.exchanged.resize(groups * d, [0; LANES]);
     }
 
-    /// Group by group.
-    pub(crate) fn groups(&mut self) -> impl Iterator<Item = Group<'_, F>> {
-        let d = self.d;
+    /// Group by group, of matrices of d rows, which a caller may know as a constant.
+    #[inline(always)]
+    pub(crate) fn groups(&mut self, d: usize) -> impl Iterator<Item = Group<'_, F>> {
+        debug_assert_eq!(d, self.d);
         self.entries.chunks_exact_mut(d * d).zip(self.exchanged.chunks_exact_mut(d))
-    }
-
-    /// Column j of the matrices of each group.
-    pub(crate) fn columns(&mut self, j: usize) -> impl Iterator<Item = &mut [Lanes<F>]> {
-        let d = self.d;
-        self.entries.chunks_exact_mut(d * d).map(move |matrices| &mut matrices[j * d..][..d])
     }
 
     /// Takes over the factors in the lanes for which `which` of a group is true; `None` leaves the whole group as it is.
     pub(crate) fn replace(&mut self, by: &Systems<F>, mut which: impl FnMut(usize) -> Option<Lanes<bool>>) {
         let d = self.d;
         let by = by.entries.chunks_exact(d * d).zip(by.exchanged.chunks_exact(d));
-        for (group, (own, (entries, exchanged))) in self.groups().zip(by).enumerate() {
+        for (group, (own, (entries, exchanged))) in self.groups(d).zip(by).enumerate() {
             if let Some(which) = which(group) {
                 vectorize(
                     #[inline(always)]
@@ -116,7 +111,10 @@ fn exchange<F: Real>(a: &mut [Lanes<F>], exchanged: &mut [Lanes<u32>], j: usize)
         }
     }
     exchanged[j] = [j as u32; LANES];
-    // In most systems that steps come from, the diagonal is the largest already.
+    // In most systems that steps come from, the diagonal is the largest already, in all lanes.
+    if !top.iter().zip(&own).fold(false, |any, (top, own)| any | (top > own)) {
+        return;
+    }
     for lane in (0..LANES).filter(|&lane| top[lane] > own[lane]) {
         let size = |i: usize| a[j * d + i][lane].abs();
         let pivot = (j..d).fold(j, |best, i| if size(i) > size(best) { i } else { best });
@@ -138,26 +136,25 @@ pub(crate) fn solve<F: Real>(factors: &[Lanes<F>], exchanged: &[Lanes<u32>], b: 
             }
         }
     }
-    // The last panel may be narrower, and is done column by column.
-    let panels = factors.chunks(PANEL * d).zip((0..d).step_by(PANEL));
-    for (panel, first) in panels.clone() {
-        if panel.len() == PANEL * d {
-            forward(panel, b, first);
-        } else {
-            for (column, j) in panel.chunks_exact(d).zip(first..) {
-                eliminate(column, b, j, j + 1..d);
-            }
-        }
+    // What is left of the last panel is done column by column.
+    let whole = d / PANEL * PANEL;
+    for first in (0..whole).step_by(PANEL) {
+        forward(&factors[first * d..], b, first);
     }
-    for (panel, first) in panels.rev() {
-        let whole = panel.len() == PANEL * d;
-        for (column, j) in panel.chunks_exact(d).zip(first..first + panel.len() / d).rev() {
-            multiply(&mut b[j], &column[j]);
-            eliminate(column, b, j, if whole { first } else { 0 }..j);
+    for j in whole..d {
+        eliminate(&factors[j * d..][..d], b, j, j + 1..d);
+    }
+    for j in (whole..d).rev() {
+        multiply(&mut b[j], &factors[j * d + j]);
+        eliminate(&factors[j * d..][..d], b, j, 0..j);
+    }
+    for first in (0..whole).step_by(PANEL).rev() {
+        let panel = &factors[first * d..];
+        for j in (first..first + PANEL).rev() {
+            multiply(&mut b[j], &factors[j * d + j]);
+            eliminate(&factors[j * d..][..d], b, j, first..j);
         }
-        if whole {
-            eliminate_panel(panel, b, first, 0..first);
-        }
+        eliminate_panel(panel, b, first, 0..first);
     }
 }
 
@@ -165,8 +162,8 @@ pub(crate) fn solve<F: Real>(factors: &[Lanes<F>], exchanged: &[Lanes<u32>], b: 
 #[inline(always)]
 fn forward<F: Real>(panel: &[Lanes<F>], column: &mut [Lanes<F>], first: usize) {
     let d = column.len();
-    for (own, j) in panel.chunks_exact(d).zip(first..) {
-        eliminate(own, column, j, j + 1..first + PANEL);
+    for j in first..first + PANEL {
+        eliminate(&panel[(j - first) * d..][..d], column, j, j + 1..first + PANEL);
     }
     eliminate_panel(panel, column, first, first + PANEL..d);
 }
@@ -175,14 +172,26 @@ fn forward<F: Real>(panel: &[Lanes<F>], column: &mut [Lanes<F>], first: usize) {
 #[inline(always)]
 fn eliminate<F: Real>(own: &[Lanes<F>], column: &mut [Lanes<F>], j: usize, rows: std::ops::Range<usize>) {
     let factor = column[j];
-    // With local arrays, and not with two slices in step: the loop over the lanes is to be the one that vectorises.
-    for i in rows {
-        let (mut sum, own) = (column[i], own[i]);
-        for lane in 0..LANES {
-            sum[lane] -= own[lane] * factor[lane];
-        }
-        column[i] = sum;
+    // Two at a time: of the few rows of narrow systems and of panels no loop is left.
+    let mut i = rows.start;
+    while i + 1 < rows.end {
+        subtract(&mut column[i], &own[i], &factor);
+        subtract(&mut column[i + 1], &own[i + 1], &factor);
+        i += 2;
     }
+    if i < rows.end {
+        subtract(&mut column[i], &own[i], &factor);
+    }
+}
+
+/// `value −= own · factor`, with local arrays, so that the loop over the lanes is the one that vectorises.
+#[inline(always)]
+fn subtract<F: Real>(value: &mut Lanes<F>, own: &Lanes<F>, factor: &Lanes<F>) {
+    let (mut sum, own) = (*value, *own);
+    for lane in 0..LANES {
+        sum[lane] -= own[lane] * factor[lane];
+    }
+    *value = sum;
 }
 
 /// The same with all columns of a panel, where `column` has its final numbers beside the panel's diagonal.
@@ -235,12 +244,12 @@ mod tests {
         systems.resize(n, d);
         for j in 0..d {
             let columns: Vec<f64> = (0..n * d).map(|at| entry(at / d, at % d, j)).collect();
-            for (out, rows) in systems.columns(j).zip(columns.chunks(LANES * d)) {
-                side_by_side(rows, d, |k, values| out[k] = values);
+            for ((a, _), rows) in systems.groups(d).zip(columns.chunks(LANES * d)) {
+                side_by_side(rows, d, |k, values| a[j * d + k] = values);
             }
         }
         let mut right: Vec<f64> = (0..n * d).map(|at| b(at / d, at % d)).collect();
-        for ((a, exchanged), rows) in systems.groups().zip(right.chunks_mut(LANES * d)) {
+        for ((a, exchanged), rows) in systems.groups(d).zip(right.chunks_mut(LANES * d)) {
             let mut y = vec![[0.0; LANES]; d];
             side_by_side(rows, d, |k, values| y[k] = values);
             factorise((a, exchanged));

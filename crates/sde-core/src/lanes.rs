@@ -26,12 +26,21 @@ pub(crate) fn vectorize_for(d: usize, mut body: impl FnMut(usize)) {
 }
 
 /// Columns that are turned at once, in rows of more.
-const TILE: usize = 4;
+pub(crate) const TILE: usize = 4;
 
 /// Hands over the k-th numbers of up to [`LANES`] rows of d numbers, for each k; in lanes without a row, those of the
 /// last row, so that nothing is done there that is not done in another lane.
 #[inline(always)]
 pub(crate) fn side_by_side<F: Real>(rows: &[F], d: usize, mut take: impl FnMut(usize, Lanes<F>)) {
+    // A whole group of narrow rows is one piece of memory, of which all places are known: it needs no starts.
+    if rows.len() == LANES * d {
+        match d {
+            1 => return whole::<F, 1>(rows, &mut take),
+            2 => return whole::<F, 2>(rows, &mut take),
+            3 => return whole::<F, 3>(rows, &mut take),
+            _ => {}
+        }
+    }
     let mut starts = [&rows[rows.len() - d..]; LANES];
     for (start, row) in starts.iter_mut().zip(rows.chunks_exact(d)) {
         *start = row;
@@ -46,6 +55,15 @@ pub(crate) fn side_by_side<F: Real>(rows: &[F], d: usize, mut take: impl FnMut(u
         2 => tile::<F, 2>(&starts, at, &mut take),
         3 => tile::<F, 3>(&starts, at, &mut take),
         _ => {}
+    }
+}
+
+/// [`LANES`] rows of M numbers.
+#[inline(always)]
+fn whole<F: Real, const M: usize>(rows: &[F], take: &mut impl FnMut(usize, Lanes<F>)) {
+    let rows: &[[F; M]; LANES] = rows.as_chunks().0.first_chunk().expect("a whole group");
+    for (k, values) in transposed(rows).into_iter().enumerate() {
+        take(k, values);
     }
 }
 
@@ -65,6 +83,14 @@ fn tile<F: Real, const M: usize>(rows: &Lanes<&[F]>, at: usize, take: &mut impl 
 #[inline(always)]
 pub(crate) fn row_by_row<T: Real, F: Real>(values: &[Lanes<T>], rows: &mut [F], to: impl Fn(T) -> F) {
     let d = values.len();
+    if rows.len() == LANES * d {
+        match d {
+            1 => return put_whole::<T, F, 1>(values, rows, &to),
+            2 => return put_whole::<T, F, 2>(values, rows, &to),
+            3 => return put_whole::<T, F, 3>(values, rows, &to),
+            _ => {}
+        }
+    }
     let (tiles, rest) = values.as_chunks::<TILE>();
     for (tile, at) in tiles.iter().zip((0..d).step_by(TILE)) {
         put_tile(tile, d, &mut rows[at..], &to);
@@ -75,6 +101,18 @@ pub(crate) fn row_by_row<T: Real, F: Real>(values: &[Lanes<T>], rows: &mut [F], 
         [a, b] => put_tile(&[*a, *b], d, rows, &to),
         [a, b, c] => put_tile(&[*a, *b, *c], d, rows, &to),
         _ => {}
+    }
+}
+
+/// [`LANES`] rows of M numbers.
+#[inline(always)]
+fn put_whole<T: Real, F: Real, const M: usize>(values: &[Lanes<T>], rows: &mut [F], to: &impl Fn(T) -> F) {
+    let values: &[Lanes<T>; M] = values.first_chunk().expect("a column for each number");
+    for (lane, row) in rows.as_chunks_mut::<M>().0.iter_mut().enumerate().take(LANES) {
+        *row = std::array::from_fn(
+            #[inline(always)]
+            |k| to(values[k][lane]),
+        );
     }
 }
 
@@ -105,9 +143,9 @@ pub(crate) fn top<F: Real>(mut values: Lanes<F>) -> F {
     values[0]
 }
 
-/// Euclidean lengths; infinite where a square is, which is far from where lengths decide, and where a number is NaN.
+/// Squares of Euclidean lengths; infinite also where a number is NaN.
 #[inline(always)]
-pub(crate) fn lengths<F: Real>(vectors: &[Lanes<F>]) -> Lanes<F> {
+pub(crate) fn squares<F: Real>(vectors: &[Lanes<F>]) -> Lanes<F> {
     let mut squares = [F::zero(); LANES];
     for values in vectors {
         for (square, &value) in squares.iter_mut().zip(values) {
@@ -115,7 +153,7 @@ pub(crate) fn lengths<F: Real>(vectors: &[Lanes<F>]) -> Lanes<F> {
         }
     }
     for square in &mut squares {
-        *square = if *square < F::infinity() { square.sqrt() } else { F::infinity() };
+        *square = if *square < F::infinity() { *square } else { F::infinity() };
     }
     squares
 }

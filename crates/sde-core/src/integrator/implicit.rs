@@ -88,10 +88,9 @@ impl<F: Real> Integrator<F> for ImplicitEuler {
         let mut newton: Newton<F> = scratch.take();
         newton.start(x, &known);
         let mut iterations = 0;
-        let mut worst = F::zero();
         while newton.is_open() {
             if iterations == MOST_ITERATIONS {
-                let residual = worst.as_f64();
+                let residual = newton.residual();
                 return Err(Error::NotConverged { routine: "ImplicitEuler", iterations, residual });
             }
             iterations += 1;
@@ -99,8 +98,7 @@ impl<F: Real> Integrator<F> for ImplicitEuler {
             if newton.asks() {
                 newton.differentiate(sde, &step, x, &f, scratch)?;
             }
-            worst = newton.correct(F::of(step.length), x, &f);
-            if !worst.is_finite() {
+            if !newton.correct(F::of(step.length), x, &f) {
                 numeric::check_finite("the state", step.rows, step.index, step.from.t, x.view())?;
             }
         }

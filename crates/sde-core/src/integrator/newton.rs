@@ -1,12 +1,16 @@
 //! The simplified Newton iteration of implicit steps, for the rows of a block side by side.
 
+mod rule;
+
 use numeric::ndarray::{Array2, ArrayRef2};
 use numeric::{Error, Real, Scratch};
+
+use rule::{CLOSED, Rule};
 
 use super::SdeStep;
 use crate::Sde;
 use crate::elimination::{Systems, factorise, solve};
-use crate::lanes::{LANES, Lanes, lengths, row_by_row, side_by_side, top, vectorize_for};
+use crate::lanes::{LANES, Lanes, TILE, row_by_row, side_by_side, squares, top, vectorize_for};
 use crate::sde::coefficients::{slice, slice_mut};
 use crate::sde::{put_rows, take_rows};
 
@@ -14,15 +18,15 @@ use crate::sde::{put_rows, take_rows};
 /// alone, so that it does not depend on the others of its block.
 ///
 /// Everything is in lanes, groups of [`LANES`] rows, and decisions are comparisons of numbers: no branches but those for
-/// whole groups.
+/// whole groups. Lengths are compared by their squares, which need no roots.
 #[derive(Debug)]
 pub(super) struct Newton<F> {
-    /// The largest length of a correction that each row makes: [`CLOSED`] of rows that have converged and of lanes without
+    /// The largest square of a correction that each row makes: [`CLOSED`] of rows that have converged and of lanes without
     /// a row; infinite where a fresh Jacobian is asked for, with which all are made.
     allowed: Vec<Lanes<F>>,
     /// The largest of them in each group.
     tops: Vec<F>,
-    /// Length of the last correction of each row; infinite before the first.
+    /// Square of the last correction that each row made; infinite before the first.
     previous: Vec<Lanes<F>>,
     /// `I − hJ` of each row in triangular factors.
     systems: Systems<F>,
@@ -32,13 +36,9 @@ pub(super) struct Newton<F> {
     iterates: Vec<Lanes<F>>,
     known: Vec<Lanes<F>>,
     side: Vec<Lanes<F>>,
-    /// The iterates with each coordinate moved for its differences, and `−h` divided by how far.
+    /// The iterates with one coordinate moved for its difference.
     moved: Vec<Lanes<F>>,
-    factors: Vec<Lanes<F>>,
 }
-
-/// Less than any length.
-const CLOSED: f64 = -1.0;
 
 impl<F> Default for Newton<F> {
     fn default() -> Newton<F> {
@@ -52,7 +52,6 @@ impl<F> Default for Newton<F> {
             known: Vec::new(),
             side: Vec::new(),
             moved: Vec::new(),
-            factors: Vec::new(),
         }
     }
 }
@@ -72,17 +71,18 @@ impl<F: Real> Newton<F> {
         self.previous.clear();
         self.previous.resize(groups, [F::infinity(); LANES]);
         self.systems.resize(n, d);
-        let Newton { iterates, known, side, moved, factors, .. } = self;
-        for lanes in [&mut *iterates, &mut *known, side, moved, factors] {
+        let Newton { iterates, known, side, moved, .. } = self;
+        for lanes in [&mut *iterates, &mut *known, side, moved] {
             lanes.resize(groups * d, [F::zero(); LANES]);
         }
-        let rows = slice(x).chunks(LANES * d).zip(slice(noise).chunks(LANES * d));
-        let mut groups = iterates.chunks_exact_mut(d).zip(known.chunks_exact_mut(d)).zip(rows);
+        let (x, noise) = (slice(x), slice(noise));
         vectorize_for(
             d,
             #[inline(always)]
             |d| {
-                for ((iterates, known), (x, noise)) in &mut groups {
+                let rows = x.chunks(LANES * d).zip(noise.chunks(LANES * d));
+                let lanes = iterates.chunks_exact_mut(d).zip(known.chunks_exact_mut(d));
+                for ((iterates, known), (x, noise)) in lanes.zip(rows) {
                     side_by_side(
                         x,
                         d,
@@ -126,52 +126,54 @@ impl<F: Real> Newton<F> {
     ) -> Result<(), Error> {
         let (n, d) = x.dim();
         let [mut probe, mut f_probe] = take_rows::<F, 2>(scratch, (n, d));
-        let Newton { allowed, tops, systems, fresh, iterates, side, moved, factors, .. } = self;
+        let Newton { allowed, tops, systems, fresh, iterates, side, moved, .. } = self;
         let all = allowed.as_flattened().iter().all(|&most| most == F::infinity() || most < F::zero());
         if !all {
             fresh.resize(n, d);
         }
         let into = if all { &mut *systems } else { &mut *fresh };
-        let asks = || tops.iter().map(|&top| top == F::infinity());
 
         slice_mut(&mut probe).copy_from_slice(slice(x));
-        let (h, part) = (F::of(step.length), F::epsilon().sqrt());
-        let lanes = moved.chunks_exact_mut(d).zip(factors.chunks_exact_mut(d));
-        let lanes = lanes.zip(iterates.chunks_exact(d)).zip(side.chunks_exact_mut(d));
-        let rows = slice_mut(&mut probe).chunks_mut(LANES * d).zip(slice(f).chunks(LANES * d));
-        let mut groups = lanes.zip(rows).zip(asks());
+        let (h, f) = (F::of(step.length), slice(f));
+        let rows = slice_mut(&mut probe);
         vectorize_for(
             d,
             #[inline(always)]
             |d| {
-                for (((((moved, factors), x), side), (probe, f)), asks) in &mut groups {
-                    if asks {
+                let lanes =
+                    moved.chunks_exact_mut(d).zip(iterates.chunks_exact(d)).zip(side.chunks_exact_mut(d));
+                let rows = rows.chunks_mut(LANES * d).zip(f.chunks(LANES * d));
+                for ((((moved, x), side), (probe, f)), &top) in lanes.zip(rows).zip(&*tops) {
+                    if top == F::infinity() {
                         side_by_side(
                             f,
                             d,
                             #[inline(always)]
                             |k, values| side[k] = values,
                         );
-                        for ((moved, factors), x) in moved.iter_mut().zip(factors).zip(x) {
-                            (*moved, *factors) = differences(h, part, x);
-                        }
-                        set(probe, d, 0, &moved[0]);
+                        moved.copy_from_slice(x);
+                        move_next(probe, moved, x, 0);
                     }
                 }
             },
         );
         for j in 0..d {
             sde.drift_into(&step.batch_at(1.0, &probe), &mut f_probe, scratch)?;
-            let lanes = into.columns(j).zip(side.chunks_exact(d)).zip(factors[j..].iter().step_by(d));
-            let lanes = lanes.zip(moved.chunks_exact(d)).zip(iterates.chunks_exact(d));
-            let rows = slice_mut(&mut probe).chunks_mut(LANES * d).zip(slice(&f_probe).chunks(LANES * d));
-            let mut groups = lanes.zip(rows).zip(asks());
+            let (probe, f_probe) = (slice_mut(&mut probe), slice(&f_probe));
             vectorize_for(
                 d,
                 #[inline(always)]
                 |d| {
-                    for ((((((column, f), factors), moved), x), (probe, f_probe)), asks) in &mut groups {
-                        if asks {
+                    let lanes =
+                        moved.chunks_exact_mut(d).zip(iterates.chunks_exact(d)).zip(side.chunks_exact(d));
+                    let rows = probe.chunks_mut(LANES * d).zip(f_probe.chunks(LANES * d));
+                    let groups = into.groups(d).zip(lanes).zip(rows).zip(&*tops);
+                    for ((((a, exchanged), ((moved, x), f)), (probe, f_probe)), &top) in groups {
+                        if top == F::infinity() {
+                            let (mut factors, x_j, column) = (moved[j], x[j], &mut a[j * d..][..d]);
+                            for lane in 0..LANES {
+                                factors[lane] = -h / (factors[lane] - x_j[lane]);
+                            }
                             side_by_side(
                                 f_probe,
                                 d,
@@ -185,28 +187,16 @@ impl<F: Real> Newton<F> {
                                 },
                             );
                             column[j].iter_mut().for_each(|entry| *entry += F::one());
-                            set(probe, d, j, &x[j]);
                             if j + 1 < d {
-                                set(probe, d, j + 1, &moved[j + 1]);
+                                move_next(probe, moved, x, j + 1);
+                            } else {
+                                factorise((a, exchanged));
                             }
                         }
                     }
                 },
             );
         }
-        let mut groups = into.groups().zip(asks());
-        vectorize_for(
-            d,
-            #[inline(always)]
-            |d| {
-                for ((a, exchanged), asks) in &mut groups {
-                    if asks {
-                        factorise((&mut a[..d * d], &mut exchanged[..d]));
-                    }
-                }
-            },
-        );
-        drop(groups);
         if !all {
             systems.replace(fresh, |group| {
                 let asks = tops[group] == F::infinity();
@@ -218,35 +208,36 @@ impl<F: Real> Newton<F> {
     }
 
     /// Corrects each open row at x by the solution for what the drift f there leaves of its equation, and closes those
-    /// whose correction was small; returns the largest correction relative to its row.
+    /// whose correction was small; whether all corrections were finite.
     ///
     /// A correction with a Jacobian of an earlier iterate that has not shrunk as it should is not made: the row stays
     /// where it is and asks for a fresh one. So far from the solution, where the Jacobian changes much, the iterates are
     /// those of Newton's method.
-    pub(super) fn correct(&mut self, h: F, x: &mut ArrayRef2<F>, f: &Array2<F>) -> F {
+    pub(super) fn correct(&mut self, h: F, x: &mut ArrayRef2<F>, f: &Array2<F>) -> bool {
         let d = x.ncols();
         let tolerance = F::epsilon().sqrt() * F::epsilon().sqrt().sqrt();
         // A fresh Jacobian costs d evaluations, an elimination that we take for five more, and some three iterations. With
         // this contraction the old one needs as many iterations from 1 to the tolerance.
         let contraction = F::of(0.5).min(tolerance.powf(F::of(1.0 / (d + 8) as f64)));
-        let rule = Rule { tolerance, contraction };
+        let rule = Rule { tolerance, contraction: contraction * contraction };
         let Newton { allowed, tops, previous, systems, iterates, known, side, .. } = self;
-        let flags = allowed.iter_mut().zip(tops).zip(previous);
-        let lanes = iterates.chunks_exact_mut(d).zip(known.chunks_exact(d)).zip(side.chunks_exact_mut(d));
-        let rows = slice_mut(x).chunks_mut(LANES * d).zip(slice(f).chunks(LANES * d));
-        let mut groups = systems.groups().zip(lanes).zip(rows).zip(flags);
+        let (x, f) = (slice_mut(x), slice(f));
         let mut worst = [F::zero(); LANES];
         vectorize_for(
             d,
             #[inline(always)]
             |d| {
+                let flags = allowed.iter_mut().zip(&mut *tops).zip(&mut *previous);
+                let lanes =
+                    iterates.chunks_exact_mut(d).zip(known.chunks_exact(d)).zip(side.chunks_exact_mut(d));
+                let rows = x.chunks_mut(LANES * d).zip(f.chunks(LANES * d));
+                let groups = systems.groups(d).zip(lanes).zip(rows).zip(flags);
                 for ((((a, exchanged), ((iterates, known), side)), (x, f)), ((allowed, top), previous)) in
-                    &mut groups
+                    groups
                 {
                     if *top < F::zero() {
                         continue;
                     }
-                    let (iterates, known, side) = (&mut iterates[..d], &known[..d], &mut side[..d]);
                     side_by_side(
                         f,
                         d,
@@ -260,14 +251,14 @@ impl<F: Real> Newton<F> {
                         },
                     );
                     // A singular matrix gives infinities or NaN.
-                    solve(&a[..d * d], &exchanged[..d], side);
-                    let (lengths, most) = (lengths(side), *allowed);
+                    solve(a, exchanged, side);
+                    let (squares, most) = (squares(side), *allowed);
                     let mut sizes = [F::zero(); LANES];
                     for (iterate, correction) in iterates.iter_mut().zip(side.iter()) {
                         let mut x = *iterate;
                         for lane in 0..LANES {
                             let corrected = x[lane] + correction[lane];
-                            x[lane] = if lengths[lane] <= most[lane] { corrected } else { x[lane] };
+                            x[lane] = if squares[lane] <= most[lane] { corrected } else { x[lane] };
                             let size = x[lane].abs();
                             sizes[lane] = if size > sizes[lane] { size } else { sizes[lane] };
                         }
@@ -279,62 +270,54 @@ impl<F: Real> Newton<F> {
                         #[inline(always)]
                         |value| value,
                     );
-                    *top = rule.decide(allowed, previous, &mut worst, &lengths, &sizes);
+                    *top = rule.decide(allowed, previous, &mut worst, &squares, &sizes);
                 }
             },
         );
-        top(worst)
+        top(worst) < F::infinity()
+    }
+
+    /// The largest correction that an open row made last, relative to the row.
+    pub(super) fn residual(&self) -> f64 {
+        let d = self.iterates.len() / self.allowed.len().max(1);
+        let groups = self.iterates.chunks_exact(d.max(1)).zip(&self.allowed).zip(&self.previous);
+        let rows = groups.flat_map(|((x, allowed), previous)| {
+            let open = (0..LANES).filter(|&lane| allowed[lane] >= F::zero());
+            open.map(move |lane| {
+                let size = x.iter().fold(F::zero(), |size, x| size.max(x[lane].abs()));
+                (previous[lane].sqrt() / (F::one() + size)).as_f64()
+            })
+        });
+        rows.fold(0.0, f64::max)
     }
 }
 
-/// When rows close and when they ask for a fresh Jacobian.
-struct Rule<F> {
-    tolerance: F,
-    contraction: F,
-}
-
-impl<F: Real> Rule<F> {
-    /// What is allowed after corrections of these lengths, of rows of these sizes; returns the largest of it.
-    #[inline(always)]
-    fn decide(
-        &self,
-        allowed: &mut Lanes<F>,
-        previous: &mut Lanes<F>,
-        worst: &mut Lanes<F>,
-        lengths: &Lanes<F>,
-        sizes: &Lanes<F>,
-    ) -> F {
-        let (zero, one, infinity, closed) = (F::zero(), F::one(), F::infinity(), F::of(CLOSED));
-        let (mut next, mut last, mut largest) = (*allowed, *previous, *worst);
-        for lane in 0..LANES {
-            let (length, most) = (lengths[lane], next[lane]);
-            let open = most >= zero;
-            let made = length <= most;
-            let size = length / (one + sizes[lane]);
-            let size = if length < infinity { size } else { infinity };
-            let counted = if open { size } else { zero };
-            largest[lane] = if counted > largest[lane] { counted } else { largest[lane] };
-            let shrunk = length <= self.contraction * last[lane];
-            last[lane] = if made { length } else { last[lane] };
-            let more = if shrunk { self.contraction * last[lane] } else { infinity };
-            let done = !open | (made & (size <= self.tolerance));
-            next[lane] = if done { closed } else { more };
-        }
-        (*allowed, *previous, *worst) = (next, last, largest);
-        top(next)
-    }
-}
-
-/// Where the differences at x are taken, and `−h/δ` for their steps δ: those that are made, which are not those that are
-/// asked for, to the last bit.
+/// Moves coordinate j of the iterates x for its difference, and the one before it back; and so in their rows.
 #[inline(always)]
-fn differences<F: Real>(h: F, part: F, x: &Lanes<F>) -> (Lanes<F>, Lanes<F>) {
-    let (mut moved, mut factors) = (*x, *x);
-    for lane in 0..LANES {
-        moved[lane] = x[lane] + part * (F::one() + x[lane].abs());
-        factors[lane] = -h / (moved[lane] - x[lane]);
+fn move_next<F: Real>(rows: &mut [F], moved: &mut [Lanes<F>], x: &[Lanes<F>], j: usize) {
+    let (d, part) = (x.len(), F::epsilon().sqrt());
+    let mut next = x[j];
+    for next in &mut next {
+        *next += part * (F::one() + next.abs());
     }
-    (moved, factors)
+    moved[j] = next;
+    if j > 0 {
+        moved[j - 1] = x[j - 1];
+    }
+    // Narrow rows are written as they lie in memory, whole.
+    if d <= TILE {
+        row_by_row(
+            moved,
+            rows,
+            #[inline(always)]
+            |value| value,
+        );
+    } else {
+        set(rows, d, j, &moved[j]);
+        if j > 0 {
+            set(rows, d, j - 1, &moved[j - 1]);
+        }
+    }
 }
 
 /// Writes coordinate j of up to [`LANES`] rows.

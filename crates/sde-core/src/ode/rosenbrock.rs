@@ -177,7 +177,7 @@ fn try_step<F: Real, V: JacobianProducts<F>>(
     let Block { rows, times, lengths, targets, x, end, stages, errors, inner, stage_times, spread, .. } =
         block;
     let Work { jacobians, systems, slopes, along, right, .. } = work;
-    let mut groups = systems.groups().zip(jacobians.chunks_exact(d * d)).zip(lengths.chunks(LANES));
+    let mut groups = systems.groups(d).zip(jacobians.chunks_exact(d * d)).zip(lengths.chunks(LANES));
     vectorize(
         #[inline(always)]
         || {
@@ -220,7 +220,7 @@ fn try_step<F: Real, V: JacobianProducts<F>>(
             }
             evaluate(field, rows, stage_times, inner, &mut new[0], scratch)?;
         }
-        let groups = systems.groups().zip(jacobians.chunks_exact(d * d)).zip(lengths.chunks(LANES));
+        let groups = systems.groups(d).zip(jacobians.chunks_exact(d * d)).zip(lengths.chunks(LANES));
         let rows = slopes.chunks(LANES * d).zip(new[0].chunks_mut(LANES * d));
         let mut groups = groups.zip(rows).enumerate();
         vectorize(
