@@ -6,25 +6,53 @@ use std::sync::{Arc, Mutex};
 use girsanov_benches::w1_mixture;
 use numeric::ndarray::{Array2, ArrayRef2, s};
 use numeric::{
-    Batch, Batching, Control, Error, Model, Noise, Prediction, Real, Scratch, Time, TimeGrid, Times,
-    VectorField, run_blocks,
+    Batch, Batching, Control, Error, JacobianProducts, Model, Noise, Prediction, Real, Scratch, Time,
+    TimeGrid, Times, VectorField, run_blocks,
 };
 use sde_core::ode::{Dopri5, FixedStep, OdeMethod, OdeSolver, ProbabilityFlow, Tsit5, Variable};
 use sde_core::{AdaptiveDpmSolver, Keep, MixtureField, Ou, Start, Statistics, Tolerance, grid};
 
 use super::{DIM, Entry, ROWS, STEPS, Work, pass};
 
-fn start<F: Real>() -> Array2<F> {
+pub(super) fn start<F: Real>() -> Array2<F> {
     let mut x = Array2::zeros((ROWS as usize, DIM));
     Noise::new(1).normals_into(&(0..ROWS).collect::<Vec<_>>(), 0, &mut x);
     x
 }
 
-/// A field that can write down how many rows each call had.
+/// A call of the field or of its Jacobian product, by its number of rows.
+#[derive(Clone, Copy)]
+pub(super) enum Call {
+    Value(usize),
+    Product(usize),
+}
+
+/// A field that can write down its calls.
 #[derive(Clone)]
-struct Logged<V> {
+pub(super) struct Logged<V> {
     field: V,
-    log: Option<Arc<Mutex<Vec<usize>>>>,
+    log: Option<Arc<Mutex<Vec<Call>>>>,
+}
+
+impl<V> Logged<V> {
+    fn write_down(&self, call: Call) {
+        if let Some(log) = &self.log {
+            log.lock().expect("no panic").push(call);
+        }
+    }
+}
+
+impl<F: Real, V: JacobianProducts<F>> JacobianProducts<F> for Logged<V> {
+    fn jvp_into(
+        &self,
+        at: &Batch<'_, F>,
+        v: &ArrayRef2<F>,
+        out: &mut ArrayRef2<F>,
+        scratch: &mut Scratch,
+    ) -> Result<(), Error> {
+        self.write_down(Call::Product(at.len()));
+        self.field.jvp_into(at, v, out, scratch)
+    }
 }
 
 impl<F: Real, V: VectorField<F>> VectorField<F> for Logged<V> {
@@ -40,25 +68,23 @@ impl<F: Real, V: VectorField<F>> VectorField<F> for Logged<V> {
         out: &mut ArrayRef2<F>,
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
-        if let Some(log) = &self.log {
-            log.lock().expect("no panic").push(at.len());
-        }
+        self.write_down(Call::Value(at.len()));
         self.field.eval_into(at, out, scratch)
     }
 }
 
-type Mixture<F> = Model<Logged<MixtureField<F, Ou>>, Ou>;
+pub(super) type Mixture<F> = Model<Logged<MixtureField<F, Ou>>, Ou>;
 
-fn model<F: Real>() -> Mixture<F> {
+pub(super) fn model<F: Real>() -> Mixture<F> {
     let Model { field, prediction, schedule } = w1_mixture().denoiser::<F, _>(Ou);
     Model { field: Logged { field, log: None }, prediction, schedule }
 }
 
-/// What a run counts, and the numbers of rows of its calls, block after block.
-fn logged<F: Real>(
+/// What a run counts, and its calls, block after block.
+pub(super) fn logged<F: Real>(
     model: &Mixture<F>,
     solve: impl Fn(&Mixture<F>) -> Statistics + Sync,
-) -> (Statistics, Vec<usize>) {
+) -> (Statistics, Vec<Call>) {
     let log = Arc::new(Mutex::default());
     let mut model = model.clone();
     model.field.log = Some(log.clone());
@@ -69,7 +95,7 @@ fn logged<F: Real>(
 }
 
 /// The same calls, of as many rows, and a pass over those rows for each step.
-fn floor<F: Real>(field: &impl VectorField<F>, calls: &[usize], count: Statistics, time: Time, each: bool) {
+fn floor<F: Real>(field: &impl VectorField<F>, calls: &[Call], count: Statistics, time: Time, each: bool) {
     let batching = field.batching();
     let blocks = (ROWS as usize).div_ceil(batching.rows);
     // A row's calls in a step.
@@ -77,12 +103,12 @@ fn floor<F: Real>(field: &impl VectorField<F>, calls: &[usize], count: Statistic
     run_blocks(0..ROWS, batching, Control::default(), |rows, scratch| {
         let block = rows.start as usize / batching.rows;
         let calls = &calls[calls.len() * block / blocks..calls.len() * (block + 1) / blocks];
-        let most = calls.iter().copied().max().unwrap_or(0);
-        let rows: Vec<u64> = (rows.start..).take(most).collect();
-        let [mut x, mut p, z] = [(); 3].map(|()| Array2::<F>::zeros((most, DIM)));
+        let rows: Vec<u64> = rows.collect();
+        let [mut x, mut p, z] = [(); 3].map(|()| Array2::<F>::zeros((rows.len(), DIM)));
         Noise::new(1).normals_into(&rows, 0, &mut x);
-        let times = vec![time; most];
-        for (k, &n) in calls.iter().enumerate() {
+        let times = vec![time; rows.len()];
+        for (k, call) in calls.iter().enumerate() {
+            let (Call::Value(n) | Call::Product(n)) = *call;
             let times = if each { Times::PerRow(&times[..n]) } else { Times::Same(time) };
             let [mut x, mut p] = [&mut x, &mut p].map(|all| all.slice_mut(s![..n, ..]));
             field.eval_into(&Batch::new(&rows[..n], times, &x), &mut p, scratch)?;

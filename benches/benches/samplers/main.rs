@@ -18,8 +18,10 @@ mod elimination;
 mod exact;
 mod flows;
 mod integrators;
+mod levels;
 mod memory;
 mod methods;
+mod stiff;
 
 use criterion::{Criterion, Throughput};
 use girsanov_benches::in_turn;
@@ -75,6 +77,7 @@ fn entries() -> Vec<Entry> {
     entries.extend([integrators::baoab(), integrators::jumps::<f64>(), integrators::jumps::<f32>()]);
     entries.extend(flows::entries::<f64>());
     entries.extend(flows::entries::<f32>());
+    entries.extend([stiff::rosenbrock::<f64>(), stiff::rosenbrock::<f32>(), levels::entry()]);
     entries.extend(exact::entries::<f64>());
     entries.extend(exact::entries::<f32>());
     entries
