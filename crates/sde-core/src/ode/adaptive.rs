@@ -6,7 +6,7 @@ use numeric::{Error, Real, Scratch, Time, TimeGrid, VectorField, as_rows, check_
 use super::Visit;
 use super::block::{Block, evaluate};
 use super::explicit::{Lengths, combine, norms};
-use super::piece::{Piece, advance, gap};
+use super::piece::{advance, gap};
 use crate::Statistics;
 
 /// How exactly each row is to be solved, and the limits of its steps.
@@ -155,25 +155,15 @@ impl<A, V> Adaptive<'_, A, V> {
         A: Attempt<F, V>,
     {
         let Adaptive { method, tolerance, field, grid } = *self;
-        let (d, end) = (block.d, grid.last());
+        let end = grid.last();
         let mut statistics = Statistics::default();
         evaluate(field, &block.rows, &block.times, &block.x, &mut block.stages[0], scratch)?;
         statistics.calls += block.rows.len() as u64;
         statistics.calls += self.first_steps(block, scratch)?;
         while !block.rows.is_empty() {
-            for r in 0..block.rows.len() {
-                let (left, past) = (gap(block.times[r], end), &mut block.pasts[r]);
-                past.tries += 1;
-                if past.tries > tolerance.max_steps {
-                    let error = stalled(block, r, "more steps than max_steps");
-                    block.fail(r, error);
-                    break;
-                }
-                // The last step ends at the end, and no sliver is left for another.
-                let whole = 1.01 * past.next >= left.abs();
-                let h = if whole { left } else { past.next.copysign(left) };
-                block.lengths[r] = h;
-                block.targets[r] = if whole { end } else { advance(block.times[r], h) };
+            if let Some(r) = self.set_out(block) {
+                let error = stalled(block, r, "more steps than max_steps");
+                block.fail(r, error);
             }
             if block.rows.is_empty() {
                 break;
@@ -183,11 +173,10 @@ impl<A, V> Adaptive<'_, A, V> {
             block.control(method.error_order());
             let mut failed = None;
             for r in 0..block.rows.len() {
-                let part = r * d..(r + 1) * d;
-                let past = block.pasts[r];
-                if past.rejected {
+                if block.pasts[r].rejected {
                     statistics.rejected += 1;
-                    if stuck(block.times[r], past.next) {
+                    let next = block.pasts[r].next;
+                    if stuck(block.times[r], next) {
                         failed = Some((r, underflow(block, r, block.errors[r])));
                         break;
                     }
@@ -195,17 +184,7 @@ impl<A, V> Adaptive<'_, A, V> {
                 }
                 statistics.accepted += 1;
                 let ends = match &mut visit {
-                    Some(visit) => visit(&Piece {
-                        place: block.places[r],
-                        from: block.times[r],
-                        to: block.targets[r],
-                        h: block.lengths[r],
-                        start: &block.x[part.clone()],
-                        end: &block.end[part.clone()],
-                        stages: &block.stages,
-                        offset: part.start,
-                        bend: method.bend(),
-                    })?,
+                    Some(visit) => visit(&block.piece(r, method.bend()))?,
                     None => false,
                 };
                 block.arrived[r] = ends || block.targets[r] == end;
@@ -216,6 +195,25 @@ impl<A, V> Adaptive<'_, A, V> {
             block.step(out);
         }
         block.failure.take().map_or(Ok(statistics), Err)
+    }
+
+    /// Where the next steps end; a row that has no more tries.
+    fn set_out<F>(&self, block: &mut Block<F>) -> Option<usize> {
+        let end = self.grid.last();
+        let Block { times, pasts, lengths, targets, .. } = block;
+        let rows = times.iter().zip(pasts).zip(lengths.iter_mut().zip(targets));
+        for (r, ((&time, past), (length, target))) in rows.enumerate() {
+            past.tries += 1;
+            if past.tries > self.tolerance.max_steps {
+                return Some(r);
+            }
+            let left = gap(time, end);
+            // The last step ends at the end, and no sliver is left for another.
+            let whole = 1.01 * past.next >= left.abs();
+            *length = if whole { left } else { past.next.copysign(left) };
+            *target = if whole { end } else { advance(time, *length) };
+        }
+        None
     }
 
     /// The first step of each row; returns the evaluations made.

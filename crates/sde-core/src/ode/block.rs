@@ -8,6 +8,7 @@ use numeric::{Batch, Error, Real, Scratch, Time, Times, VectorField, as_rows};
 use crate::apart::Apart;
 
 use super::controller::{LN_LEAST, control};
+use super::piece::Piece;
 
 /// What is known of the rows that have not arrived. Everything is packed: entry i of each list belongs to the i-th of
 /// them.
@@ -118,6 +119,22 @@ impl<F: Real> Block<F> {
     /// Accepts or rejects each step, and sets the lengths of the next ones.
     pub(super) fn control(&mut self, k: f64) {
         control(&mut self.pasts, &self.lengths, &self.errors, k, &mut self.logs);
+    }
+
+    /// The step that the r-th row has tried.
+    pub(super) fn piece<'b>(&'b self, r: usize, bend: &'b [f64]) -> Piece<'b, F> {
+        let offset = r * self.d;
+        Piece {
+            place: self.places[r],
+            from: self.times[r],
+            to: self.targets[r],
+            h: self.lengths[r],
+            start: &self.x[offset..][..self.d],
+            end: &self.end[offset..][..self.d],
+            stages: &self.stages,
+            offset,
+            bend,
+        }
     }
 
     /// Takes the steps that were accepted, and the rows that arrived off the way: there their states are written over

@@ -82,12 +82,13 @@ impl Candidates {
         ((w > -0.5) & (u < 1.0 - 1.35 * self.d * (square * square)), self.d * (base * base * base))
     }
 
-    /// The comparison itself, without cancellation for large d, where v is near 1.
+    /// The comparison itself, `ln U < z²/2 + d (1 − v + ln v)`, without cancellation for large d, where v is near 1.
     fn slowly(self, z: f64, u: f64) -> Option<f64> {
-        let base = 1.0 + self.c * z;
-        let v = base * base * base;
-        let accepted = v > 0.0 && u.ln() < 0.5 * z * z - self.d * numeric::special::x_minus_ln_1p(v - 1.0);
-        accepted.then_some(self.d * v)
+        let w = self.c * z;
+        let above = w * (3.0 + w * (3.0 + w));
+        let accepted = above > -1.0 && u.ln() < 0.5 * z * z - self.d * numeric::special::x_minus_ln_1p(above);
+        let base = 1.0 + w;
+        accepted.then_some(self.d * (base * base * base))
     }
 }
 
@@ -192,6 +193,7 @@ fn ln_poisson(k: f64, mean: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use numeric::Noise;
+    use numeric::ndarray::Array2;
     use statrs::distribution::{Discrete, Poisson};
     use statrs::function::gamma::ln_gamma as reference;
     use verify::{Family, chi_squared, kolmogorov_smirnov};
@@ -250,5 +252,49 @@ mod tests {
         }
         family.assert();
         assert_eq!(gamma(0.0, &mut Noise::new(1).row_stream(0)), 0.0);
+    }
+
+    #[test]
+    fn many_gammas_have_their_law_and_rows_are_alone() {
+        let mut family = Family::new(1e-4).expect("a rate");
+        let rows: Vec<u64> = (0..4_000).collect();
+        for (i, shape) in [0.05, 0.7, 1.0, 3.3, 250.0].into_iter().enumerate() {
+            let (noise, mut scratch) = (Noise::new(verify::seed(40 + i as u64)), Scratch::new());
+            let mut all = Array2::zeros((rows.len(), 5));
+            gammas_into(shape, noise, [1, 2, 3], &rows, &mut all, &mut scratch);
+            let cdf = |x: f64| statrs::function::gamma::gamma_lr(shape, x.max(1e-300));
+            let draws = all.as_slice().expect("standard layout");
+            family.push(format!("shape {shape}"), kolmogorov_smirnov(draws, cdf).expect("valid").p_value);
+            let mut alone = Array2::zeros((1, 5));
+            for row in [0, 17, 3_999] {
+                gammas_into(shape, noise, [1, 2, 3], &rows[row..=row], &mut alone, &mut scratch);
+                assert_eq!(alone.row(0), all.row(row));
+            }
+        }
+        family.assert();
+        let mut none = Array2::ones((2, 3));
+        gammas_into(0.0, Noise::new(1), [1, 2, 3], &[0, 1], &mut none, &mut Scratch::new());
+        assert!(none.iter().all(|&gamma| gamma == 0.0));
+    }
+
+    /// What is accepted by the bound is accepted by the comparison, up to the largest u; and the bound refuses few.
+    #[test]
+    fn the_bound_without_a_logarithm_is_one() {
+        for shape in [1.0, 1.2, 2.0, 5.0, 40.0, 1e4, 1e12] {
+            let candidates = Candidates::of(shape);
+            let below = 1.0 - f64::EPSILON;
+            for z in (-9_000..=9_000).map(|k| f64::from(k) * 1e-3) {
+                let w = candidates.c * z;
+                let bound = 1.0 - 1.35 * candidates.d * w.powi(4);
+                for u in [below * bound, 0.5 * bound, 1e-3].into_iter().filter(|&u| u > 0.0) {
+                    if let Some(found) = candidates.quickly(z, u) {
+                        assert_eq!(candidates.slowly(z, u), Some(found), "shape {shape}, z {z}, u {u}");
+                    }
+                }
+            }
+        }
+        let quick =
+            (-400..=400).filter(|&k| Candidates::of(10.0).quickly(f64::from(k) * 0.01, 0.5).is_some());
+        assert!(quick.count() > 780);
     }
 }

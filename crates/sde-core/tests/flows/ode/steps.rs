@@ -219,7 +219,9 @@ fn a_row_that_is_ended_stays_there() {
             Ok(true)
         };
         let grid = between(0.0, 1.0, 4);
-        method.integrate(&&field, &grid, &[0, 1], &mut x, &mut once, &mut Scratch::new()).expect("solvable");
+        method
+            .integrate(&&field, &grid, &[0, 1], &mut x, Some(&mut once), &mut Scratch::new())
+            .expect("solvable");
         assert_eq!(shown, 2, "each row once");
         assert!((&x - factor * &start).iter().all(|gap| gap.abs() < 1e-6), "{x}");
     }

@@ -7,7 +7,7 @@ use sde_core::{
     CoxIngersollRoss, CriticallyDamped, ExactTransition, GeometricBrownian, Keep, OrnsteinUhlenbeck, Sde,
     Solver, Start,
 };
-use statrs::distribution::{ContinuousCDF, Gamma, LogNormal, Normal};
+use statrs::distribution::{ContinuousCDF, DiscreteCDF, Gamma, LogNormal, Normal, Poisson};
 use verify::{Family, Moments, kolmogorov_smirnov, kolmogorov_smirnov_two_sample, scores, seed};
 
 use super::{derivative, drift};
@@ -57,11 +57,13 @@ fn gaussian_and_lognormal_transitions_have_their_laws() {
     family.assert();
 }
 
-/// `c χ'²_ν(λ)` for ν > 1 by another road: a normal with mean √λ squared, and a chi-squared of ν − 1.
+/// `c χ'²_ν(λ)` for ν > 1 by another road: the mixture of chi-squared laws of ν + 2N degrees of freedom, N Poisson of mean λ/2, by
+/// quantiles of another library. The last two have a Gamma of a shape below 1 in them.
 #[test]
-fn cox_ingersoll_ross_against_a_shifted_normal() {
+fn cox_ingersoll_ross_against_a_poisson_mixture() {
     let mut family = Family::new(1e-4).expect("a rate");
-    for (i, (x, sigma, t)) in [(0.5, 0.4, 1.0), (0.0, 0.7, 0.3), (4.0, 0.05, 2.0)].into_iter().enumerate() {
+    let cases = [(0.5, 0.4, 1.0), (0.0, 0.7, 0.3), (4.0, 0.05, 2.0), (0.5, 1.2, 1.0), (0.05, 1.4, 0.1)];
+    for (i, (x, sigma, t)) in cases.into_iter().enumerate() {
         let (a, b): (f64, f64) = (0.9, 0.6);
         let process = CoxIngersollRoss::new(1, a, b, sigma).expect("valid");
         let whole = &draws(&process, &[x], &[0.0, t], 10_000, Noise::new(seed(40 + i as u64)))[0];
@@ -70,15 +72,18 @@ fn cox_ingersoll_ross_against_a_shifted_normal() {
         let c = sigma * sigma * (1.0 - (-a * t).exp()) / (4.0 * a);
         let (nu, lambda) = (4.0 * a * b / (sigma * sigma), x * (-a * t).exp() / c);
         assert!(nu > 1.0);
-        let chi = Gamma::new(0.5 * (nu - 1.0), 0.5).expect("a law");
-        let (mut z, mut u) = (Array2::zeros((10_000, 1)), Array2::zeros((10_000, 1)));
-        let rows: Vec<u64> = (0..10_000).collect();
-        Noise::new(seed(60 + i as u64)).normals_into(&rows, 0, &mut z);
-        Noise::new(seed(70 + i as u64)).uniforms_into(&rows, 0, &mut u);
-        let other: Vec<f64> = z
-            .iter()
-            .zip(&u)
-            .map(|(z, &u): (&f64, &f64)| c * ((z + f64::sqrt(lambda)).powi(2) + chi.inverse_cdf(u)))
+        let rows: Vec<u64> = (0..3_000).collect();
+        let mut u = Array2::zeros((3_000, 2));
+        Noise::new(seed(60 + i as u64)).uniforms_into(&rows, 0, &mut u);
+        let other: Vec<f64> = u
+            .rows()
+            .into_iter()
+            .map(|u| {
+                let weight =
+                    (lambda > 0.0).then(|| Poisson::new(0.5 * lambda).expect("a law").inverse_cdf(u[0]));
+                let shape = 0.5 * nu + weight.unwrap_or(0) as f64;
+                c * Gamma::new(shape, 0.5).expect("a law").inverse_cdf(u[1])
+            })
             .collect();
         for (name, sample) in [("whole", whole), ("parts", parts)] {
             let p_value = kolmogorov_smirnov_two_sample(sample, &other).expect("valid").p_value;
