@@ -103,7 +103,8 @@ fn floor<F: Real>(field: &impl VectorField<F>, calls: &[Call], count: Statistics
     run_blocks(0..ROWS, batching, Control::default(), |rows, scratch| {
         let block = rows.start as usize / batching.rows;
         let calls = &calls[calls.len() * block / blocks..calls.len() * (block + 1) / blocks];
-        let rows: Vec<u64> = rows.collect();
+        // Blocks do not make equally many calls: some are those of another block, which may have more rows.
+        let rows: Vec<u64> = (rows.start..).take(batching.rows).collect();
         let [mut x, mut p, z] = [(); 3].map(|()| Array2::<F>::zeros((rows.len(), DIM)));
         Noise::new(1).normals_into(&rows, 0, &mut x);
         let times = vec![time; rows.len()];

@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::sync::Mutex;
 
 use girsanov_benches::w1_mixture;
-use numeric::ndarray::{Array2, ArrayRef2, ArrayView1};
+use numeric::ndarray::{Array2, ArrayRef2, ArrayView1, s};
 use numeric::{
     Batch, Batching, Brownian, Control, Error, LogDensity, Node, Noise, Real, RowStream, Scratch, TimeGrid,
     Times, run_blocks,
@@ -40,15 +40,33 @@ struct Calls {
     derivatives: usize,
 }
 
-/// An equation that counts its calls.
+/// An equation that counts its calls, and keeps the states of the last ones of whole blocks: what a call costs can depend on
+/// them.
 struct Counted<E, F> {
     sde: E,
-    calls: Mutex<(Calls, Array2<F>)>,
+    seen: Mutex<Seen<F>>,
 }
 
-impl<E, F> Counted<E, F> {
-    fn count(&self, one: impl Fn(&mut Calls)) {
-        one(&mut self.calls.lock().expect("no panic").0);
+struct Seen<F> {
+    calls: Calls,
+    /// The last argument of the drift that was no probe.
+    iterate: Array2<F>,
+    states: Vec<Array2<F>>,
+}
+
+/// States that calls of a floor take in turn.
+const STATES: usize = 4;
+
+impl<E: Sde<F>, F: Real> Counted<E, F> {
+    fn count(&self, x: &ArrayRef2<F>, one: impl Fn(&mut Seen<F>)) {
+        let mut seen = self.seen.lock().expect("no panic");
+        one(&mut seen);
+        if x.nrows() == blocks_of(&self.sde).rows {
+            if seen.states.len() == STATES {
+                seen.states.remove(0);
+            }
+            seen.states.push(x.to_owned());
+        }
     }
 }
 
@@ -82,14 +100,14 @@ impl<F: Real, E: Sde<F>> Sde<F> for Counted<E, F> {
         self.sde.batching()
     }
     fn drift_into(&self, at: &Batch<'_, F>, out: Out<'_, F>, scratch: &mut Scratch) -> Result<(), Error> {
-        let mut calls = self.calls.lock().expect("no panic");
-        let (calls, iterate) = &mut *calls;
-        calls.drifts += 1;
-        if is_probe(iterate, at.x()) {
-            calls.probes += 1;
-        } else {
-            *iterate = at.x().to_owned();
-        }
+        self.count(at.x(), |seen| {
+            seen.calls.drifts += 1;
+            if is_probe(&seen.iterate, at.x()) {
+                seen.calls.probes += 1;
+            } else {
+                seen.iterate = at.x().to_owned();
+            }
+        });
         self.sde.drift_into(at, out, scratch)
     }
     fn diffuse_into(
@@ -99,7 +117,7 @@ impl<F: Real, E: Sde<F>> Sde<F> for Counted<E, F> {
         out: Out<'_, F>,
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
-        self.count(|calls| calls.products += 1);
+        self.count(at.x(), |seen| seen.calls.products += 1);
         self.sde.diffuse_into(at, w, out, scratch)
     }
     fn diffuse_derivative_into(
@@ -110,7 +128,7 @@ impl<F: Real, E: Sde<F>> Sde<F> for Counted<E, F> {
         out: Out<'_, F>,
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
-        self.count(|calls| calls.derivatives += 1);
+        self.count(at.x(), |seen| seen.calls.derivatives += 1);
         self.sde.diffuse_derivative_into(at, w, v, out, scratch)
     }
 }
@@ -128,23 +146,25 @@ fn solve<F: Real, E: Sde<F>, I: Integrator<F>>(solver: &Solver<F, E, I>, rows: u
     black_box(run.expect("finite"));
 }
 
-/// What a block asks of the equation in a run of all steps, on average.
+/// What a block asks of the equation in a run of all steps, on average, and the last states at which it did.
 fn calls_of<F: Real, E: Sde<F> + Clone, I: Integrator<F> + Copy>(
     sde: &E,
     method: I,
     grid: &TimeGrid,
-) -> Calls {
+) -> (Calls, Vec<Array2<F>>) {
     let none = Calls { drifts: 0, probes: 0, products: 0, derivatives: 0 };
-    let counted = Counted { sde: sde.clone(), calls: Mutex::new((none, Array2::default((0, 0)))) };
+    let seen = Seen { calls: none, iterate: Array2::default((0, 0)), states: Vec::new() };
+    let counted = Counted { sde: sde.clone(), seen: Mutex::new(seen) };
     let solver = Solver::new(&counted, method, grid.clone()).expect("valid");
     // One block after the other: a call is known by those before it.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("one thread");
     pool.install(|| solve(&solver, rows_of(sde.dim())));
     let blocks = (rows_of(sde.dim()) as usize).div_ceil(blocks_of(sde).rows);
-    let Calls { drifts, probes, products, derivatives } = counted.calls.into_inner().expect("no panic").0;
+    let Seen { calls, states, .. } = counted.seen.into_inner().expect("no panic");
+    let Calls { drifts, probes, products, derivatives } = calls;
     let [drifts, probes, products, derivatives] =
         [drifts, probes, products, derivatives].map(|calls| calls / blocks);
-    Calls { drifts, probes, products, derivatives }
+    (Calls { drifts, probes, products, derivatives }, states)
 }
 
 /// Of `count` in a run, those in step k.
@@ -156,7 +176,7 @@ fn floor<F: Real, E: Sde<F>>(
     sde: &E,
     grid: &TimeGrid,
     lengths: &[f64],
-    calls: Calls,
+    (calls, states): (Calls, &[Array2<F>]),
     needs: Needs,
     implicit: bool,
 ) {
@@ -165,13 +185,8 @@ fn floor<F: Real, E: Sde<F>>(
     let brownian = make(noise, lengths).expect("valid");
     run_blocks(0..rows_of(sde.dim()), blocks_of(sde), Control::default(), |rows, scratch| {
         let rows: Vec<u64> = rows.collect();
-        // As spread as states are, and not always the same: or else branches are foreseen.
-        let stages = [0, 1, 2, 3].map(|key| {
-            let mut x = Array2::<F>::zeros((rows.len(), sde.dim()));
-            noise.normals_into(&rows, key, &mut x);
-            x.mapv_into(|z| F::of(START) + F::of(0.5) * z)
-        });
-        let mut x = stages[0].clone();
+        let states: Vec<_> = states.iter().map(|all| all.slice(s![..rows.len(), ..])).collect();
+        let mut x = states[0].to_owned();
         let [mut f, mut g] = [(); 2].map(|()| Array2::zeros(x.raw_dim()));
         let [mut w, mut h] = [(); 2].map(|()| Array2::<F>::zeros((rows.len(), sde.noise_dim())));
         let mut systems = implicit.then(|| Systems::<F>::new(rows.len(), sde.dim()));
@@ -187,7 +202,7 @@ fn floor<F: Real, E: Sde<F>>(
                     noise.normals_into(&rows, key, &mut h);
                 }
             }
-            let at = |call: usize| Batch::new(&rows, Times::Same(from), &stages[call % 4]);
+            let at = |call: usize| Batch::new(&rows, Times::Same(from), &states[call % states.len()]);
             for call in share(calls.drifts, k) {
                 sde.drift_into(&at(call), &mut f, scratch)?;
             }
@@ -220,14 +235,14 @@ fn entry<F: Real, E: Sde<F> + Clone + 'static, I: Integrator<F> + Copy + 'static
     let name = format!("integrator::{} on {problem}/{}", method.name(), F::NAME);
     let grid = grid.clone();
     Entry::new(name, move || {
-        let calls = calls_of(&sde, method, &grid);
+        let (calls, states) = calls_of::<F, _, _>(&sde, method, &grid);
         let implicit = Integrator::<F>::name(&method) == "ImplicitEuler";
         let solver = Solver::<F, _, _>::new(sde.clone(), method, grid.clone()).expect("valid");
         let lengths = grid.lengths();
         Work {
             updates: rows_of(sde.dim()) * (sde.dim() * STEPS) as u64,
             run: Box::new(move || solve(&solver, rows_of(solver.sde().dim()))),
-            floor: Box::new(move || floor(&sde, &grid, &lengths, calls, method.needs(), implicit)),
+            floor: Box::new(move || floor(&sde, &grid, &lengths, (calls, &states), method.needs(), implicit)),
         }
     })
 }
@@ -293,9 +308,9 @@ pub(super) fn jumps<F: Real>() -> Entry {
             let run = diffusion.run(Start::Point(&start), Keep::Last, 0..ROWS, noise, Control::default());
             black_box(run.expect("finite"));
         };
-        let calls = Calls { drifts: STEPS, probes: 0, products: STEPS, derivatives: 0 };
+        let (calls, states) = calls_of::<F, _, _>(&sde, integrator, &grid);
         let floor = move || {
-            floor::<F, _>(&sde, &grid, &lengths, calls, Needs::Increment, false);
+            floor(&sde, &grid, &lengths, (calls, &states), Needs::Increment, false);
             let rows = |rows: std::ops::Range<u64>, scratch: &mut Scratch| {
                 let [mut x, mut f, mut g, mut w] = [(); 4].map(|()| Array2::<F>::zeros((1, DIM)));
                 for row in rows {

@@ -24,7 +24,8 @@ fn floor<F: Real>(flow: &Flow<'_, F>, calls: &[Call], count: Statistics, time: T
     run_blocks(0..ROWS, batching, Control::default(), |rows, scratch| {
         let block = rows.start as usize / batching.rows;
         let calls = &calls[calls.len() * block / blocks..calls.len() * (block + 1) / blocks];
-        let rows: Vec<u64> = rows.collect();
+        // As in the other floor.
+        let rows: Vec<u64> = (rows.start..).take(batching.rows).collect();
         let times = vec![time; rows.len()];
         let [mut x, mut p, z] = [(); 3].map(|()| Array2::<F>::zeros((rows.len(), DIM)));
         Noise::new(1).normals_into(&rows, 0, &mut x);

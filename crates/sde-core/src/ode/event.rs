@@ -117,7 +117,8 @@ impl<V, M> OdeSolver<V, M> {
         let batching = batching(&self.field, true, &rows);
         let blocks = run_blocks(rows.clone(), batching, control, |block, scratch| {
             let numbers: Vec<u64> = block.collect();
-            let mut state = start_states(&start, &rows, &numbers, d);
+            let mut state = vec![F::zero(); numbers.len() * d];
+            start_states(&start, &rows, &numbers, d, &mut state);
             let first = self.grid.first();
             let mut signs: Vec<f64> = Vec::with_capacity(numbers.len() * events.len());
             for (state, &row) in state.chunks_exact(d).zip(&numbers) {

@@ -171,13 +171,13 @@ impl<V, M> OdeSolver<V, M> {
                 *statistics.lock().expect("no block panicked") += cost;
                 Ok(())
             };
-            let mut state = start_states(&start, &rows, &numbers, d);
             if let Keep::Last = keep {
-                // Where the rows end: nobody looks at their steps.
-                solve(&mut state, None)?;
-                kept.copy_from_slice(&state);
-                return Ok(());
+                // The rows live where they end, and nobody looks at their steps.
+                start_states(&start, &rows, &numbers, d, kept);
+                return solve(kept, None);
             }
+            let mut state = vec![F::zero(); numbers.len() * d];
+            start_states(&start, &rows, &numbers, d, &mut state);
             let mut point = vec![F::zero(); d];
             let mut store = |place: usize, slot: usize, state: &[F]| {
                 let out = &mut kept[(place * nodes.len() + slot) * width..][..width];
@@ -228,19 +228,18 @@ fn batching<F: Real>(field: &impl VectorField<F>, dense: bool, rows: &Range<u64>
 
 /// Where the rows of a block start, row-major. Rows that only complete a block start where the nearest row asked for
 /// does.
-fn start_states<F: Real>(start: &Start<'_, F>, rows: &Range<u64>, block: &[u64], d: usize) -> Vec<F> {
-    let mut state = Vec::with_capacity(block.len() * d);
-    for &row in block {
+fn start_states<F: Real>(start: &Start<'_, F>, rows: &Range<u64>, block: &[u64], d: usize, out: &mut [F]) {
+    for (&row, out) in block.iter().zip(out.chunks_exact_mut(d)) {
         match start {
-            Start::Point(point) => state.extend_from_slice(point),
+            Start::Point(point) => out.copy_from_slice(point),
             Start::Rows(states) => {
                 let nearest = row.clamp(rows.start, rows.end - 1);
-                state.extend(states.row((nearest - rows.start) as usize));
+                let state = states.row((nearest - rows.start) as usize);
+                out.iter_mut().zip(state).for_each(|(out, &x)| *out = x);
             }
             Start::Prior => unreachable!("refused by check_given"),
         }
     }
-    state
 }
 
 /// How many rows are asked for.
