@@ -51,3 +51,31 @@ impl<F> DerefMut for Apart<F> {
         &mut self.numbers[self.from..][..self.len]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places<F: Real>() {
+        let mut buffers: Vec<Apart<F>> = (0..12).map(|_| Apart::default()).collect();
+        for len in [0, 1, 2048] {
+            let mut lines: Vec<usize> = Vec::new();
+            for (slot, buffer) in buffers.iter_mut().enumerate() {
+                buffer.resize(len, slot);
+                assert_eq!(buffer.len(), len);
+                lines.push(buffer.as_ptr().addr() % PAGE / 64);
+                buffer.truncate(1);
+                assert_eq!(buffer.len(), len.min(1));
+            }
+            lines.sort_unstable();
+            lines.dedup();
+            assert_eq!(lines.len(), 12);
+        }
+    }
+
+    #[test]
+    fn twelve_neighbours_begin_at_places_of_their_own() {
+        places::<f32>();
+        places::<f64>();
+    }
+}

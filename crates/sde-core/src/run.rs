@@ -303,8 +303,8 @@ impl<F: Real> GridRun<'_, F> {
                 walk(&rows, &mut x, scratch, &mut seen)
             };
             let done = match block(false, &mut state, out, scratch) {
-                // What is not finite stays so until the end; where it began, the same run tells once more.
-                Err(Error::NotFinite { .. }) => block(true, &mut state, out, scratch),
+                // What is not finite stays so until the end, or a model refuses it; where it began, the same run tells once more.
+                Err(_) => block(true, &mut state, out, scratch),
                 done => done,
             };
             scratch.put(state);

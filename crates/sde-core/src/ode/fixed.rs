@@ -96,8 +96,8 @@ impl<F: Real, V: VectorField<F>> OdeMethod<F, V> for FixedStep {
             walk.take(x, visit, true, &mut work, scratch)
         } else {
             match walk.take(x, None, false, &mut work, scratch) {
-                // What is not finite stays so until the end; where it began, the same steps tell once more.
-                Err(Error::NotFinite { .. }) => {
+                // What is not finite stays so until the end, or the field refuses it; where it began, the same steps tell once more.
+                Err(_) => {
                     slice_mut(x).copy_from_slice(&work.start);
                     walk.take(x, None, true, &mut work, scratch)
                 }

@@ -140,7 +140,17 @@ fn ends_are_exact_and_failures_have_a_row_and_a_time() {
         let Error::NotFinite { row: 0, step: found, time, .. } = error else { panic!("{error:?}") };
         assert!(found >= step && (time - at).abs() < 1e-9, "{error}");
         let solver = OdeSolver { field: wall(at), method: FixedStep::Rk4, grid: between(0.0, 1.0, 4) };
-        // Whether somebody looks at the steps or not, the first that is not finite is named.
+        // Whether somebody looks at the steps or not, the first that is not finite is named: also if the field refuses such states.
+        let refuses = from_row_fn(1, move |time: Time, x, out: &mut [f64]| {
+            out[0] = if time.t >= at { f64::NAN } else { 1.0 };
+            Error::domain(x[0].is_finite(), "x", x[0], "a finite number")
+        });
+        let refused = OdeSolver { field: refuses, method: FixedStep::Euler, grid: between(0.0, 1.0, 4) };
+        let error = refused.run(Start::Point(&[0.0]), Keep::Last, 0..2, Control::default()).unwrap_err();
+        assert!(
+            matches!(error, Error::NotFinite { row: 0, step: found, .. } if found == 2 * step),
+            "{error}"
+        );
         for keep in [Keep::Last, Keep::All] {
             let error = solver.run(Start::Point(&[0.0]), keep, 0..2, Control::default()).unwrap_err();
             assert!(
