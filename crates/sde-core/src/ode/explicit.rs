@@ -196,7 +196,7 @@ impl<F: Real, V: VectorField<F>> Attempt<F, V> for Tableau {
             // The argument of the last stage is the state at the end of the step; the error is begun with it. Of the others, two
             // are summed together, but for the stage that only the second of them has.
             if i == last {
-                combine_and_begin(x, step, [self.a[i], &self.error], known, end, begun);
+                combine_and_begin(x, step, [self.a[i], self.error], known, end, begun);
             } else if i % 2 == 0 {
                 combine_and_begin(x, step, [self.a[i], self.a[i + 1]], known, inner, begun);
             } else if i == 1 {
