@@ -11,8 +11,8 @@ use super::elimination::Systems;
 use super::flows::{Call, Logged, Mixture, logged, model, start};
 use super::{DIM, Entry, Work, pass};
 
-/// Few: each step has 32 Jacobian products.
-const ROWS: u64 = 320;
+/// Few, since each step has 32 Jacobian products; whole blocks of both types, so that no floor eliminates for more rows.
+const ROWS: u64 = 384;
 
 type Flow<'m, F> = ProbabilityFlow<'m, Logged<MixtureField<F, Ou>>, Ou>;
 
@@ -24,8 +24,7 @@ fn floor<F: Real>(flow: &Flow<'_, F>, calls: &[Call], count: Statistics, time: T
     run_blocks(0..ROWS, batching, Control::default(), |rows, scratch| {
         let block = rows.start as usize / batching.rows;
         let calls = &calls[calls.len() * block / blocks..calls.len() * (block + 1) / blocks];
-        // As in the other floor.
-        let rows: Vec<u64> = (rows.start..).take(batching.rows).collect();
+        let rows: Vec<u64> = rows.collect();
         let times = vec![time; rows.len()];
         let [mut x, mut p, z] = [(); 3].map(|()| Array2::<F>::zeros((rows.len(), DIM)));
         Noise::new(1).normals_into(&rows, 0, &mut x);

@@ -171,6 +171,7 @@ fn waiting_time(stream: &mut RowStream, bound: f64) -> f64 {
     -stream.uniform().ln() / bound
 }
 
+/// Rows a and b ≥ a change places.
 fn swap_rows<F: Real>(array: &mut ArrayRef2<F>, a: usize, b: usize) {
     let d = array.ncols();
     let (head, tail) = slice_mut(array).split_at_mut(b * d);

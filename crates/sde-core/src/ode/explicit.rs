@@ -95,6 +95,7 @@ fn sum_of<F: Real, const N: usize>(
                         *part_mut::<F, C>(out, i) = moved(part(x, i), |j| h[j], weighted(&a, &k, i));
                     });
                 }
+                // Methods whose rows step together begin no sums.
                 (Lengths::Same(h), _) => in_chunks!(len, |i, C| {
                     *part_mut::<F, C>(out, i) = moved(part(x, i), |_| h, weighted(&a, &k, i));
                 }),

@@ -38,7 +38,8 @@ use crate::{NoiseClass, Reading, Sde};
 /// ```
 ///
 /// # References
-/// Cox, Ingersoll, Ross (1985), A theory of the term structure of interest rates, (18). Lord, Koekkoek, van Dijk
+/// Cox, Ingersoll, Ross (1985), A theory of the term structure of interest rates, (18). Glasserman (2003), Monte Carlo methods
+/// in financial engineering, section 3.4 (a normal and a chi-squared variate for ν > 1). Lord, Koekkoek, van Dijk
 /// (2010), A comparison of biased simulation schemes for stochastic volatility models (full truncation).
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
