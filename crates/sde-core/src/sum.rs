@@ -8,7 +8,7 @@ use numeric::{Real, vectorize};
 use crate::sde::coefficients::slice;
 
 /// Arrays that one step sums, at most.
-pub(crate) const MOST_TERMS: usize = 6;
+pub(crate) const MOST_TERMS: usize = 8;
 
 /// The body for each chunk of C numbers of type F, 256 bytes, from `i` on, and for each number of the rest.
 macro_rules! in_chunks {
@@ -129,6 +129,8 @@ impl<'a, F: Real> Sum<'a, F> {
             4 => self.pass::<4>(to),
             5 => self.pass::<5>(to),
             6 => self.pass::<6>(to),
+            7 => self.pass::<7>(to),
+            8 => self.pass::<8>(to),
             n => unreachable!("no method has {n} terms"),
         }
     }

@@ -93,7 +93,7 @@ impl<F: Real> Integrator<F> for Sra1 {
 }
 
 /// `g(t + part h, x) (a W + b I_10/h)`, with `I_10/h = W/2 + H` the mean of the path over the step; `w` is overwritten.
-pub(super) fn product<F: Real>(
+fn product<F: Real>(
     sde: &dyn Sde<F>,
     step: &SdeStep<'_, F>,
     part: f64,

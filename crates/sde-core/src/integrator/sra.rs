@@ -3,9 +3,8 @@
 use numeric::ndarray::ArrayRef2;
 use numeric::{Error, Real, Scratch};
 
-use super::rossler::product;
 use super::{Integrator, Needs, Orders, SdeStep, add, two_sums};
-use crate::sde::coefficients::slice_mut;
+use crate::sde::coefficients::{slice, slice_mut};
 use crate::sde::{put_rows, take_rows};
 use crate::sum::{Sum, Target};
 use crate::{NoiseClass, Reading, Sde};
@@ -98,7 +97,7 @@ pub struct Sosra;
 /// Additive noise, which may depend on time; strong order 1½, weak order 2; order 3 of an ordinary equation.
 ///
 /// # Complexity
-/// Three drifts and four products with the diffusion per step; two normals per Brownian motion.
+/// Three drifts and three products with the diffusion per step; two normals per Brownian motion.
 ///
 /// ```
 /// use numeric::{Noise, TimeGrid, from_row_fn, ndarray::array};
@@ -165,18 +164,31 @@ impl Tableau {
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
         let h = step.length;
-        let [mut at, mut last, mut f_1, mut f_2, mut noise_1, mut noise_2, mut noise_3] =
-            take_rows::<F, 7>(scratch, x.dim());
+        let [
+            mut at,
+            mut last,
+            mut f_1,
+            mut f_2,
+            mut mean_1,
+            mut mean_2,
+            mut whole_1,
+            mut whole_2,
+            mut noise_3,
+        ] = take_rows::<F, 9>(scratch, x.dim());
         let [mut w] = take_rows::<F, 1>(scratch, step.w.dim());
         let [a_21, a_31, a_32] = self.a.map(|a| a * h);
         let [b_21, b_31, b_32] = self.b;
         let [_, second, third] = self.stages();
+        // The mean of the path over the step, I_10/h = W/2 + H.
+        let mean = Sum::of_x(0.5).and(1.0, step.areas());
+        mean.write(Target::Into { x: slice(step.w), out: slice_mut(&mut w) });
         // Of g the state does not matter.
-        product(sde, &step, self.gamma[0], [0.0, 1.0], (x, &mut w), &mut noise_1, scratch)?;
-        product(sde, &step, self.gamma[1], [0.0, 1.0], (x, &mut w), &mut noise_2, scratch)?;
+        let [first, next, end] = self.gamma;
+        sde.diffuse_into(&step.batch_at(first, x), &w, &mut mean_1, scratch)?;
+        sde.diffuse_into(&step.batch_at(next, x), &w, &mut mean_2, scratch)?;
         sde.drift_into(&step.batch(x), &mut f_1, scratch)?;
         let stages = [[a_21, b_21, 0.0], [a_31, b_31, b_32]];
-        two_sums([&mut at, &mut last], x, stages, [&f_1, &noise_1, &noise_2]);
+        two_sums([&mut at, &mut last], x, stages, [&f_1, &mean_1, &mean_2]);
         sde.drift_into(&step.batch_at(second, &at), &mut f_2, scratch)?;
         add(&mut last, a_32, &f_2);
         // The second stage is not used again.
@@ -184,15 +196,27 @@ impl Tableau {
         sde.drift_into(&step.batch_at(third, &last), &mut f_3, scratch)?;
         let [alpha_1, alpha_2, alpha_3] = self.alpha.map(|alpha| alpha * h);
         let mut sum = Sum::of_x(1.0).and(alpha_1, &f_1).and(alpha_2, &f_2).and(alpha_3, &f_3);
-        let weights = self.gamma.iter().zip(self.beta_1.iter().zip(self.beta_2));
-        for ((&part, (&of_w, of_mean)), noise) in weights.zip([&mut noise_1, &mut noise_2, &mut noise_3]) {
-            if (of_w, of_mean) != (0.0, 0.0) {
-                product(sde, &step, part, [of_w, of_mean], (x, &mut w), noise, scratch)?;
-                sum = sum.and(1.0, noise);
+        // What the stages have of g is not asked for again, as it is linear.
+        let stages = [(first, &mean_1, &mut whole_1), (next, &mean_2, &mut whole_2)];
+        for ((part, mean, whole), (of_w, of_mean)) in
+            stages.into_iter().zip(self.beta_1.into_iter().zip(self.beta_2))
+        {
+            if of_mean != 0.0 {
+                sum = sum.and(of_mean, mean);
+            }
+            if of_w != 0.0 {
+                sde.diffuse_into(&step.batch_at(part, x), step.w, whole, scratch)?;
+                sum = sum.and(of_w, whole);
             }
         }
+        let (of_w, of_mean) = (self.beta_1[2], self.beta_2[2]);
+        if (of_w, of_mean) != (0.0, 0.0) {
+            Sum::of_x(of_mean).and(of_w, step.w).write(Target::InPlace(slice_mut(&mut w)));
+            sde.diffuse_into(&step.batch_at(end, x), &w, &mut noise_3, scratch)?;
+            sum = sum.and(1.0, &noise_3);
+        }
         sum.write(Target::InPlace(slice_mut(x)));
-        put_rows(scratch, [f_3, last, f_1, f_2, noise_1, noise_2, noise_3]);
+        put_rows(scratch, [f_3, last, f_1, f_2, mean_1, mean_2, whole_1, whole_2, noise_3]);
         put_rows(scratch, [w]);
         Ok(())
     }
