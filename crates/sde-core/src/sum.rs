@@ -112,11 +112,18 @@ impl<'a, F: Real> Sum<'a, F> {
     }
 
     /// With the term `b p`.
+    #[inline]
     pub(crate) fn and(mut self, b: f64, p: &'a ArrayRef2<F>) -> Sum<'a, F> {
+        self.push(b, p);
+        self
+    }
+
+    /// Adds the term `b p`, of this sum in its place: it is of many words.
+    #[inline]
+    pub(crate) fn push(&mut self, b: f64, p: &'a ArrayRef2<F>) {
         debug_assert!(self.terms < MOST_TERMS, "no method has more terms");
         (self.factors[self.terms], self.arrays[self.terms]) = (F::of(b), slice(p));
         self.terms += 1;
-        self
     }
 
     pub(crate) fn write(&self, to: Target<'_, F>) {

@@ -164,17 +164,8 @@ impl Tableau {
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
         let h = step.length;
-        let [
-            mut at,
-            mut last,
-            mut f_1,
-            mut f_2,
-            mut mean_1,
-            mut mean_2,
-            mut whole_1,
-            mut whole_2,
-            mut noise_3,
-        ] = take_rows::<F, 9>(scratch, x.dim());
+        let [mut at, mut last, mut f_1, mut f_2, mut mean_1, mut mean_2, mut whole_1, mut whole_2] =
+            take_rows::<F, 8>(scratch, x.dim());
         let [mut w] = take_rows::<F, 1>(scratch, step.w.dim());
         let [a_21, a_31, a_32] = self.a.map(|a| a * h);
         let [b_21, b_31, b_32] = self.b;
@@ -202,21 +193,22 @@ impl Tableau {
             stages.into_iter().zip(self.beta_1.into_iter().zip(self.beta_2))
         {
             if of_mean != 0.0 {
-                sum = sum.and(of_mean, mean);
+                sum.push(of_mean, mean);
             }
             if of_w != 0.0 {
                 sde.diffuse_into(&step.batch_at(part, x), step.w, whole, scratch)?;
-                sum = sum.and(of_w, whole);
+                sum.push(of_w, whole);
             }
         }
         let (of_w, of_mean) = (self.beta_1[2], self.beta_2[2]);
         if (of_w, of_mean) != (0.0, 0.0) {
             Sum::of_x(of_mean).and(of_w, step.w).write(Target::InPlace(slice_mut(&mut w)));
-            sde.diffuse_into(&step.batch_at(end, x), &w, &mut noise_3, scratch)?;
-            sum = sum.and(1.0, &noise_3);
+            // Neither is the third stage used again.
+            sde.diffuse_into(&step.batch_at(end, x), &w, &mut last, scratch)?;
+            sum.push(1.0, &last);
         }
         sum.write(Target::InPlace(slice_mut(x)));
-        put_rows(scratch, [f_3, last, f_1, f_2, mean_1, mean_2, whole_1, whole_2, noise_3]);
+        put_rows(scratch, [f_3, last, f_1, f_2, mean_1, mean_2, whole_1, whole_2]);
         put_rows(scratch, [w]);
         Ok(())
     }
