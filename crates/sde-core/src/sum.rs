@@ -118,7 +118,7 @@ impl<'a, F: Real> Sum<'a, F> {
         self
     }
 
-    /// Adds the term `b p`, of this sum in its place: it is of many words.
+    /// Adds the term `b p` in place: a sum is of many words, which [`and`](Self::and) may move.
     #[inline]
     pub(crate) fn push(&mut self, b: f64, p: &'a ArrayRef2<F>) {
         debug_assert!(self.terms < MOST_TERMS, "no method has more terms");
