@@ -101,9 +101,9 @@ impl<F: Real, E: Sde<F>> Sde<F> for Counted<E, F> {
     }
     fn drift_into(&self, at: &Batch<'_, F>, out: Out<'_, F>, scratch: &mut Scratch) -> Result<(), Error> {
         self.count(at.x(), |seen| {
-            seen.calls.drifts += 1;
+            seen.calls.drifts += at.x().nrows();
             if is_probe(&seen.iterate, at.x()) {
-                seen.calls.probes += 1;
+                seen.calls.probes += at.x().nrows();
             } else {
                 seen.iterate = at.x().to_owned();
             }
@@ -117,7 +117,7 @@ impl<F: Real, E: Sde<F>> Sde<F> for Counted<E, F> {
         out: Out<'_, F>,
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
-        self.count(at.x(), |seen| seen.calls.products += 1);
+        self.count(at.x(), |seen| seen.calls.products += at.x().nrows());
         self.sde.diffuse_into(at, w, out, scratch)
     }
     fn diffuse_derivative_into(
@@ -128,7 +128,7 @@ impl<F: Real, E: Sde<F>> Sde<F> for Counted<E, F> {
         out: Out<'_, F>,
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
-        self.count(at.x(), |seen| seen.calls.derivatives += 1);
+        self.count(at.x(), |seen| seen.calls.derivatives += at.x().nrows());
         self.sde.diffuse_derivative_into(at, w, v, out, scratch)
     }
 }
@@ -159,11 +159,11 @@ fn calls_of<F: Real, E: Sde<F> + Clone, I: Integrator<F> + Copy>(
     // One block after the other: a call is known by those before it.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("one thread");
     pool.install(|| solve(&solver, rows_of(sde.dim())));
-    let blocks = (rows_of(sde.dim()) as usize).div_ceil(blocks_of(sde).rows);
+    let rows = rows_of(sde.dim()) as usize;
     let Seen { calls, states, .. } = counted.seen.into_inner().expect("no panic");
     let Calls { drifts, probes, products, derivatives } = calls;
     let [drifts, probes, products, derivatives] =
-        [drifts, probes, products, derivatives].map(|calls| calls / blocks);
+        [drifts, probes, products, derivatives].map(|calls| calls / rows);
     (Calls { drifts, probes, products, derivatives }, states)
 }
 
@@ -189,7 +189,7 @@ fn floor<F: Real, E: Sde<F>>(
         let mut x = states[0].to_owned();
         let [mut f, mut g] = [(); 2].map(|()| Array2::zeros(x.raw_dim()));
         let [mut w, mut h] = [(); 2].map(|()| Array2::<F>::zeros((rows.len(), sde.noise_dim())));
-        let mut systems = implicit.then(|| Systems::<F>::new(rows.len(), sde.dim()));
+        let mut systems = (implicit && calls.probes >= sde.dim()).then(|| Systems::<F>::new(rows.len(), sde.dim()));
         for (k, (from, _)) in grid.pairs().enumerate() {
             let cell = Node::whole(k as u64);
             match needs {
@@ -213,7 +213,9 @@ fn floor<F: Real, E: Sde<F>>(
                 sde.diffuse_derivative_into(&at(call), &w, &w, &mut g, scratch)?;
             }
             if let Some(systems) = &mut systems {
-                systems.factorise();
+                for _ in share(calls.probes / sde.dim(), k) {
+                    systems.factorise();
+                }
                 for _ in share(calls.drifts - calls.probes, k) {
                     systems.solve();
                 }
@@ -236,7 +238,7 @@ fn entry<F: Real, E: Sde<F> + Clone + 'static, I: Integrator<F> + Copy + 'static
     let grid = grid.clone();
     Entry::new(name, move || {
         let (calls, states) = calls_of::<F, _, _>(&sde, method, &grid);
-        let implicit = Integrator::<F>::name(&method) == "ImplicitEuler";
+        eprintln!("{} {} {} {}", calls.drifts, calls.probes, calls.products, calls.derivatives);let implicit = Integrator::<F>::name(&method) == "ImplicitEuler";
         let solver = Solver::<F, _, _>::new(sde.clone(), method, grid.clone()).expect("valid");
         let lengths = grid.lengths();
         Work {

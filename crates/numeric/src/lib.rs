@@ -28,11 +28,13 @@ pub use ndarray;
 mod abilities;
 mod cholesky;
 mod dots;
+
 mod elementary;
 mod error;
 pub mod estimate;
 mod exp;
 mod field;
+mod fixed_point;
 mod gemm;
 mod model;
 pub mod noise;
@@ -57,6 +59,7 @@ pub use field::{
     Batch, Batching, Combined, Scaled, TimeReversed, VectorField, WithBatching, as_rows, combined, from_fn,
     from_row_fn, scaled, time_reversed, with_batching,
 };
+pub use fixed_point::fixed_point;
 pub use gemm::Packed;
 pub use model::{Level, Model, Predicting, Prediction, Schedule};
 pub use noise::{Brownian, BrownianCursor, Node, Noise, RowStream};

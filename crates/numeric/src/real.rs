@@ -12,6 +12,7 @@ pub(crate) mod private {
         fn softmax_columns(logits: &mut [Self], tops: &mut [Self], sums: &mut [Self]);
         fn exp_in_place(x: &mut [Self]);
         fn dots(dots: &mut crate::dots::Dots<'_, Self>);
+        fn fixed_point(step: &mut crate::fixed_point::FixedPoint<'_, Self>);
     }
 }
 

@@ -31,6 +31,10 @@ macro_rules! products {
             fn dots(dots: &mut crate::dots::Dots<'_, $float>) {
                 Arch::new().dispatch(dots);
             }
+
+            fn fixed_point(step: &mut crate::fixed_point::FixedPoint<'_, $float>) {
+                Arch::new().dispatch(step);
+            }
         }
 
         impl WithSimd for &mut Product<'_, $float> {

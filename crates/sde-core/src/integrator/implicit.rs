@@ -1,13 +1,18 @@
 //! Euler's method with the drift at the end of the step.
 
-use numeric::ndarray::ArrayRef2;
+mod fixed_point;
+mod newton;
+mod rule;
+
+use numeric::ndarray::{Array2, ArrayRef2, Axis};
 use numeric::{Error, Real, Scratch};
 
 use super::euler::euler_orders;
-use super::newton::Newton;
 use super::{Integrator, Orders, SdeStep};
+use crate::lanes::TILE;
 use crate::sde::{put_rows, take_rows};
 use crate::{NoiseClass, Reading, Sde};
+use newton::Newton;
 
 /// Drift-implicit Euler: the drift at the end of the step, for stiff equations.
 ///
@@ -83,27 +88,54 @@ impl<F: Real> Integrator<F> for ImplicitEuler {
         x: &mut ArrayRef2<F>,
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
-        let [mut known, mut f] = take_rows::<F, 2>(scratch, x.dim());
+        let [mut known] = take_rows::<F, 1>(scratch, x.dim());
         sde.diffuse_into(&step.batch(x), step.w, &mut known, scratch)?;
-        let mut newton: Newton<F> = scratch.take();
-        newton.start(x, &known);
-        let mut iterations = 0;
-        while newton.is_open() {
-            if iterations == MOST_ITERATIONS {
-                let residual = newton.residual();
-                return Err(Error::NotConverged { routine: "ImplicitEuler", iterations, residual });
-            }
-            iterations += 1;
-            sde.drift_into(&step.batch_at(1.0, x), &mut f, scratch)?;
-            if newton.asks() {
-                newton.differentiate(sde, &step, x, &f, scratch)?;
-            }
-            if !newton.correct(F::of(step.length), x, &f) {
-                numeric::check_finite("the state", step.rows, step.index, step.from.t, x.view())?;
+        known.zip_mut_with(x, |known, &x| *known += x);
+        if x.ncols() <= TILE {
+            newton(sde, &step, &known, x, scratch)?;
+        } else {
+            let left = fixed_point::iterate(sde, &step, &known, x, scratch)?;
+            if !left.is_empty() {
+                let rows: Vec<u64> = left.iter().map(|&row| step.rows[row]).collect();
+                let (known, mut y) = (known.select(Axis(0), &left), x.select(Axis(0), &left));
+                newton(sde, &SdeStep { rows: &rows, ..step }, &known, &mut y, scratch)?;
+                for (y, row) in y.rows().into_iter().zip(left) {
+                    x.row_mut(row).assign(&y);
+                }
             }
         }
-        put_rows(scratch, [known, f]);
-        scratch.put(newton);
+        put_rows(scratch, [known]);
         Ok(())
     }
+}
+
+/// Takes the rows at x to the solutions of `X' = known + f(t', X') h`.
+fn newton<F: Real>(
+    sde: &dyn Sde<F>,
+    step: &SdeStep<'_, F>,
+    known: &Array2<F>,
+    x: &mut ArrayRef2<F>,
+    scratch: &mut Scratch,
+) -> Result<(), Error> {
+    let [mut f] = take_rows::<F, 1>(scratch, x.dim());
+    let mut newton: Newton<F> = scratch.take();
+    newton.start(x, known);
+    let mut iterations = 0;
+    while newton.is_open() {
+        if iterations == MOST_ITERATIONS {
+            let residual = newton.residual();
+            return Err(Error::NotConverged { routine: "ImplicitEuler", iterations, residual });
+        }
+        iterations += 1;
+        sde.drift_into(&step.batch_at(1.0, x), &mut f, scratch)?;
+        if newton.asks() {
+            newton.differentiate(sde, step, x, &f, scratch)?;
+        }
+        if !newton.correct(F::of(step.length), x, &f) {
+            numeric::check_finite("the state", step.rows, step.index, step.from.t, x.view())?;
+        }
+    }
+    put_rows(scratch, [f]);
+    scratch.put(newton);
+    Ok(())
 }

@@ -37,7 +37,6 @@ mod event;
 mod implicit;
 mod langevin;
 mod milstein;
-mod newton;
 mod path;
 mod platen;
 mod rossler;

@@ -1,15 +1,13 @@
 //! The simplified Newton iteration of implicit steps, for the rows of a block side by side.
 
-mod rule;
-
 use numeric::ndarray::{Array2, ArrayRef2};
 use numeric::{Error, Real, Scratch};
 
-use rule::{CLOSED, Rule};
+use super::rule::{CLOSED, Rule};
 
-use super::SdeStep;
 use crate::Sde;
 use crate::elimination::{Systems, factorise, solve};
+use crate::integrator::SdeStep;
 use crate::lanes::{LANES, Lanes, TILE, row_by_row, side_by_side, squares, top, vectorize_for};
 use crate::sde::coefficients::{slice, slice_mut};
 use crate::sde::{put_rows, take_rows};
@@ -57,8 +55,8 @@ impl<F> Default for Newton<F> {
 }
 
 impl<F: Real> Newton<F> {
-    /// Opens all rows of a step from x with the random part `noise`.
-    pub(super) fn start(&mut self, x: &ArrayRef2<F>, noise: &Array2<F>) {
+    /// Opens all rows of a step from x with `right` = X + g(t, X) W.
+    pub(super) fn start(&mut self, x: &ArrayRef2<F>, right: &Array2<F>) {
         let (n, d) = x.dim();
         let groups = n.div_ceil(LANES);
         self.allowed.clear();
@@ -75,14 +73,14 @@ impl<F: Real> Newton<F> {
         for lanes in [&mut *iterates, &mut *known, side, moved] {
             lanes.resize(groups * d, [F::zero(); LANES]);
         }
-        let (x, noise) = (slice(x), slice(noise));
+        let (x, right) = (slice(x), slice(right));
         vectorize_for(
             d,
             #[inline(always)]
             |d| {
-                let rows = x.chunks(LANES * d).zip(noise.chunks(LANES * d));
+                let rows = x.chunks(LANES * d).zip(right.chunks(LANES * d));
                 let lanes = iterates.chunks_exact_mut(d).zip(known.chunks_exact_mut(d));
-                for ((iterates, known), (x, noise)) in lanes.zip(rows) {
+                for ((iterates, known), (x, right)) in lanes.zip(rows) {
                     side_by_side(
                         x,
                         d,
@@ -90,15 +88,10 @@ impl<F: Real> Newton<F> {
                         |k, x| iterates[k] = x,
                     );
                     side_by_side(
-                        noise,
+                        right,
                         d,
                         #[inline(always)]
-                        |k, mut noise| {
-                            for lane in 0..LANES {
-                                noise[lane] += iterates[k][lane];
-                            }
-                            known[k] = noise;
-                        },
+                        |k, right| known[k] = right,
                     );
                 }
             },
@@ -215,11 +208,7 @@ impl<F: Real> Newton<F> {
     /// those of Newton's method.
     pub(super) fn correct(&mut self, h: F, x: &mut ArrayRef2<F>, f: &Array2<F>) -> bool {
         let d = x.ncols();
-        let tolerance = F::epsilon().sqrt() * F::epsilon().sqrt().sqrt();
-        // A fresh Jacobian costs d evaluations, an elimination that we take for five more, and some three iterations. With
-        // this contraction the old one needs as many iterations from 1 to the tolerance.
-        let contraction = F::of(0.5).min(tolerance.powf(F::of(1.0 / (d + 8) as f64)));
-        let rule = Rule { tolerance, contraction: contraction * contraction };
+        let rule = Rule::of(d);
         let Newton { allowed, tops, previous, systems, iterates, known, side, .. } = self;
         let (x, f) = (slice_mut(x), slice(f));
         let mut worst = [F::zero(); LANES];
@@ -252,15 +241,16 @@ impl<F: Real> Newton<F> {
                     );
                     // A singular matrix gives infinities or NaN.
                     solve(a, exchanged, side);
-                    let (squares, most) = (squares(side), *allowed);
-                    let mut sizes = [F::zero(); LANES];
+                    let (corrections, most) = (squares(side), *allowed);
+                    for lane in 0..LANES {
+                        let counted = if most[lane] >= F::zero() { corrections[lane] } else { F::zero() };
+                        worst[lane] = if counted > worst[lane] { counted } else { worst[lane] };
+                    }
                     for (iterate, correction) in iterates.iter_mut().zip(side.iter()) {
                         let mut x = *iterate;
                         for lane in 0..LANES {
                             let corrected = x[lane] + correction[lane];
-                            x[lane] = if squares[lane] <= most[lane] { corrected } else { x[lane] };
-                            let size = x[lane].abs();
-                            sizes[lane] = if size > sizes[lane] { size } else { sizes[lane] };
+                            x[lane] = if corrections[lane] <= most[lane] { corrected } else { x[lane] };
                         }
                         *iterate = x;
                     }
@@ -270,7 +260,7 @@ impl<F: Real> Newton<F> {
                         #[inline(always)]
                         |value| value,
                     );
-                    *top = rule.decide(allowed, previous, &mut worst, &squares, &sizes);
+                    *top = rule.decide(allowed, previous, &corrections, &squares(iterates));
                 }
             },
         );
