@@ -6,16 +6,17 @@ use crate::Real;
 
 /// A step of the fixed-point iterations of many equations `y = c + h f(y)`, with what their ends are judged by.
 ///
-/// Each row of `f`, that of f(y), becomes the next iterate `c + h f(y)`; `changes` and `sizes` get the squares of the
-/// Euclidean lengths of what it changed, and of the iterate. All rows have `width` numbers. The bits of one depend on that row
-/// only.
+/// Each row of `f`, that of f(y), becomes the next iterate `c + h f(y)`, and `changes` gets the square of the Euclidean length
+/// of what it changed; `lengths`, where asked for, gets those of y. All rows have `width` numbers. The bits of one depend on
+/// that row only.
 ///
 /// ```
 /// let (c, y, mut f) = ([1.0, 1.0, 2.0, 0.0], [1.0, 2.0, 2.0, 1.0], [4.0, 4.0, 0.0, 2.0]);
-/// let ([mut changes, mut sizes]) = [[0.0; 2]; 2];
-/// numeric::fixed_point(0.5, &y, &c, &mut f, 2, &mut changes, &mut sizes);
+/// let mut changes = [0.0; 2];
+/// let mut lengths = [0.0; 2];
+/// numeric::fixed_point(0.5, &y, &c, &mut f, 2, &mut changes, Some(&mut lengths));
 /// assert_eq!(f, [3.0, 3.0, 2.0, 1.0]);
-/// assert_eq!((changes, sizes), ([5.0, 0.0], [18.0, 5.0]));
+/// assert_eq!((changes, lengths), ([5.0, 0.0], [5.0, 5.0]));
 /// ```
 ///
 /// # Panics
@@ -28,12 +29,16 @@ pub fn fixed_point<F: Real>(
     f: &mut [F],
     width: usize,
     changes: &mut [F],
-    sizes: &mut [F],
+    lengths: Option<&mut [F]>,
 ) {
-    let (rows, all) = (changes.len(), changes.len() * width);
-    assert_eq!((sizes.len(), y.len(), c.len(), f.len()), (rows, all, all, all), "as many rows");
+    let all = changes.len() * width;
+    assert!(
+        lengths.as_ref().is_none_or(|lengths| lengths.len() == changes.len()),
+        "a length for each change"
+    );
+    assert_eq!((y.len(), c.len(), f.len()), (all, all, all), "a row for each change");
     assert!(width > 0, "rows without numbers");
-    F::fixed_point(&mut FixedPoint { h, y, c, f, width, changes, sizes });
+    F::fixed_point(&mut FixedPoint { h, y, c, f, width, changes, lengths });
 }
 
 /// The step that is wanted.
@@ -46,7 +51,7 @@ pub struct FixedPoint<'a, F> {
     f: &'a mut [F],
     width: usize,
     changes: &'a mut [F],
-    sizes: &'a mut [F],
+    lengths: Option<&'a mut [F]>,
 }
 
 macro_rules! fixed_point {
@@ -57,30 +62,37 @@ macro_rules! fixed_point {
 
             #[inline(always)]
             fn with_simd<S: Simd>(self, simd: S) {
-                let (h, zero) = (simd.$splat(self.h), simd.$splat(0.0));
+                let h = simd.$splat(self.h);
                 let rows = self.y.chunks_exact(self.width).zip(self.c.chunks_exact(self.width));
-                let ends = self.changes.iter_mut().zip(&mut *self.sizes);
-                for (((y, c), f), (change, size)) in rows.zip(self.f.chunks_exact_mut(self.width)).zip(ends) {
+                let ends = self.f.chunks_exact_mut(self.width).zip(&mut *self.changes);
+                for (row, ((y, c), (f, change))) in rows.zip(ends).enumerate() {
                     let ((y, y_tail), (c, c_tail)) = (S::$as_simd(y), S::$as_simd(c));
                     let (f, f_tail) = S::$as_mut_simd(f);
-                    let (mut changes, mut sizes) = (zero, zero);
+                    let mut sum = simd.$splat(0.0);
                     for ((&y, &c), f) in y.iter().zip(c).zip(f) {
-                        let next = simd.$mul_add(h, *f, c);
-                        *f = next;
-                        let moved = simd.$sub(next, y);
-                        changes = simd.$mul_add(moved, moved, changes);
-                        sizes = simd.$mul_add(next, next, sizes);
+                        *f = simd.$mul_add(h, *f, c);
+                        let moved = simd.$sub(*f, y);
+                        sum = simd.$mul_add(moved, moved, sum);
                     }
                     if !f_tail.is_empty() {
                         // Filled up with zeros.
-                        let (y, c) = (simd.$load(y_tail), simd.$load(c_tail));
-                        let next = simd.$mul_add(h, simd.$load(f_tail), c);
+                        let next = simd.$mul_add(h, simd.$load(f_tail), simd.$load(c_tail));
                         simd.$store(f_tail, next);
-                        let moved = simd.$sub(next, y);
-                        changes = simd.$mul_add(moved, moved, changes);
-                        sizes = simd.$mul_add(next, next, sizes);
+                        let moved = simd.$sub(next, simd.$load(y_tail));
+                        sum = simd.$mul_add(moved, moved, sum);
                     }
-                    (*change, *size) = (simd.$reduce(changes), simd.$reduce(sizes));
+                    *change = simd.$reduce(sum);
+                    if let Some(lengths) = &mut self.lengths {
+                        let mut sum = simd.$splat(0.0);
+                        for &y in y {
+                            sum = simd.$mul_add(y, y, sum);
+                        }
+                        if !y_tail.is_empty() {
+                            let y = simd.$load(y_tail);
+                            sum = simd.$mul_add(y, y, sum);
+                        }
+                        lengths[row] = simd.$reduce(sum);
+                    }
                 }
             }
         }

@@ -5,11 +5,12 @@ mod newton;
 mod rule;
 
 use numeric::ndarray::{Array2, ArrayRef2, Axis};
-use numeric::{Error, Real, Scratch};
+use numeric::{Error, Real, Scratch, vectorize};
 
 use super::euler::euler_orders;
 use super::{Integrator, Orders, SdeStep};
 use crate::lanes::TILE;
+use crate::sde::coefficients::{slice, slice_mut};
 use crate::sde::{put_rows, take_rows};
 use crate::{NoiseClass, Reading, Sde};
 use newton::Newton;
@@ -90,7 +91,11 @@ impl<F: Real> Integrator<F> for ImplicitEuler {
     ) -> Result<(), Error> {
         let [mut known] = take_rows::<F, 1>(scratch, x.dim());
         sde.diffuse_into(&step.batch(x), step.w, &mut known, scratch)?;
-        known.zip_mut_with(x, |known, &x| *known += x);
+        let (sums, terms) = (slice_mut(&mut known), slice(x));
+        vectorize(
+            #[inline(always)]
+            || sums.iter_mut().zip(terms).for_each(|(sum, &x)| *sum += x),
+        );
         if x.ncols() <= TILE {
             newton(sde, &step, &known, x, scratch)?;
         } else {

@@ -1,8 +1,11 @@
 //! The reverse-time equations of a linear process.
 
 use numeric::ndarray::ArrayRef2;
-use numeric::{Batch, Batching, Error, Model, Prediction, Real, Scratch, VectorField};
+use numeric::{
+    Batch, Batching, Error, Model, Prediction, Real, Scratch, Time, Times, VectorField, vectorize,
+};
 
+use super::coefficients::{slice, slice_mut};
 use super::{NoiseClass, Reading, Sde};
 use crate::LinearProcess;
 
@@ -83,12 +86,12 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> Sde<F> for ReverseTime<V, S> 
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
         self.model.predict_into(Prediction::Score, batch, out, scratch)?;
-        for (i, (mut out, x)) in out.rows_mut().into_iter().zip(batch.x().rows()).enumerate() {
-            let of = self.model.schedule.drift_and_diffusion(batch.times().get(i));
+        of_times(batch, out, batch.x_slice(), |time| {
+            let of = self.model.schedule.drift_and_diffusion(time);
             let weight = 0.5 * (1.0 + self.lambda * self.lambda) * of.diffusion_squared;
             let (a, b) = (F::of(-of.drift), F::of(weight));
-            out.zip_mut_with(&x, |s, &x| *s = a * x + b * *s);
-        }
+            move |s, x| a * x + b * s
+        });
         Ok(())
     }
 
@@ -99,11 +102,11 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> Sde<F> for ReverseTime<V, S> 
         out: &mut ArrayRef2<F>,
         _: &mut Scratch,
     ) -> Result<(), Error> {
-        for (i, (mut out, w)) in out.rows_mut().into_iter().zip(w.rows()).enumerate() {
-            let of = self.model.schedule.drift_and_diffusion(batch.times().get(i));
+        of_times(batch, out, slice(w), |time| {
+            let of = self.model.schedule.drift_and_diffusion(time);
             let scale = F::of(self.lambda * of.diffusion_squared.sqrt());
-            out.zip_mut_with(&w, |out, &w| *out = scale * w);
-        }
+            move |_, w| scale * w
+        });
         Ok(())
     }
 
@@ -124,10 +127,32 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> Sde<F> for ReverseTime<V, S> 
     }
 }
 
+/// `out = f(out, other)` for each coordinate, with the f of its row's time, which is asked for once where all have the same.
+fn of_times<F: Real, G: Fn(F, F) -> F>(
+    batch: &Batch<'_, F>,
+    out: &mut ArrayRef2<F>,
+    other: &[F],
+    of: impl Fn(Time) -> G,
+) {
+    let each = if let Times::Same(_) = batch.times() { other.len().max(1) } else { batch.dim() };
+    let pairs = slice_mut(out).chunks_mut(each).zip(other.chunks(each));
+    for (row, (out, other)) in pairs.enumerate() {
+        let f = of(batch.times().get(row));
+        vectorize(
+            #[inline(always)]
+            || {
+                for (out, &other) in out.iter_mut().zip(other) {
+                    *out = f(*out, other);
+                }
+            },
+        );
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use numeric::Level;
     use numeric::ndarray::array;
-    use numeric::{Batch, Level, Scratch, Time, Times};
 
     use super::*;
     use crate::{Component, CosineVp, Covariance, LinearVp, Mixture, Ou};

@@ -1,7 +1,7 @@
 //! The fixed-point iteration of implicit steps, for rows that need no Jacobian.
 
 use numeric::ndarray::{Array2, ArrayRef2};
-use numeric::{Error, Real, Scratch, vectorize};
+use numeric::{Error, Real, Scratch, fixed_point, vectorize};
 
 use super::rule::{CLOSED, Rule};
 use crate::Sde;
@@ -14,10 +14,15 @@ use crate::sde::{put_rows, take_rows};
 #[derive(Clone, Copy, Debug)]
 struct Group<F> {
     /// The largest square of a correction that a row makes: [`CLOSED`] of rows that iterate no longer and of lanes
-    /// without a row.
+    /// without a row, infinite of a row that has to begin or does not contract.
     allowed: Lanes<F>,
     /// Square of its last correction; infinite before the first.
     previous: Lanes<F>,
+    /// The square of its length at the start and that of the first correction: with later ones of at most half the length of
+    /// those before, the solution is no longer than the two lengths together and the second again.
+    sizes: Lanes<F>,
+    /// Whether a row still iterates.
+    open: bool,
 }
 
 /// Takes the rows at x to the solutions of `X' = known + f(t', X') h` by `Y ← known + f(t', Y) h`, from x on, where that
@@ -32,54 +37,69 @@ pub(super) fn iterate<F: Real>(
     let (n, d) = x.dim();
     let (rule, h) = (Rule::of(d), F::of(step.length));
     let [mut y, mut next] = take_rows::<F, 2>(scratch, (n, d));
-    slice_mut(&mut y).copy_from_slice(slice(x));
     let mut groups: Vec<Group<F>> = scratch.take();
     groups.clear();
-    let infinite = [F::infinity(); LANES];
-    groups.resize(n.div_ceil(LANES), Group { allowed: infinite, previous: infinite });
-    if let Some(last) = groups.last_mut() {
-        last.allowed[(n - 1) % LANES + 1..].fill(F::of(CLOSED));
-    }
-    let mut left = Vec::new();
-    let mut open = groups.len();
-    while open > 0 {
-        sde.drift_into(&step.batch_at(1.0, &y), &mut next, scratch)?;
-        open = 0;
-        let size = LANES * d;
-        let old = slice(&y).chunks(size).zip(slice(known).chunks(size));
-        let new = slice_mut(&mut next).chunks_mut(size).zip(slice_mut(x).chunks_mut(size));
+    groups.extend(slice(x).chunks(LANES * d).map(|x| {
+        let [mut allowed, previous] = [[F::of(CLOSED); LANES], [F::infinity(); LANES]];
+        allowed[..x.len() / d].fill(F::infinity());
+        Group { allowed, previous, sizes: [F::zero(); LANES], open: true }
+    }));
+    let (mut left, mut first) = (Vec::new(), true);
+    while groups.iter().any(|group| group.open) {
+        sde.drift_into(&step.batch_at(1.0, if first { x } else { &y }), &mut next, scratch)?;
+        let old = slice(&y).chunks(LANES * d).zip(slice(known).chunks(LANES * d));
+        let new = slice_mut(&mut next).chunks_mut(LANES * d).zip(slice_mut(x).chunks_mut(LANES * d));
         for (number, (((y, known), (next, x)), group)) in old.zip(new).zip(&mut groups).enumerate() {
-            if top(group.allowed) < F::zero() {
+            if !group.open {
                 next.copy_from_slice(x);
                 continue;
             }
-            let [mut squares, mut sizes] = [[F::zero(); LANES]; 2];
-            let rows = x.len() / d;
-            numeric::fixed_point(h, y, known, next, d, &mut squares[..rows], &mut sizes[..rows]);
+            let (mut squares, rows) = ([F::zero(); LANES], x.len() / d);
+            if first {
+                let lengths = Some(&mut group.sizes[..rows]);
+                fixed_point(h, x, known, next, d, &mut squares[..rows], lengths);
+                group.sizes.iter_mut().zip(&squares).for_each(|(size, &square)| *size += square);
+            } else {
+                fixed_point(h, y, known, next, d, &mut squares[..rows], None);
+            }
             let before = group.allowed;
-            let most = vectorize(
-                #[inline(always)]
-                || rule.decide(&mut group.allowed, &mut group.previous, &squares, &sizes),
-            );
-            for (lane, (next, x)) in next.chunks_exact_mut(d).zip(x.chunks_exact_mut(d)).enumerate() {
-                let allowed = &mut group.allowed[lane];
-                if *allowed >= F::zero() && *allowed < F::infinity() {
-                    continue;
-                }
+            if group.decide(&rule, &squares) {
+                continue;
+            }
+            group.open = false;
+            let rows = next.chunks_exact_mut(d).zip(x.chunks_exact_mut(d)).zip(&mut group.allowed);
+            for (lane, ((next, x), allowed)) in rows.enumerate() {
                 if *allowed == F::infinity() {
                     *allowed = F::of(CLOSED);
                     left.push(number * LANES + lane);
+                } else if *allowed >= F::zero() {
+                    group.open = true;
+                    continue;
                 } else if before[lane] >= F::zero() {
                     x.copy_from_slice(next);
+                    continue;
                 }
                 // The equation is asked for nothing beyond.
                 next.copy_from_slice(x);
             }
-            open += usize::from(most >= F::zero());
         }
         std::mem::swap(&mut y, &mut next);
+        first = false;
     }
     put_rows(scratch, [y, next]);
     scratch.put(groups);
     Ok(left)
+}
+
+impl<F: Real> Group<F> {
+    /// Decides on corrections of these squares; whether all lanes go on.
+    fn decide(&mut self, rule: &Rule<F>, squares: &Lanes<F>) -> bool {
+        vectorize(
+            #[inline(always)]
+            || {
+                rule.decide(&mut self.allowed, &mut self.previous, squares, &self.sizes);
+                top(self.allowed) < F::infinity() && top(self.allowed.map(|allowed| -allowed)) <= F::zero()
+            },
+        )
+    }
 }
