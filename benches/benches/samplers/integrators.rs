@@ -238,7 +238,7 @@ fn entry<F: Real, E: Sde<F> + Clone + 'static, I: Integrator<F> + Copy + 'static
     let grid = grid.clone();
     Entry::new(name, move || {
         let (calls, states) = calls_of::<F, _, _>(&sde, method, &grid);
-        eprintln!("{} {} {} {}", calls.drifts, calls.probes, calls.products, calls.derivatives);let implicit = Integrator::<F>::name(&method) == "ImplicitEuler";
+        let implicit = Integrator::<F>::name(&method) == "ImplicitEuler";
         let solver = Solver::<F, _, _>::new(sde.clone(), method, grid.clone()).expect("valid");
         let lengths = grid.lengths();
         Work {

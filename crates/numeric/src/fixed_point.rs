@@ -120,3 +120,44 @@ fixed_point!(
     sub_f64s,
     reduce_sum_f64s
 );
+
+#[cfg(test)]
+mod tests {
+    use super::fixed_point;
+    use crate::Real;
+
+    fn agree<F: Real>() {
+        for width in [1, 3, 8, 15, 16, 17, 32, 50] {
+            let numbers = |a: f64| (0..5 * width).map(|k| F::of((k as f64 * a).sin())).collect::<Vec<F>>();
+            let (y, c, f, h) = (numbers(0.7), numbers(0.3), numbers(1.1), F::of(0.3));
+            let (mut next, [mut changes, mut lengths]) = (f.clone(), [[F::zero(); 5]; 2]);
+            fixed_point(h, &y, &c, &mut next, width, &mut changes, Some(&mut lengths));
+            let close =
+                |a: F, b: f64| (a.as_f64() - b).abs() <= 20.0 * F::epsilon().as_f64() * (1.0 + b.abs());
+            for row in 0..5 {
+                let here = row * width..(row + 1) * width;
+                let exact = |k: usize| c[k].as_f64() + h.as_f64() * f[k].as_f64();
+                assert!(here.clone().all(|k| close(next[k], exact(k))), "{width}");
+                let change: f64 = here.clone().map(|k| (exact(k) - y[k].as_f64()).powi(2)).sum();
+                let length: f64 = here.clone().map(|k| y[k].as_f64().powi(2)).sum();
+                assert!(close(changes[row], change) && close(lengths[row], length), "{width}");
+                // To the bit, without the other rows.
+                let (mut alone, mut own) = (f[here.clone()].to_vec(), [F::zero()]);
+                fixed_point(h, &y[here.clone()], &c[here.clone()], &mut alone, width, &mut own, None);
+                assert!(alone == next[here] && own[0] == changes[row], "{width}");
+            }
+        }
+    }
+
+    #[test]
+    fn steps_agree_with_plain_sums() {
+        agree::<f32>();
+        agree::<f64>();
+    }
+
+    #[test]
+    #[should_panic(expected = "a row for each change")]
+    fn rows_are_counted() {
+        fixed_point(1.0, &[1.0, 2.0], &[1.0], &mut [1.0, 2.0], 1, &mut [0.0, 0.0], None);
+    }
+}

@@ -18,16 +18,23 @@ use newton::Newton;
 /// Drift-implicit Euler: the drift at the end of the step, for stiff equations.
 ///
 /// ```math
-/// X' = X + f(t', X')\,h + g(t, X)\,W,
+/// X' = K + f(t', X')\,h, \qquad K = X + g(t, X)\,W,
 /// ```
 ///
-/// solved for each row by itself by the simplified Newton method
+/// solved for each row by itself. Rows of more than four numbers are first iterated without Jacobians, from Y = K on:
 ///
 /// ```math
-/// (I - h J)\,\Delta = X + f(t', Y)\,h + g(t, X)\,W - Y, \qquad Y \leftarrow Y + \Delta,
+/// Y \leftarrow K + f(t', Y)\,h.
 /// ```
 ///
-/// from Y = X on, where the Jacobian J of f at X, of finite differences, serves all iterations of the step. Only a row
+/// A row with a correction that is not enough shorter than the one before goes back to X, as narrow rows start there, for the
+/// simplified Newton method
+///
+/// ```math
+/// (I - h J)\,\Delta = K + f(t', Y)\,h - Y, \qquad Y \leftarrow Y + \Delta.
+/// ```
+///
+/// Its Jacobian J of f at X, of finite differences, serves all iterations of the step. Only a row
 /// whose corrections do not shrink fast enough with it gets a fresh Jacobian where it is then.
 ///
 /// ```
@@ -47,9 +54,10 @@ use newton::Newton;
 /// plane, stable at every step size. The step must have a solution near its start: h times the one-sided Lipschitz
 /// constant of f below 1.
 ///
-/// The iteration ends with a correction below `ε^{3/4} (1 + |X'|_∞)`, with ε the precision of the state. It was made
-/// with a Jacobian from just before it, or it was at most half of the correction before: of corrections that go on to
-/// shrink so, all later ones together are at most as large as the last.
+/// An iteration ends where all corrections to come, if they shrink like the last, are together shorter than
+/// `ε^{3/4} (1 + |X'|²)^{1/2}`, with ε the precision of the state and Euclidean lengths; without Jacobians, |X'|² is bounded by
+/// what |K|² and the first correction say of it. Of the first correction with a Jacobian it is not known how they shrink:
+/// it ends an iteration if it is as short itself.
 ///
 /// # Errors
 /// Its steps fail with [`Error::NotConverged`] if 50 iterations do not get there.
@@ -58,15 +66,16 @@ use newton::Newton;
 /// The increment W of the path: m normals per row and step.
 ///
 /// # Complexity
-/// For each Jacobian d evaluations of the drift and d³/3 multiplications per row, usually one per step; for each
-/// iteration one evaluation and d² multiplications, usually three to eight. The drift is evaluated for a whole block of
-/// rows until its last row has converged, and the Jacobian if one of them asks for it. The
-/// [`Statistics`](crate::Statistics) of a run count one call per step. In memory, d² numbers for each row of a block,
-/// or twice as many where some rows ask for a fresh Jacobian and others do not.
+/// Without Jacobians one evaluation of the drift and some operations for each number and iteration: usually three to ten, as
+/// long as h times the Lipschitz constant of f is below some ½. For each Jacobian d evaluations and d³/3 multiplications
+/// per row, usually one per step; for each iteration with it one evaluation and d² multiplications, usually three to
+/// eight. The drift is evaluated for a whole block of rows until its last row has converged or gone to Newton's method, and there
+/// for all rows of the block that did. The [`Statistics`](crate::Statistics) of a run count one call per step. In memory,
+/// d² numbers for each row with a Jacobian, or twice as many where some rows ask for a fresh one and others do not.
 ///
 /// # References
 /// Kloeden, Platen (1992), Numerical solution of stochastic differential equations, section 12.2. Hairer, Wanner
-/// (1996), Solving ordinary differential equations II, section IV.8, on the simplified Newton method.
+/// (1996), Solving ordinary differential equations II, section IV.8, on the simplified Newton method and when to stop it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ImplicitEuler;
 
@@ -96,10 +105,14 @@ impl<F: Real> Integrator<F> for ImplicitEuler {
             #[inline(always)]
             || sums.iter_mut().zip(terms).for_each(|(sum, &x)| *sum += x),
         );
+        // Of few numbers, a Jacobian costs no more than the iterations that it saves.
         if x.ncols() <= TILE {
             newton(sde, &step, &known, x, scratch)?;
         } else {
-            let left = fixed_point::iterate(sde, &step, &known, x, scratch)?;
+            let mut left = fixed_point::iterate(sde, &step, &known, x, scratch)?;
+            if !left.is_empty() && !sde.batching().rowwise {
+                left = (0..x.nrows()).collect();
+            }
             if !left.is_empty() {
                 let rows: Vec<u64> = left.iter().map(|&row| step.rows[row]).collect();
                 let (known, mut y) = (known.select(Axis(0), &left), x.select(Axis(0), &left));

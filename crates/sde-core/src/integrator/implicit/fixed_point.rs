@@ -18,9 +18,10 @@ struct Group<F> {
     allowed: Lanes<F>,
     /// Square of its last correction; infinite before the first.
     previous: Lanes<F>,
-    /// The square of its length at the start and that of the first correction: with later ones of at most half the length of
-    /// those before, the solution is no longer than the two lengths together and the second again.
-    sizes: Lanes<F>,
+    /// The square of what may be left to correct of it. Corrections of at most ¾ of the one before are together at most
+    /// four times as long as the first, so that the square of the solution's length is bounded by those of `known` and of
+    /// the first correction.
+    enough: Lanes<F>,
     /// Whether a row still iterates.
     open: bool,
 }
@@ -42,11 +43,11 @@ pub(super) fn iterate<F: Real>(
     groups.extend(slice(x).chunks(LANES * d).map(|x| {
         let [mut allowed, previous] = [[F::of(CLOSED); LANES], [F::infinity(); LANES]];
         allowed[..x.len() / d].fill(F::infinity());
-        Group { allowed, previous, sizes: [F::zero(); LANES], open: true }
+        Group { allowed, previous, enough: [F::zero(); LANES], open: true }
     }));
-    let (mut left, mut first) = (Vec::new(), true);
+    let (mut left, mut first) = (Vec::<usize>::new(), true);
     while groups.iter().any(|group| group.open) {
-        sde.drift_into(&step.batch_at(1.0, if first { x } else { &y }), &mut next, scratch)?;
+        sde.drift_into(&step.batch_at(1.0, if first { known } else { &y }), &mut next, scratch)?;
         let old = slice(&y).chunks(LANES * d).zip(slice(known).chunks(LANES * d));
         let new = slice_mut(&mut next).chunks_mut(LANES * d).zip(slice_mut(x).chunks_mut(LANES * d));
         for (number, (((y, known), (next, x)), group)) in old.zip(new).zip(&mut groups).enumerate() {
@@ -56,9 +57,13 @@ pub(super) fn iterate<F: Real>(
             }
             let (mut squares, rows) = ([F::zero(); LANES], x.len() / d);
             if first {
-                let lengths = Some(&mut group.sizes[..rows]);
-                fixed_point(h, x, known, next, d, &mut squares[..rows], lengths);
-                group.sizes.iter_mut().zip(&squares).for_each(|(size, &square)| *size += square);
+                let lengths = Some(&mut group.enough[..rows]);
+                fixed_point(h, known, known, next, d, &mut squares[..rows], lengths);
+                for (enough, square) in group.enough.iter_mut().zip(&mut squares) {
+                    *enough = rule.tolerance * rule.tolerance * (F::one() + *enough + *square);
+                    // Nothing would ever be that: the row is left.
+                    *square = if *enough < F::infinity() { *square } else { *enough };
+                }
             } else {
                 fixed_point(h, y, known, next, d, &mut squares[..rows], None);
             }
@@ -86,6 +91,7 @@ pub(super) fn iterate<F: Real>(
         std::mem::swap(&mut y, &mut next);
         first = false;
     }
+    left.sort_unstable();
     put_rows(scratch, [y, next]);
     scratch.put(groups);
     Ok(left)
@@ -97,7 +103,7 @@ impl<F: Real> Group<F> {
         vectorize(
             #[inline(always)]
             || {
-                rule.decide(&mut self.allowed, &mut self.previous, squares, &self.sizes);
+                rule.decide(&mut self.allowed, &mut self.previous, squares, &self.enough);
                 top(self.allowed) < F::infinity() && top(self.allowed.map(|allowed| -allowed)) <= F::zero()
             },
         )

@@ -242,15 +242,15 @@ impl<F: Real> Newton<F> {
                     // A singular matrix gives infinities or NaN.
                     solve(a, exchanged, side);
                     let (corrections, most) = (squares(side), *allowed);
-                    for lane in 0..LANES {
-                        let counted = if most[lane] >= F::zero() { corrections[lane] } else { F::zero() };
-                        worst[lane] = if counted > worst[lane] { counted } else { worst[lane] };
-                    }
+                    let mut enough = [rule.tolerance * rule.tolerance; LANES];
                     for (iterate, correction) in iterates.iter_mut().zip(side.iter()) {
                         let mut x = *iterate;
                         for lane in 0..LANES {
                             let corrected = x[lane] + correction[lane];
                             x[lane] = if corrections[lane] <= most[lane] { corrected } else { x[lane] };
+                            // Multiplied first, it does not overflow before its time.
+                            let part = rule.tolerance * x[lane];
+                            enough[lane] += part * part;
                         }
                         *iterate = x;
                     }
@@ -260,7 +260,11 @@ impl<F: Real> Newton<F> {
                         #[inline(always)]
                         |value| value,
                     );
-                    *top = rule.decide(allowed, previous, &corrections, &squares(iterates));
+                    for lane in 0..LANES {
+                        let counted = if most[lane] >= F::zero() { corrections[lane] } else { F::zero() };
+                        worst[lane] = if counted > worst[lane] { counted } else { worst[lane] };
+                    }
+                    *top = rule.decide(allowed, previous, &corrections, &enough);
                 }
             },
         );

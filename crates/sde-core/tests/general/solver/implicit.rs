@@ -1,7 +1,12 @@
 //! Implicit steps with drifts that one Jacobian does not do for.
 
-use numeric::ndarray::Array2;
-use numeric::{Control, Noise, Real, TimeGrid, from_row_fn};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use numeric::ndarray::{Array2, ArrayRef2, ArrayView1, s};
+use numeric::{
+    Batch, Batching, Control, Error, Noise, Real, Scratch, TimeGrid, VectorField, from_fn, from_row_fn,
+    with_batching,
+};
 use sde_core::integrator::{EulerMaruyama, ImplicitEuler};
 use sde_core::{Additive, Integrator, Keep, Sde, Solver, Start};
 
@@ -67,4 +72,109 @@ fn rows_have_the_same_bits_alone() {
     }
     check::<f64>();
     check::<f32>();
+}
+
+/// `f = −λ_i x_i`, whose implicit steps are divisions, and how many rows it was asked for.
+struct Decay<F> {
+    rates: Vec<F>,
+    asked: AtomicUsize,
+}
+
+impl<F: Real> VectorField<F> for Decay<F> {
+    fn dim(&self) -> usize {
+        self.rates.len()
+    }
+    fn eval_into(&self, at: &Batch<'_, F>, out: &mut ArrayRef2<F>, _: &mut Scratch) -> Result<(), Error> {
+        self.asked.fetch_add(at.x().nrows(), Ordering::Relaxed);
+        for (mut out, x) in out.rows_mut().into_iter().zip(at.x().rows()) {
+            for ((out, &x), &rate) in out.iter_mut().zip(x).zip(&self.rates) {
+                *out = -rate * x;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One step of h = 1 of `rows` rows from 0 with noise of this size: the largest error of a row relative to what may be
+/// left of it, and the drifts asked for by a row.
+fn decayed<F: Real>(rates: &[f64], size: f64, rows: u64) -> (f64, f64) {
+    let decay = Decay { rates: rates.iter().map(|&rate| F::of(rate)).collect(), asked: AtomicUsize::new(0) };
+    let matrix = Array2::eye(rates.len()) * size;
+    let one = TimeGrid::uniform(0.0, 1.0, 1).expect("a grid");
+    let sde = Additive::new(&decay, &matrix).expect("valid");
+    let found = end::<F>(sde, ImplicitEuler, &one, 0..rows);
+    let still = end::<F>(cubic(rates.len(), 0.0, size), EulerMaruyama, &one, 0..rows);
+    let error = |(found, known): (ArrayView1<'_, F>, ArrayView1<'_, F>)| {
+        let exact = || known.iter().zip(rates).map(|(known, rate)| known.as_f64() / (1.0 + rate));
+        let square = |gap: f64| (gap / size).powi(2);
+        let error: f64 = found.iter().zip(exact()).map(|(x, exact)| square(x.as_f64() - exact)).sum();
+        let length = size.powi(-2) + exact().map(square).sum::<f64>();
+        (error / length).sqrt() / F::epsilon().as_f64().powf(0.75)
+    };
+    let worst = found.rows().into_iter().zip(still.rows()).map(error).fold(0.0, f64::max);
+    (worst, decay.asked.into_inner() as f64 / rows as f64)
+}
+
+/// Rates from where no Jacobian is needed to where nothing goes without, all in one row too.
+#[test]
+fn errors_are_below_the_tolerance_with_and_without_jacobians() {
+    fn check<F: Real>() {
+        for d in [1, 4, 5, 16, 19, 40] {
+            for rate in [
+                0.0, 1e-3, 0.1, 0.3, 0.49, 0.52, 0.74, 0.76, 0.95, 1.5, 40.0, 1e4, -0.1, -0.3, -0.49, -0.74,
+                -0.9,
+            ] {
+                let mixed: Vec<f64> = (0..d).map(|j| rate * (j + 1) as f64 / d as f64).collect();
+                for rates in [vec![rate; d], mixed] {
+                    let (error, asked) = decayed::<F>(&rates, 1.0, 40);
+                    // Without Jacobians the square of the solution's length is replaced by the sum of two, of up to 1.75
+                    // and 0.75 times the length.
+                    assert!(error < 1.91, "{} {d} {rates:?}: {error}", F::NAME);
+                    // What the smallest contraction takes, and then a Jacobian.
+                    assert!(asked <= 2.0 * (d + 8) as f64 + 4.0, "{d} {rate}: {asked}");
+                }
+            }
+        }
+    }
+    check::<f32>();
+    check::<f64>();
+}
+
+/// Of 32 coordinates a Jacobian has 32 evaluations.
+#[test]
+fn rows_that_contract_need_no_jacobian() {
+    let asked = |rate: f64| decayed::<f64>(&[rate; 32], 1.0, 100).1;
+    // From 1 to ε^{3/4} = 1.8e-12 by 0.1 each, one of them saved by what is known of the next.
+    assert!((10.0..=13.0).contains(&asked(0.1)), "{}", asked(0.1));
+    assert!((36.0..=42.0).contains(&asked(2.0)), "{}", asked(2.0));
+}
+
+/// Also where only some of their rows need Jacobians.
+#[test]
+fn fields_that_are_not_rowwise_get_whole_blocks() {
+    let drift = || {
+        let field = from_fn(5, |at: &Batch<'_, f64>, out: &mut ArrayRef2<f64>| {
+            assert_eq!(at.rows().len(), 8, "a whole block");
+            out.zip_mut_with(at.x(), |out, &x| *out = -3.0 * x * x * x);
+            Ok(())
+        });
+        with_batching(field, Batching { rows: 8, rowwise: false, serial: false }).expect("valid")
+    };
+    let noise = Array2::eye(5);
+    let run = |rows| {
+        let sde = Additive::new(drift(), &noise).expect("valid");
+        end::<f64>(sde, ImplicitEuler, &TimeGrid::uniform(0.0, 1.0, 5).expect("a grid"), rows)
+    };
+    assert_eq!(run(5..18), run(0..24).slice(s![5..18, ..]));
+}
+
+/// Lengths whose squares are not finite.
+#[test]
+fn large_states_are_solved() {
+    for d in [1, 5, 32] {
+        for size in [1e-30, 1e15, 1e20, 1e22] {
+            let (error, _) = decayed::<f32>(&vec![0.2; d], size, 20);
+            assert!(error < 1.91, "{d} {size}: {error}");
+        }
+    }
 }
