@@ -55,17 +55,40 @@ pub struct FixedPoint<'a, F> {
 }
 
 macro_rules! fixed_point {
-    ($float:ty, $as_simd:ident, $as_mut_simd:ident, $load:ident, $store:ident, $splat:ident, $mul_add:ident, $sub:ident,
-     $reduce:ident) => {
+    ($float:ty, $vector:ident, $lanes:ident, $as_simd:ident, $as_mut_simd:ident, $load:ident, $store:ident, $splat:ident, $mul_add:ident,
+     $sub:ident, $reduce:ident) => {
         impl WithSimd for &mut FixedPoint<'_, $float> {
             type Output = ();
 
             #[inline(always)]
             fn with_simd<S: Simd>(self, simd: S) {
-                let h = simd.$splat(self.h);
-                let rows = self.y.chunks_exact(self.width).zip(self.c.chunks_exact(self.width));
-                let ends = self.f.chunks_exact_mut(self.width).zip(&mut *self.changes);
-                for (row, ((y, c), (f, change))) in rows.zip(ends).enumerate() {
+                let FixedPoint { h, y, c, f, width, changes, lengths } = self;
+                let (h, width) = (simd.$splat(*h), *width);
+                if let Some(lengths) = lengths {
+                    for (y, length) in y.chunks_exact(width).zip(lengths.iter_mut()) {
+                        let (y, tail) = S::$as_simd(y);
+                        // The tail is filled up with zeros.
+                        let tail = simd.$load(tail);
+                        let mut sum = simd.$mul_add(tail, tail, simd.$splat(0.0));
+                        for &y in y {
+                            sum = simd.$mul_add(y, y, sum);
+                        }
+                        *length = simd.$reduce(sum);
+                    }
+                }
+                // Of rows of a few whole vectors, the compiler is told how many.
+                if width % S::$lanes == 0 {
+                    let ((y, _), (c, _), (f, _)) = (S::$as_simd(y), S::$as_simd(c), S::$as_mut_simd(f));
+                    match width / S::$lanes {
+                        1 => return rows::<S, 1>(simd, h, (y, c, f), changes),
+                        2 => return rows::<S, 2>(simd, h, (y, c, f), changes),
+                        4 => return rows::<S, 4>(simd, h, (y, c, f), changes),
+                        8 => return rows::<S, 8>(simd, h, (y, c, f), changes),
+                        _ => {}
+                    }
+                }
+                let rows = y.chunks_exact(width).zip(c.chunks_exact(width));
+                for ((y, c), (f, change)) in rows.zip(f.chunks_exact_mut(width).zip(changes.iter_mut())) {
                     let ((y, y_tail), (c, c_tail)) = (S::$as_simd(y), S::$as_simd(c));
                     let (f, f_tail) = S::$as_mut_simd(f);
                     let mut sum = simd.$splat(0.0);
@@ -75,23 +98,33 @@ macro_rules! fixed_point {
                         sum = simd.$mul_add(moved, moved, sum);
                     }
                     if !f_tail.is_empty() {
-                        // Filled up with zeros.
                         let next = simd.$mul_add(h, simd.$load(f_tail), simd.$load(c_tail));
                         simd.$store(f_tail, next);
                         let moved = simd.$sub(next, simd.$load(y_tail));
                         sum = simd.$mul_add(moved, moved, sum);
                     }
                     *change = simd.$reduce(sum);
-                    if let Some(lengths) = &mut self.lengths {
+                }
+
+                type Vectors<'a, S> =
+                    (&'a [<S as Simd>::$vector], &'a [<S as Simd>::$vector], &'a mut [<S as Simd>::$vector]);
+
+                #[inline(always)]
+                fn rows<S: Simd, const N: usize>(
+                    simd: S,
+                    h: S::$vector,
+                    (y, c, f): Vectors<'_, S>,
+                    changes: &mut [$float],
+                ) {
+                    let rows = y.as_chunks::<N>().0.iter().zip(c.as_chunks::<N>().0);
+                    for ((y, c), (f, change)) in rows.zip(f.as_chunks_mut::<N>().0.iter_mut().zip(changes)) {
                         let mut sum = simd.$splat(0.0);
-                        for &y in y {
-                            sum = simd.$mul_add(y, y, sum);
+                        for k in 0..N {
+                            f[k] = simd.$mul_add(h, f[k], c[k]);
+                            let moved = simd.$sub(f[k], y[k]);
+                            sum = simd.$mul_add(moved, moved, sum);
                         }
-                        if !y_tail.is_empty() {
-                            let y = simd.$load(y_tail);
-                            sum = simd.$mul_add(y, y, sum);
-                        }
-                        lengths[row] = simd.$reduce(sum);
+                        *change = simd.$reduce(sum);
                     }
                 }
             }
@@ -100,6 +133,8 @@ macro_rules! fixed_point {
 }
 fixed_point!(
     f32,
+    f32s,
+    F32_LANES,
     as_simd_f32s,
     as_mut_simd_f32s,
     partial_load_f32s,
@@ -111,6 +146,8 @@ fixed_point!(
 );
 fixed_point!(
     f64,
+    f64s,
+    F64_LANES,
     as_simd_f64s,
     as_mut_simd_f64s,
     partial_load_f64s,

@@ -1,6 +1,6 @@
 //! The fixed-point iteration of implicit steps, for rows that need no Jacobian.
 
-use numeric::ndarray::{Array2, ArrayRef2};
+use numeric::ndarray::ArrayRef2;
 use numeric::{Error, Real, Scratch, fixed_point, vectorize};
 
 use super::rule::{CLOSED, Rule};
@@ -31,7 +31,7 @@ struct Group<F> {
 pub(super) fn iterate<F: Real>(
     sde: &dyn Sde<F>,
     step: &SdeStep<'_, F>,
-    known: &Array2<F>,
+    known: &ArrayRef2<F>,
     x: &mut ArrayRef2<F>,
     scratch: &mut Scratch,
 ) -> Result<Vec<usize>, Error> {
