@@ -30,7 +30,7 @@ fn rows_of(dim: usize) -> u64 {
 /// Each coordinate of the start.
 const START: f64 = 0.3;
 
-/// What is asked of an equation.
+/// What is asked of an equation, in rows, or for each row.
 #[derive(Clone, Copy)]
 struct Calls {
     drifts: usize,
@@ -146,7 +146,7 @@ fn solve<F: Real, E: Sde<F>, I: Integrator<F>>(solver: &Solver<F, E, I>, rows: u
     black_box(run.expect("finite"));
 }
 
-/// What a block asks of the equation in a run of all steps, on average, and the last states at which it did.
+/// What a row asks of the equation in a run of all steps, on average, and the last states at which a block did.
 fn calls_of<F: Real, E: Sde<F> + Clone, I: Integrator<F> + Copy>(
     sde: &E,
     method: I,
@@ -178,7 +178,6 @@ fn floor<F: Real, E: Sde<F>>(
     lengths: &[f64],
     (calls, states): (Calls, &[Array2<F>]),
     needs: Needs,
-    implicit: bool,
 ) {
     let noise = Noise::new(1);
     let make = if needs == Needs::Increment { Brownian::new } else { Brownian::with_area };
@@ -189,7 +188,8 @@ fn floor<F: Real, E: Sde<F>>(
         let mut x = states[0].to_owned();
         let [mut f, mut g] = [(); 2].map(|()| Array2::zeros(x.raw_dim()));
         let [mut w, mut h] = [(); 2].map(|()| Array2::<F>::zeros((rows.len(), sde.noise_dim())));
-        let mut systems = (implicit && calls.probes >= sde.dim()).then(|| Systems::<F>::new(rows.len(), sde.dim()));
+        let jacobians = calls.probes / sde.dim();
+        let mut systems = (jacobians > 0).then(|| Systems::<F>::new(rows.len(), sde.dim()));
         for (k, (from, _)) in grid.pairs().enumerate() {
             let cell = Node::whole(k as u64);
             match needs {
@@ -213,7 +213,7 @@ fn floor<F: Real, E: Sde<F>>(
                 sde.diffuse_derivative_into(&at(call), &w, &w, &mut g, scratch)?;
             }
             if let Some(systems) = &mut systems {
-                for _ in share(calls.probes / sde.dim(), k) {
+                for _ in share(jacobians, k) {
                     systems.factorise();
                 }
                 for _ in share(calls.drifts - calls.probes, k) {
@@ -238,13 +238,12 @@ fn entry<F: Real, E: Sde<F> + Clone + 'static, I: Integrator<F> + Copy + 'static
     let grid = grid.clone();
     Entry::new(name, move || {
         let (calls, states) = calls_of::<F, _, _>(&sde, method, &grid);
-        let implicit = Integrator::<F>::name(&method) == "ImplicitEuler";
         let solver = Solver::<F, _, _>::new(sde.clone(), method, grid.clone()).expect("valid");
         let lengths = grid.lengths();
         Work {
             updates: rows_of(sde.dim()) * (sde.dim() * STEPS) as u64,
             run: Box::new(move || solve(&solver, rows_of(solver.sde().dim()))),
-            floor: Box::new(move || floor(&sde, &grid, &lengths, (calls, &states), method.needs(), implicit)),
+            floor: Box::new(move || floor(&sde, &grid, &lengths, (calls, &states), method.needs())),
         }
     })
 }
@@ -312,7 +311,7 @@ pub(super) fn jumps<F: Real>() -> Entry {
         };
         let (calls, states) = calls_of::<F, _, _>(&sde, integrator, &grid);
         let floor = move || {
-            floor(&sde, &grid, &lengths, (calls, &states), Needs::Increment, false);
+            floor(&sde, &grid, &lengths, (calls, &states), Needs::Increment);
             let rows = |rows: std::ops::Range<u64>, scratch: &mut Scratch| {
                 let [mut x, mut f, mut g, mut w] = [(); 4].map(|()| Array2::<F>::zeros((1, DIM)));
                 for row in rows {

@@ -5,9 +5,8 @@
 //! 50 steps of `two_phase`, or steps of their own; integrators on its reverse equation and on the test problems of the
 //! class of noise that they are for; exact transitions in 32 dimensions.
 //!
-//! The floor of an implicit method has its eliminations in it too: one factorisation per step and, for every call of the
-//! drift that is not for a Jacobian, one solution, without exchanges of rows. The factorisations of further Jacobians, which
-//! are for some of the rows, are not in it.
+//! Where an implicit method forms a Jacobian for every row, its floor has the eliminations in it too: one factorisation for
+//! each and, for every call of the drift that is not for a Jacobian, one solution, without exchanges of rows.
 //!
 //! `cargo bench --bench samplers -- table` prints one table of ratios instead of Criterion's reports: on one thread,
 //! method and floor in turn, so that what else the machine does meets both. `table 51` takes 51 rounds, and a word after
