@@ -164,7 +164,7 @@ mod tests {
     use crate::Real;
 
     fn agree<F: Real>() {
-        for width in [1, 3, 8, 15, 16, 17, 32, 50] {
+        for width in [1, 3, 8, 15, 16, 17, 32, 50, 64, 128] {
             let numbers = |a: f64| (0..5 * width).map(|k| F::of((k as f64 * a).sin())).collect::<Vec<F>>();
             let (y, c, f, h) = (numbers(0.7), numbers(0.3), numbers(1.1), F::of(0.3));
             let (mut next, [mut changes, mut lengths]) = (f.clone(), [[F::zero(); 5]; 2]);

@@ -28,7 +28,6 @@ pub use ndarray;
 mod abilities;
 mod cholesky;
 mod dots;
-
 mod elementary;
 mod error;
 pub mod estimate;

@@ -9,7 +9,6 @@ use numeric::{Error, Real, Scratch, vectorize};
 
 use super::euler::euler_orders;
 use super::{Integrator, Orders, SdeStep};
-use crate::lanes::TILE;
 use crate::sde::coefficients::{slice, slice_mut};
 use crate::sde::{put_rows, take_rows};
 use crate::{NoiseClass, Reading, Sde};
@@ -54,23 +53,27 @@ use newton::Newton;
 /// plane, stable at every step size. The step must have a solution near its start: h times the one-sided Lipschitz
 /// constant of f below 1.
 ///
-/// An iteration ends where all corrections to come, if they shrink like the last, are together shorter than
-/// `ε^{3/4} (1 + |X'|²)^{1/2}`, with ε the precision of the state and Euclidean lengths; without Jacobians, |X'|² is bounded by
-/// what |K|² and the first correction say of it. Of the first correction with a Jacobian it is not known how they shrink:
-/// it ends an iteration if it is as short itself.
+/// A correction is enough shorter than the one before if it has at most `c = ε^{3/(4(d + 8))}` of its length, with ε the
+/// precision of the state, but no more than ¾ without Jacobians and ½ with them: with such corrections to the end, a Jacobian
+/// would not pay. The iteration ends where the last, and all that are to come together if they too shrink so, are shorter than
+/// `ε^{3/4} (1 + |X'|²)^{1/2}`, in Euclidean lengths; without Jacobians, than `ε^{3/4} (1 + |K|² + |K − Y|²)^{1/2}` with the first
+/// Y after K, what X' is computed from, which can be longer where they cancel.
 ///
 /// # Errors
-/// Its steps fail with [`Error::NotConverged`] if 50 iterations do not get there.
+/// Its steps fail with [`Error::NotConverged`] if 50 iterations of Newton's method do not get there, and with what the drift
+/// returns, which is also asked at iterates that are then given up: at a point where it is not defined, NaN serves better
+/// than an error.
 ///
 /// # Randomness
 /// The increment W of the path: m normals per row and step.
 ///
 /// # Complexity
-/// Without Jacobians one evaluation of the drift and some operations for each number and iteration: usually three to ten, as
-/// long as h times the Lipschitz constant of f is below some ½. For each Jacobian d evaluations and d³/3 multiplications
-/// per row, usually one per step; for each iteration with it one evaluation and d² multiplications, usually three to
-/// eight. The drift is evaluated for a whole block of rows until its last row has converged or gone to Newton's method, and there
-/// for all rows of the block that did. The [`Statistics`](crate::Statistics) of a run count one call per step. In memory,
+/// Without Jacobians one evaluation of the drift and some operations for each number and iteration, of which there are at most
+/// some d + 8, or about `ln ε^{3/4}/ln ρ` if the step contracts by ρ. Rows that turn out to need Jacobians have had at least two
+/// evaluations by then. For each Jacobian d evaluations and d³/3 multiplications per row, usually one per step; for each
+/// iteration with it one evaluation and d² multiplications, usually three to eight. The drift is evaluated for a whole block of
+/// rows until its last row has converged or gone to Newton's method, and there for those of the block that did
+/// (if it does not compute each row by itself, for all). The [`Statistics`](crate::Statistics) of a run count one call per step. In memory,
 /// d² numbers for each row with a Jacobian, or twice as many where some rows ask for a fresh one and others do not.
 ///
 /// # References
@@ -80,6 +83,9 @@ use newton::Newton;
 pub struct ImplicitEuler;
 
 const MOST_ITERATIONS: usize = 50;
+
+/// Of so few numbers, a Jacobian costs no more than the iterations that it saves.
+const NARROW: usize = 4;
 
 impl<F: Real> Integrator<F> for ImplicitEuler {
     fn name(&self) -> &'static str {
@@ -105,21 +111,20 @@ impl<F: Real> Integrator<F> for ImplicitEuler {
             #[inline(always)]
             || sums.iter_mut().zip(terms).for_each(|(sum, &x)| *sum += x),
         );
-        // Of few numbers, a Jacobian costs no more than the iterations that it saves.
-        if x.ncols() <= TILE {
-            newton(sde, &step, &known, x, scratch)?;
-        } else {
-            let mut left = fixed_point::iterate(sde, &step, &known, x, scratch)?;
-            if !left.is_empty() && !sde.batching().rowwise {
-                left = (0..x.nrows()).collect();
-            }
-            if !left.is_empty() {
-                let rows: Vec<u64> = left.iter().map(|&row| step.rows[row]).collect();
-                let (known, mut y) = (known.select(Axis(0), &left), x.select(Axis(0), &left));
-                newton(sde, &SdeStep { rows: &rows, ..step }, &known, &mut y, scratch)?;
-                for (y, row) in y.rows().into_iter().zip(left) {
-                    x.row_mut(row).assign(&y);
-                }
+        let n = x.nrows();
+        let left = match x.ncols() {
+            ..=NARROW => (0..n).collect(),
+            _ => fixed_point::iterate(sde, &step, &known, x, scratch)?,
+        };
+        if !left.is_empty() && (left.len() == n || !sde.batching().rowwise) {
+            newton(sde, &step, &known, (x, &left), scratch)?;
+        } else if !left.is_empty() {
+            let rows: Vec<u64> = left.iter().map(|&row| step.rows[row]).collect();
+            let all: Vec<usize> = (0..left.len()).collect();
+            let (known, mut y) = (known.select(Axis(0), &left), x.select(Axis(0), &left));
+            newton(sde, &SdeStep { rows: &rows, ..step }, &known, (&mut y, &all), scratch)?;
+            for (y, row) in y.rows().into_iter().zip(left) {
+                x.row_mut(row).assign(&y);
             }
         }
         put_rows(scratch, [known]);
@@ -127,17 +132,17 @@ impl<F: Real> Integrator<F> for ImplicitEuler {
     }
 }
 
-/// Takes the rows at x to the solutions of `X' = known + f(t', X') h`.
+/// Takes the rows `left` of those at x to the solutions of `X' = known + f(t', X') h`.
 fn newton<F: Real>(
     sde: &dyn Sde<F>,
     step: &SdeStep<'_, F>,
     known: &Array2<F>,
-    x: &mut ArrayRef2<F>,
+    (x, left): (&mut ArrayRef2<F>, &[usize]),
     scratch: &mut Scratch,
 ) -> Result<(), Error> {
     let [mut f] = take_rows::<F, 1>(scratch, x.dim());
     let mut newton: Newton<F> = scratch.take();
-    newton.start(x, known);
+    newton.start(x, known, left);
     let mut iterations = 0;
     while newton.is_open() {
         if iterations == MOST_ITERATIONS {

@@ -134,7 +134,7 @@ fn of_times<F: Real, G: Fn(F, F) -> F>(
     other: &[F],
     of: impl Fn(Time) -> G,
 ) {
-    let each = if let Times::Same(_) = batch.times() { other.len().max(1) } else { batch.dim() };
+    let each = if let Times::Same(_) = batch.times() { other.len() } else { batch.dim() }.max(1);
     let pairs = slice_mut(out).chunks_mut(each).zip(other.chunks(each));
     for (row, (out, other)) in pairs.enumerate() {
         let f = of(batch.times().get(row));

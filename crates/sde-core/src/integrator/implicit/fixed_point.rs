@@ -18,9 +18,8 @@ struct Group<F> {
     allowed: Lanes<F>,
     /// Square of its last correction; infinite before the first.
     previous: Lanes<F>,
-    /// The square of what may be left to correct of it. Corrections of at most ¾ of the one before are together at most
-    /// four times as long as the first, so that the square of the solution's length is bounded by those of `known` and of
-    /// the first correction.
+    /// The square of what may be left to correct of it, relative to what its solution is computed from, `known` and the first
+    /// correction.
     enough: Lanes<F>,
     /// Whether a row still iterates.
     open: bool,
@@ -36,7 +35,7 @@ pub(super) fn iterate<F: Real>(
     scratch: &mut Scratch,
 ) -> Result<Vec<usize>, Error> {
     let (n, d) = x.dim();
-    let (rule, h) = (Rule::of(d), F::of(step.length));
+    let (rule, h) = (Rule::of(d, 0.75), F::of(step.length));
     let [mut y, mut next] = take_rows::<F, 2>(scratch, (n, d));
     let mut groups: Vec<Group<F>> = scratch.take();
     groups.clear();

@@ -55,17 +55,15 @@ impl<F> Default for Newton<F> {
 }
 
 impl<F: Real> Newton<F> {
-    /// Opens all rows of a step from x with `right` = X + g(t, X) W.
-    pub(super) fn start(&mut self, x: &ArrayRef2<F>, right: &Array2<F>) {
+    /// Opens the rows `left` of a step from x with `right` = X + g(t, X) W; the others stay as they are.
+    pub(super) fn start(&mut self, x: &ArrayRef2<F>, right: &Array2<F>, left: &[usize]) {
         let (n, d) = x.dim();
         let groups = n.div_ceil(LANES);
         self.allowed.clear();
-        self.allowed.resize(groups, [F::infinity(); LANES]);
-        if let Some(last) = self.allowed.last_mut() {
-            last[n - (groups - 1) * LANES..].fill(F::of(CLOSED));
-        }
+        self.allowed.resize(groups, [F::of(CLOSED); LANES]);
+        left.iter().for_each(|&row| self.allowed.as_flattened_mut()[row] = F::infinity());
         self.tops.clear();
-        self.tops.resize(groups, F::infinity());
+        self.tops.extend(self.allowed.iter().map(|&allowed| top(allowed)));
         self.previous.clear();
         self.previous.resize(groups, [F::infinity(); LANES]);
         self.systems.resize(n, d);
@@ -208,7 +206,8 @@ impl<F: Real> Newton<F> {
     /// those of Newton's method.
     pub(super) fn correct(&mut self, h: F, x: &mut ArrayRef2<F>, f: &Array2<F>) -> bool {
         let d = x.ncols();
-        let rule = Rule::of(d);
+        // With ½, fifty iterations lead from anywhere to the tolerance.
+        let rule = Rule::of(d, 0.5);
         let Newton { allowed, tops, previous, systems, iterates, known, side, .. } = self;
         let (x, f) = (slice_mut(x), slice(f));
         let mut worst = [F::zero(); LANES];

@@ -10,28 +10,27 @@ pub(super) const CLOSED: f64 = -1.0;
 /// When the iteration of a row ends, and when its corrections do not shrink fast enough. All lengths are compared by their
 /// squares, which need no roots.
 pub(super) struct Rule<F> {
-    /// What may be left to correct of a row, relative to `√(1 + |X'|²)`.
+    /// What may be left to correct of a row, relative to its length.
     pub(super) tolerance: F,
     /// The largest square of a correction, relative to the one before.
     contraction: F,
-    /// A bound for the square of all corrections after one, relative to the next.
-    all_to_come: F,
+    /// The longer of a correction and of all after it together, if they shrink so, relative to it; its square.
+    to_come: F,
 }
 
 impl<F: Real> Rule<F> {
-    /// For systems of d equations.
-    pub(super) fn of(d: usize) -> Rule<F> {
+    /// For systems of d equations, with corrections that are at most `most` times as long as those before.
+    pub(super) fn of(d: usize, most: f64) -> Rule<F> {
         let tolerance = F::epsilon().sqrt() * F::epsilon().sqrt().sqrt();
         // A fresh Jacobian costs d evaluations, an elimination that we take for five more, and some three iterations. With
-        // this contraction, without it as many iterations lead from 1 to the tolerance. In more dimensions it would come
-        // near to 1, where little is said by the last correction of those to come.
-        let contraction = tolerance.powf(F::of(1.0 / (d + 8) as f64)).min(F::of(0.75));
-        let rest = F::one() - contraction;
-        Rule { tolerance, contraction: contraction * contraction, all_to_come: F::one() / (rest * rest) }
+        // this contraction, without it as many iterations lead from 1 to the tolerance.
+        let contraction = tolerance.powf(F::of(1.0 / (d + 8) as f64)).min(F::of(most));
+        let to_come = (contraction / (F::one() - contraction)).max(F::one());
+        Rule { tolerance, contraction: contraction * contraction, to_come: to_come * to_come }
     }
 
-    /// What is allowed after corrections of these squares, of rows of which as much as `enough` may be left to correct (finite,
-    /// or nothing is); returns the largest of it.
+    /// What is allowed after corrections of these squares, of rows of which vectors of the squares `enough` may be left to
+    /// correct; returns the largest of it.
     #[inline(always)]
     pub(super) fn decide(
         &self,
@@ -40,7 +39,7 @@ impl<F: Real> Rule<F> {
         squares: &Lanes<F>,
         enough: &Lanes<F>,
     ) -> F {
-        let (zero, one, infinity, closed) = (F::zero(), F::one(), F::infinity(), F::of(CLOSED));
+        let (zero, infinity, closed) = (F::zero(), F::infinity(), F::of(CLOSED));
         let (mut next, mut last) = (*allowed, *previous);
         for lane in 0..LANES {
             let (square, most, before) = (squares[lane], next[lane], last[lane]);
@@ -49,10 +48,8 @@ impl<F: Real> Rule<F> {
             let shrunk = square <= self.contraction * before;
             last[lane] = if made { square } else { before };
             let more = if shrunk { self.contraction * square } else { infinity };
-            // Corrections that shrink by ρ, as the last did, are together at most ρ/(1 − ρ) times as long as it. Of the first, ρ
-            // is not known, and they count as long as that.
-            let part = if before < infinity { self.all_to_come * (square / before) } else { one };
-            let done = !open | (made & (part * square <= enough[lane]) & (enough[lane] < infinity));
+            // How much the last one shrank does not say how those to come will: a coordinate that is soon right hides the others.
+            let done = !open | (made & (self.to_come * square <= enough[lane]) & (square < infinity));
             next[lane] = if done { closed } else { more };
         }
         (*allowed, *previous) = (next, last);
