@@ -116,6 +116,7 @@ impl<F: Real> Integrator<F> for ImplicitEuler {
             ..=NARROW => (0..n).collect(),
             _ => fixed_point::iterate(sde, &step, &known, x, scratch)?,
         };
+        // An equation that does not compute each row by itself gets its whole block.
         if !left.is_empty() && (left.len() == n || !sde.batching().rowwise) {
             newton(sde, &step, &known, (x, &left), scratch)?;
         } else if !left.is_empty() {

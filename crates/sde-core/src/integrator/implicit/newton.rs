@@ -4,7 +4,6 @@ use numeric::ndarray::{Array2, ArrayRef2};
 use numeric::{Error, Real, Scratch};
 
 use super::rule::{CLOSED, Rule};
-
 use crate::Sde;
 use crate::elimination::{Systems, factorise, solve};
 use crate::integrator::SdeStep;
