@@ -188,6 +188,7 @@ fn floor<F: Real, E: Sde<F>>(
         let mut x = states[0].to_owned();
         let [mut f, mut g] = [(); 2].map(|()| Array2::zeros(x.raw_dim()));
         let [mut w, mut h] = [(); 2].map(|()| Array2::<F>::zeros((rows.len(), sde.noise_dim())));
+        // None on average where only some rows need them; elsewhere all calls but the probes are followed by a solution.
         let jacobians = calls.probes / sde.dim();
         let mut systems = (jacobians > 0).then(|| Systems::<F>::new(rows.len(), sde.dim()));
         for (k, (from, _)) in grid.pairs().enumerate() {

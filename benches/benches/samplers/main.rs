@@ -5,8 +5,9 @@
 //! 50 steps of `two_phase`, or steps of their own; integrators on its reverse equation and on the test problems of the
 //! class of noise that they are for; exact transitions in 32 dimensions.
 //!
-//! Where an implicit method forms Jacobians for all rows, in up to four dimensions, its floor has the eliminations in it too: one factorisation for
-//! each and, for every call of the drift that is not for a Jacobian, one solution, without exchanges of rows.
+//! Where an implicit method forms Jacobians for all rows, in up to four dimensions, its floor has the eliminations in it
+//! too: one factorisation for each and, for every call of the drift that is not for a Jacobian, one solution, without
+//! exchanges of rows.
 //!
 //! `cargo bench --bench samplers -- table` prints one table of ratios instead of Criterion's reports: on one thread,
 //! method and floor in turn, so that what else the machine does meets both. `table 51` takes 51 rounds, and a word after

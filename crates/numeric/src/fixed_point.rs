@@ -7,13 +7,12 @@ use crate::Real;
 /// A step of the fixed-point iterations of many equations `y = c + h f(y)`, with what their ends are judged by.
 ///
 /// Each row of `f`, that of f(y), becomes the next iterate `c + h f(y)`, and `changes` gets the square of the Euclidean length
-/// of what it changed; `lengths`, where asked for, gets those of y. All rows have `width` numbers. The bits of one depend on
-/// that row only.
+/// of what it changed; `lengths`, where asked for, gets those of y. `y`, `c` and `f` are `(changes.len(), width)`, row-major.
+/// Each row is summed by itself in (fused, where the CPU has it) multiply-adds: its bits depend on that row only.
 ///
 /// ```
 /// let (c, y, mut f) = ([1.0, 1.0, 2.0, 0.0], [1.0, 2.0, 2.0, 1.0], [4.0, 4.0, 0.0, 2.0]);
-/// let mut changes = [0.0; 2];
-/// let mut lengths = [0.0; 2];
+/// let [mut changes, mut lengths] = [[0.0; 2]; 2];
 /// numeric::fixed_point(0.5, &y, &c, &mut f, 2, &mut changes, Some(&mut lengths));
 /// assert_eq!(f, [3.0, 3.0, 2.0, 1.0]);
 /// assert_eq!((changes, lengths), ([5.0, 0.0], [5.0, 5.0]));

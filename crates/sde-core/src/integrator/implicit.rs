@@ -78,7 +78,7 @@ use newton::Newton;
 ///
 /// # References
 /// Kloeden, Platen (1992), Numerical solution of stochastic differential equations, section 12.2. Hairer, Wanner
-/// (1996), Solving ordinary differential equations II, section IV.8, on the simplified Newton method and when to stop it.
+/// (1996), Solving ordinary differential equations II, section IV.8, on the simplified Newton method.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ImplicitEuler;
 
@@ -112,20 +112,20 @@ impl<F: Real> Integrator<F> for ImplicitEuler {
             || sums.iter_mut().zip(terms).for_each(|(sum, &x)| *sum += x),
         );
         let n = x.nrows();
-        let left = match x.ncols() {
-            ..=NARROW => (0..n).collect(),
-            _ => fixed_point::iterate(sde, &step, &known, x, scratch)?,
-        };
-        // An equation that does not compute each row by itself gets its whole block.
-        if !left.is_empty() && (left.len() == n || !sde.batching().rowwise) {
-            newton(sde, &step, &known, (x, &left), scratch)?;
-        } else if !left.is_empty() {
-            let rows: Vec<u64> = left.iter().map(|&row| step.rows[row]).collect();
-            let all: Vec<usize> = (0..left.len()).collect();
-            let (known, mut y) = (known.select(Axis(0), &left), x.select(Axis(0), &left));
-            newton(sde, &SdeStep { rows: &rows, ..step }, &known, (&mut y, &all), scratch)?;
-            for (y, row) in y.rows().into_iter().zip(left) {
-                x.row_mut(row).assign(&y);
+        if x.ncols() <= NARROW {
+            newton(sde, &step, &known, x, 0..n, scratch)?;
+        } else {
+            let left = fixed_point::iterate(sde, &step, &known, x, scratch)?;
+            // An equation that does not compute each row by itself gets its whole block.
+            if !left.is_empty() && (left.len() == n || !sde.batching().rowwise) {
+                newton(sde, &step, &known, x, left.into_iter(), scratch)?;
+            } else if !left.is_empty() {
+                let rows: Vec<u64> = left.iter().map(|&row| step.rows[row]).collect();
+                let (known, mut y) = (known.select(Axis(0), &left), x.select(Axis(0), &left));
+                newton(sde, &SdeStep { rows: &rows, ..step }, &known, &mut y, 0..left.len(), scratch)?;
+                for (y, row) in y.rows().into_iter().zip(left) {
+                    x.row_mut(row).assign(&y);
+                }
             }
         }
         put_rows(scratch, [known]);
@@ -138,7 +138,8 @@ fn newton<F: Real>(
     sde: &dyn Sde<F>,
     step: &SdeStep<'_, F>,
     known: &Array2<F>,
-    (x, left): (&mut ArrayRef2<F>, &[usize]),
+    x: &mut ArrayRef2<F>,
+    left: impl Iterator<Item = usize>,
     scratch: &mut Scratch,
 ) -> Result<(), Error> {
     let [mut f] = take_rows::<F, 1>(scratch, x.dim());

@@ -152,7 +152,7 @@ fn of_times<F: Real, G: Fn(F, F) -> F>(
 #[cfg(test)]
 mod tests {
     use numeric::Level;
-    use numeric::ndarray::array;
+    use numeric::ndarray::{Array2, array, s};
 
     use super::*;
     use crate::{Component, CosineVp, Covariance, LinearVp, Mixture, Ou};
@@ -202,6 +202,35 @@ mod tests {
         for lambda in [-0.1, f64::NAN, f64::INFINITY] {
             let data = Mixture::atoms(&array![[0.0]], None).unwrap();
             assert!(ReverseTime::new(data.score::<f64, _>(Ou), lambda).is_err());
+        }
+    }
+
+    /// Rows with times of their own, and rows that share one, have the numbers of each row alone.
+    #[test]
+    fn rows_have_the_coefficients_of_their_times() {
+        let covariance = Covariance::Isotropic(0.5);
+        let data =
+            Mixture::new(vec![Component { weight: 1.0, mean: array![0.3, -1.0], covariance }]).unwrap();
+        let sde = ReverseTime::new(data.score::<f64, _>(LinearVp::new(0.1, 20.0).unwrap()), 0.7).unwrap();
+        let x = array![[1.0, 2.0], [-0.5, 0.3], [0.0, 4.0]];
+        let of = |rows: &[u64], times: Times<'_>, x: &Array2<f64>| {
+            let (batch, mut scratch) = (Batch::new(rows, times, x), Scratch::new());
+            let [mut drift, mut noise] = [(); 2].map(|()| Array2::zeros(x.raw_dim()));
+            sde.drift_into(&batch, &mut drift, &mut scratch).unwrap();
+            sde.diffuse_into(&batch, x, &mut noise, &mut scratch).unwrap();
+            [drift, noise]
+        };
+        let each = [0.1, 0.5, 0.9].map(Time::of);
+        let (own, same) =
+            (of(&[0, 1, 2], Times::PerRow(&each), &x), of(&[0, 1, 2], Times::Same(each[1]), &x));
+        for row in 0..3 {
+            let one = x.slice(s![row..=row, ..]).to_owned();
+            for (all, time) in [(&own, each[row]), (&same, each[1])] {
+                let alone = of(&[row as u64], Times::Same(time), &one);
+                for (all, alone) in all.iter().zip(&alone) {
+                    assert_eq!(all.row(row), alone.row(0));
+                }
+            }
         }
     }
 }

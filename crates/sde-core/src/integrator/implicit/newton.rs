@@ -55,12 +55,12 @@ impl<F> Default for Newton<F> {
 
 impl<F: Real> Newton<F> {
     /// Opens the rows `left` of a step from x with `right` = X + g(t, X) W; the others stay as they are.
-    pub(super) fn start(&mut self, x: &ArrayRef2<F>, right: &Array2<F>, left: &[usize]) {
+    pub(super) fn start(&mut self, x: &ArrayRef2<F>, right: &Array2<F>, left: impl Iterator<Item = usize>) {
         let (n, d) = x.dim();
         let groups = n.div_ceil(LANES);
         self.allowed.clear();
         self.allowed.resize(groups, [F::of(CLOSED); LANES]);
-        left.iter().for_each(|&row| self.allowed.as_flattened_mut()[row] = F::infinity());
+        left.for_each(|row| self.allowed.as_flattened_mut()[row] = F::infinity());
         self.tops.clear();
         self.tops.extend(self.allowed.iter().map(|&allowed| top(allowed)));
         self.previous.clear();

@@ -9,6 +9,7 @@ use numeric::{
 };
 use sde_core::integrator::{EulerMaruyama, ImplicitEuler};
 use sde_core::{Additive, Integrator, Keep, Sde, Solver, Start};
+use verify::seed;
 
 /// `f_j = −k x_j³ + x_{j+1} − x_{j−1}`: one-sided Lipschitz with constant 0, as steep as can be, and flat at 0.
 fn cubic<F: Real>(d: usize, k: f64, sigma: f64) -> impl Sde<F> {
@@ -30,7 +31,7 @@ fn end<F: Real>(
 ) -> Array2<F> {
     let start = vec![F::zero(); sde.dim()];
     let solver = Solver::new(sde, method, grid.clone()).expect("valid");
-    let run = solver.run(Start::Point(&start), Keep::Last, rows, Noise::new(1), Control::default());
+    let run = solver.run(Start::Point(&start), Keep::Last, rows, Noise::new(seed(1)), Control::default());
     run.expect("converges").states.remove_axis(numeric::ndarray::Axis(1))
 }
 
