@@ -44,6 +44,7 @@ mod real;
 mod run;
 mod scratch;
 pub mod special;
+mod stages;
 mod time;
 mod vectorize;
 
@@ -66,5 +67,6 @@ pub use posterior::{PosteriorCovariance, PosteriorDraw};
 pub use real::Real;
 pub use run::{Control, check_finite, fill_rows, run_blocks, run_rows};
 pub use scratch::Scratch;
+pub use stages::{RUN, Stage, scaled_squares, stage_sums};
 pub use time::{Time, TimeGrid, Times};
 pub use vectorize::{transposed, vectorize};

@@ -35,6 +35,14 @@ macro_rules! products {
             fn fixed_point(step: &mut crate::fixed_point::FixedPoint<'_, $float>) {
                 Arch::new().dispatch(step);
             }
+
+            fn stage_sums(sums: &mut crate::stages::StageSums<'_, $float>) {
+                Arch::new().dispatch(sums);
+            }
+
+            fn scaled_squares(squares: &mut crate::stages::ScaledSquares<'_, $float>) {
+                Arch::new().dispatch(squares);
+            }
         }
 
         impl WithSimd for &mut Product<'_, $float> {

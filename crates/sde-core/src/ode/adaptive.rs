@@ -69,16 +69,9 @@ impl Tolerance {
         Ok(Tolerance { max_steps: steps, ..self })
     }
 
-    /// `e / (atol + rtol max(|x|, |y|))` of e, x and y.
-    #[inline(always)]
-    pub(super) fn share<F: Real>(&self) -> impl Fn(F, F, F) -> F + Copy + use<F> {
-        let (rtol, atol) = (F::of(self.rtol), F::of(self.atol));
-        #[inline(always)]
-        move |error, x, y| {
-            let (x, y) = (x.abs(), y.abs());
-            // A NaN on either side stays.
-            error / (atol + rtol * if x >= y { x } else { y })
-        }
+    /// Absolute and relative. An absolute one that rounds to 0 is the smallest number: no error is compared with 0.
+    pub(super) fn both<F: Real>(&self) -> [F; 2] {
+        [F::of(self.atol).max(F::min_positive_value()), F::of(self.rtol)]
     }
 }
 
@@ -90,7 +83,7 @@ pub(super) trait Attempt<F: Real, V: VectorField<F>> {
     /// k, where the estimated error of a step is O(h^k).
     fn error_order(&self) -> f64;
 
-    /// See [`Piece`].
+    /// See [`Piece`](super::Piece).
     fn bend(&self) -> &'static [f64];
 
     /// From `x`, the first stage and `lengths` to `end`, the last stage and `errors`; returns the evaluations.
@@ -160,36 +153,35 @@ impl<A, V> Adaptive<'_, A, V> {
         evaluate(field, &block.rows, &block.times, &block.x, &mut block.stages[0], scratch)?;
         statistics.calls += block.rows.len() as u64;
         statistics.calls += self.first_steps(block, scratch)?;
+        let mut tries = 0;
         while !block.rows.is_empty() {
-            if let Some(r) = self.set_out(block) {
-                let error = stalled(block, r, "more steps than max_steps");
-                block.fail(r, error);
-            }
-            if block.rows.is_empty() {
+            // Rows begin together, and so none has tried more steps than another.
+            if tries == tolerance.max_steps {
+                let error = stalled(block, 0, "more steps than max_steps");
+                block.fail(0, error);
                 break;
             }
+            tries += 1;
+            self.set_out(block);
             block.spread_lengths();
             statistics.calls += method.attempt(field, tolerance, block, scratch)?;
             block.control(method.error_order());
-            let mut failed = None;
-            for r in 0..block.rows.len() {
-                if block.pasts[r].rejected {
-                    statistics.rejected += 1;
-                    let next = block.pasts[r].next;
-                    if stuck(block.times[r], next) {
-                        failed = Some((r, underflow(block, r, block.errors[r])));
-                        break;
-                    }
-                    continue;
-                }
-                statistics.accepted += 1;
-                let ends = match &mut visit {
-                    Some(visit) => visit(&block.piece(r, method.bend()))?,
-                    None => false,
-                };
-                block.arrived[r] = ends || block.targets[r] == end;
+            let pasts = &block.pasts;
+            let stuck = |r: usize| pasts.rejected[r] && stuck(block.times[r], pasts.next[r]);
+            let failed = (0..block.rows.len()).find(|&r| stuck(r));
+            for (arrived, &target) in block.arrived.iter_mut().zip(&block.targets) {
+                *arrived = target == end;
             }
-            if let Some((r, error)) = failed {
+            if let Some(visit) = &mut visit {
+                for r in (0..failed.unwrap_or(block.rows.len())).filter(|&r| !block.pasts.rejected[r]) {
+                    block.arrived[r] |= visit(&block.piece(r, method.bend()))?;
+                }
+            }
+            let rejected = block.pasts.rejected.iter().filter(|&&rejected| rejected).count();
+            statistics.rejected += rejected as u64;
+            statistics.accepted += (block.rows.len() - rejected) as u64;
+            if let Some(r) = failed {
+                let error = underflow(block, r, block.errors[r]);
                 block.fail(r, error);
             }
             block.step(out);
@@ -197,23 +189,18 @@ impl<A, V> Adaptive<'_, A, V> {
         block.failure.take().map_or(Ok(statistics), Err)
     }
 
-    /// Where the next steps end; a row that has no more tries.
-    fn set_out<F>(&self, block: &mut Block<F>) -> Option<usize> {
+    /// Where the next steps end.
+    fn set_out<F>(&self, block: &mut Block<F>) {
         let end = self.grid.last();
         let Block { times, pasts, lengths, targets, .. } = block;
-        let rows = times.iter().zip(pasts).zip(lengths.iter_mut().zip(targets));
-        for (r, ((&time, past), (length, target))) in rows.enumerate() {
-            past.tries += 1;
-            if past.tries > self.tolerance.max_steps {
-                return Some(r);
-            }
+        let rows = times.iter().zip(&pasts.next).zip(lengths.iter_mut().zip(targets));
+        for ((&time, &next), (length, target)) in rows {
             let left = gap(time, end);
             // The last step ends at the end, and no sliver is left for another.
-            let whole = 1.01 * past.next >= left.abs();
-            *length = if whole { left } else { past.next.copysign(left) };
+            let whole = 1.01 * next >= left.abs();
+            *length = if whole { left } else { next.copysign(left) };
             *target = if whole { end } else { advance(time, *length) };
         }
-        None
     }
 
     /// The first step of each row; returns the evaluations made.
@@ -240,14 +227,14 @@ impl<A, V> Adaptive<'_, A, V> {
             return Ok(0);
         }
         if let Some(length) = tolerance.first_step {
-            block.pasts.iter_mut().for_each(|past| past.next = length);
+            block.pasts.next.fill(length);
             return Ok(0);
         }
         let ones = vec![1.0; n];
         let [mut h, mut d1, mut d2] = [(); 3].map(|()| ones.clone());
         let Block { times, lengths, x, stages, stage_times, .. } = &mut *block;
-        norms(tolerance, [x, x], &ones, ([F::one()], [x]), d, &mut h);
-        norms(tolerance, [x, x], &ones, ([F::one()], [&stages[0]]), d, &mut d1);
+        norms(tolerance, [x, x], &ones, &[(F::one(), &**x)], d, &mut h);
+        norms(tolerance, [x, x], &ones, &[(F::one(), &*stages[0])], d, &mut d1);
         for (r, (h, &d1)) in h.iter_mut().zip(&d1).enumerate() {
             let guess = if *h < 1e-5 || d1 < 1e-5 { 1e-6 } else { 0.01 * *h / d1 };
             *h = guess.min(span.abs());
@@ -258,15 +245,15 @@ impl<A, V> Adaptive<'_, A, V> {
         let Block { rows, x, stages, inner, stage_times, spread, pasts, .. } = block;
         combine(x, Lengths::Each(spread), &[1.0], stages, inner);
         evaluate(field, rows, stage_times, inner, &mut stages[1], scratch)?;
-        let change = ([-F::one(), F::one()], [&*stages[0], &*stages[1]]);
-        norms(tolerance, [x, x], &ones, change, d, &mut d2);
-        for (r, past) in pasts.iter_mut().enumerate() {
+        let change = [(-F::one(), &*stages[0]), (F::one(), &*stages[1])];
+        norms(tolerance, [x, x], &ones, &change, d, &mut d2);
+        for (r, next) in pasts.next.iter_mut().enumerate() {
             let (h, d1, d2) = (h[r], d1[r], d2[r] / h[r]);
             let largest = d1.max(d2);
             let second = if largest > 1e-15 { (0.01 / largest).powf(1.0 / k) } else { (h * 1e-3).max(1e-6) };
             // Where V is not finite at the trial point nothing is known, and the first guess must do.
-            let next = if d2.is_finite() { second.min(100.0 * h) } else { h };
-            past.next = next.min(span.abs());
+            let first = if d2.is_finite() { second.min(100.0 * h) } else { h };
+            *next = first.min(span.abs());
         }
         Ok(n as u64)
     }
@@ -278,12 +265,11 @@ fn stuck(time: Time, length: f64) -> bool {
 }
 
 fn stalled<F>(block: &Block<F>, r: usize, reason: &'static str) -> Error {
-    let past = block.pasts[r];
     Error::Stalled {
         row: block.rows[r],
         time: block.times[r].t,
-        step: past.next,
-        steps: past.accepted,
+        step: block.pasts.next[r],
+        steps: block.pasts.accepted[r],
         reason,
     }
 }
@@ -294,5 +280,5 @@ fn underflow<F>(block: &Block<F>, r: usize, error: f64) -> Error {
         return stalled(block, r, "the step is shorter than the spacing of times");
     }
     let (row, time) = (block.rows[r], block.times[r].t);
-    Error::NotFinite { what: "the field or the state", row, step: block.pasts[r].accepted, time }
+    Error::NotFinite { what: "the field or the state", row, step: block.pasts.accepted[r], time }
 }

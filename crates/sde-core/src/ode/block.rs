@@ -7,7 +7,8 @@ use numeric::{Batch, Error, Real, Scratch, Time, Times, VectorField, as_rows};
 
 use crate::apart::Apart;
 
-use super::controller::{LN_LEAST, control};
+use super::controller::Pasts;
+use super::explicit::Spread;
 use super::piece::Piece;
 
 /// What is known of the rows that have not arrived. Everything is packed: entry i of each list belongs to the i-th of
@@ -22,10 +23,8 @@ pub(super) struct Block<F> {
     /// Signed length of the step that is tried, and where it ends.
     pub(super) lengths: Vec<f64>,
     pub(super) targets: Vec<Time>,
-    /// The length of its row for each number of the state, `(n, d)`.
-    pub(super) spread: Apart<F>,
-    /// What the controller knows.
-    pub(super) pasts: Vec<Past>,
+    pub(super) spread: Spread<F>,
+    pub(super) pasts: Pasts,
     /// Norms of the estimated errors of the step, relative to the tolerance.
     pub(super) errors: Vec<f64>,
     /// Whether the row, whose step was accepted, goes no further.
@@ -40,38 +39,8 @@ pub(super) struct Block<F> {
     /// A sum of stages that is begun before the last of them is known.
     pub(super) begun: Apart<F>,
     pub(super) stage_times: Vec<Time>,
-    /// Work of the controller.
-    logs: Vec<f64>,
     /// Error of the lowest row that failed so far; it and the rows above it are no longer on their way.
     pub(super) failure: Option<Error>,
-}
-
-/// What the controller knows of a row.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Past {
-    /// Length of the next step, unsigned.
-    pub(super) next: f64,
-    /// Logarithm of the error of the last accepted step, relative to the tolerance.
-    pub(super) ln_error: f64,
-    /// Length of that step, unsigned, if there was one.
-    pub(super) length: Option<f64>,
-    /// Whether the last step was rejected, and the one before it.
-    pub(super) rejected: bool,
-    pub(super) rejected_before: bool,
-    pub(super) accepted: u64,
-    pub(super) tries: u64,
-}
-
-impl Past {
-    pub(super) const START: Past = Past {
-        next: 0.0,
-        ln_error: LN_LEAST,
-        length: None,
-        rejected: false,
-        rejected_before: false,
-        accepted: 0,
-        tries: 0,
-    };
 }
 
 impl<F: Real> Block<F> {
@@ -92,8 +61,7 @@ impl<F: Real> Block<F> {
         self.targets.resize(n, from);
         self.lengths.clear();
         self.lengths.resize(n, 0.0);
-        self.pasts.clear();
-        self.pasts.resize(n, Past::START);
+        self.pasts.reset(n);
         self.errors.resize(n, 0.0);
         self.arrived.resize(n, false);
         self.stages.resize_with(stages, Apart::default);
@@ -105,20 +73,18 @@ impl<F: Real> Block<F> {
 
     /// All that has a number for each number of the state.
     fn buffers(&mut self) -> impl Iterator<Item = &mut Apart<F>> {
-        let Block { x, end, inner, begun, spread, stages, .. } = self;
-        stages.iter_mut().chain([x, end, inner, begun, spread])
+        let Block { x, end, inner, begun, stages, .. } = self;
+        stages.iter_mut().chain([x, end, inner, begun])
     }
 
-    /// Gives each number of the state the length of its row.
+    /// Gives the numbers of the state the lengths of their rows.
     pub(super) fn spread_lengths(&mut self) {
-        for (spread, &h) in self.spread.chunks_exact_mut(self.d).zip(&self.lengths) {
-            spread.fill(F::of(h));
-        }
+        self.spread.set(self.d, &self.lengths);
     }
 
     /// Accepts or rejects each step, and sets the lengths of the next ones.
     pub(super) fn control(&mut self, k: f64) {
-        control(&mut self.pasts, &self.lengths, &self.errors, k, &mut self.logs);
+        self.pasts.control(&self.lengths, &self.errors, k);
     }
 
     /// The step that the r-th row has tried.
@@ -144,34 +110,44 @@ impl<F: Real> Block<F> {
         // Most steps are accepted: their rows stay where they are.
         swap(&mut self.x, &mut self.end);
         self.stages.swap(0, last);
+        let [first, .., before] = &mut self.stages[..] else { unreachable!("at least two stages") };
+        let mut gone = false;
+        for (r, &rejected) in self.pasts.rejected.iter().enumerate() {
+            if rejected {
+                let row = r * d..(r + 1) * d;
+                self.x[row.clone()].copy_from_slice(&self.end[row.clone()]);
+                first[row.clone()].copy_from_slice(&before[row]);
+            } else {
+                self.times[r] = self.targets[r];
+                gone |= self.arrived[r];
+            }
+        }
+        if gone {
+            self.part(out);
+        }
+    }
+
+    /// Takes the rows that arrived off the way.
+    fn part(&mut self, out: &mut [F]) {
+        let d = self.d;
         let mut to = 0;
         for r in 0..self.rows.len() {
             let row = r * d..(r + 1) * d;
-            let [first, .., before] = &mut self.stages[..] else { unreachable!("at least two stages") };
-            if self.pasts[r].rejected {
-                self.x[to * d..][..d].copy_from_slice(&self.end[row.clone()]);
-                first[to * d..][..d].copy_from_slice(&before[row]);
-                self.times[to] = self.times[r];
-            } else if self.arrived[r] {
+            if self.arrived[r] && !self.pasts.rejected[r] {
                 out[self.places[r] * d..][..d].copy_from_slice(&self.x[row]);
                 continue;
-            } else {
-                if to != r {
-                    self.x.copy_within(row.clone(), to * d);
-                    first.copy_within(row, to * d);
-                }
-                self.times[to] = self.targets[r];
+            }
+            if to != r {
+                self.x.copy_within(row.clone(), to * d);
+                self.stages[0].copy_within(row, to * d);
+                (self.rows[to], self.places[to], self.times[to]) =
+                    (self.rows[r], self.places[r], self.times[r]);
+                self.pasts.replace(to, r);
             }
             // All else is made anew by the next step.
-            if to != r {
-                (self.rows[to], self.places[to], self.pasts[to]) =
-                    (self.rows[r], self.places[r], self.pasts[r]);
-            }
             to += 1;
         }
-        if to < self.rows.len() {
-            self.truncate(to);
-        }
+        self.truncate(to);
     }
 
     /// The r-th row has failed: rows below it may still do so, and only they go on.

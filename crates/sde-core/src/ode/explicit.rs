@@ -1,7 +1,9 @@
 //! The embedded explicit pairs of orders 5 and 4.
 
 use numeric::ndarray::ArrayRef2;
-use numeric::{Error, Real, Scratch, TimeGrid, VectorField, vectorize};
+use numeric::{
+    Error, RUN, Real, Scratch, Stage, TimeGrid, VectorField, scaled_squares, stage_sums, vectorize,
+};
 
 use super::adaptive::{Adaptive, Attempt, Tolerance};
 use super::block::{Block, evaluate};
@@ -10,14 +12,33 @@ use super::tableau::{DOPRI5, TSIT5, Tableau};
 use super::{OdeMethod, Visit};
 use crate::Statistics;
 use crate::apart::Apart;
-use crate::sum::{CHUNK, add, along_row, in_chunks, part, part_mut, row_of, total};
+use crate::sum::{add, in_chunks, part, part_mut};
 
 /// The lengths of a step of all rows of a block.
 #[derive(Clone, Copy)]
 pub(super) enum Lengths<'a, F> {
     Same(F),
-    /// The length of its row for each number of the state: read beside it, no matter how long rows are.
-    Each(&'a [F]),
+    Each(&'a Spread<F>),
+}
+
+/// The length of its row for each run of so many numbers of the state: read beside them, no matter how long rows are.
+#[derive(Debug, Default)]
+pub(super) struct Spread<F> {
+    lengths: Vec<F>,
+    /// [`RUN`] if rows consist of whole runs, else 1.
+    run: usize,
+}
+
+impl<F: Real> Spread<F> {
+    /// Of rows of d numbers with these lengths.
+    pub(super) fn set(&mut self, d: usize, lengths: &[f64]) {
+        self.run = if d.is_multiple_of(RUN) { RUN } else { 1 };
+        let each = d / self.run;
+        self.lengths.resize(lengths.len() * each, F::zero());
+        for (spread, &h) in self.lengths.chunks_exact_mut(each).zip(lengths) {
+            spread.fill(F::of(h));
+        }
+    }
 }
 
 /// `out = x + h Σ_j a_j k_j`. The increment is summed first, so that x is rounded once.
@@ -41,18 +62,19 @@ fn combine_and_begin<F: Real>(
     sums(x, h, used.map(|(weights, k)| (weights.map(F::of), &**k)), out, Some(begun));
 }
 
-/// A stage and its weights, in the sum and in the one that is begun.
-type Term<'a, F> = ([F; 2], &'a [F]);
-
+/// [`numeric::stage_sums`] for lengths of any kind.
 fn sums<'a, F: Real>(
     x: &[F],
     h: Lengths<'_, F>,
-    used: impl Iterator<Item = Term<'a, F>>,
+    used: impl Iterator<Item = Stage<'a, F>>,
     out: &mut [F],
     begun: Option<&mut [F]>,
 ) {
-    let mut terms: [Term<'_, F>; 6] = [([F::zero(); 2], &[]); 6];
+    let mut terms: [Stage<'_, F>; 6] = [([F::zero(); 2], &[]); 6];
     let count = terms.iter_mut().zip(used).map(|(term, used)| *term = used).count();
+    if let Lengths::Each(Spread { lengths, run: RUN }) = h {
+        return stage_sums(x, lengths, &terms[..count], out, begun);
+    }
     match terms[..count] {
         [a] => sum_of(x, h, [a], out, begun),
         [a, b] => sum_of(x, h, [a, b], out, begun),
@@ -68,7 +90,7 @@ fn sums<'a, F: Real>(
 fn sum_of<F: Real, const N: usize>(
     x: &[F],
     h: Lengths<'_, F>,
-    terms: [Term<'_, F>; N],
+    terms: [Stage<'_, F>; N],
     out: &mut [F],
     mut begun: Option<&mut [F]>,
 ) {
@@ -81,7 +103,7 @@ fn sum_of<F: Real, const N: usize>(
             let [a, b]: [[F; N]; 2] = [0, 1].map(|which| terms.map(|(weights, _)| weights[which]));
             match (h, &mut begun) {
                 (Lengths::Each(h), Some(begun)) => {
-                    let (h, begun) = (&h[..len], &mut begun[..len]);
+                    let (h, begun) = (&h.lengths[..len], &mut begun[..len]);
                     in_chunks!(len, |i, C| {
                         let h: &[F; C] = part(h, i);
                         *part_mut(begun, i) = weighted::<F, N, C>(&b, &k, i);
@@ -89,7 +111,7 @@ fn sum_of<F: Real, const N: usize>(
                     });
                 }
                 (Lengths::Each(h), None) => {
-                    let h = &h[..len];
+                    let h = &h.lengths[..len];
                     in_chunks!(len, |i, C| {
                         let h: &[F; C] = part(h, i);
                         *part_mut::<F, C>(out, i) = moved(part(x, i), |j| h[j], weighted(&a, &k, i));
@@ -124,34 +146,18 @@ fn weighted<F: Real, const N: usize, const C: usize>(a: &[F; N], k: &[&[F]; N], 
 }
 
 /// The root mean square of each row of `h_r Σ_j a_j k_{j,r}`, relative to the tolerance for x and `end`.
-pub(super) fn norms<F: Real, const N: usize>(
+pub(super) fn norms<F: Real>(
     tolerance: &Tolerance,
-    [x, end]: [&[F]; 2],
+    states: [&[F]; 2],
     h: &[f64],
-    (a, k): ([F; N], [&[F]; N]),
+    stages: &[(F, &[F])],
     d: usize,
     out: &mut [f64],
 ) {
-    let share = tolerance.share();
+    scaled_squares(states, tolerance.both(), h, stages, d, out);
     vectorize(
         #[inline(always)]
-        || {
-            for (r, (out, &h)) in out.iter_mut().zip(h).enumerate() {
-                let h = F::of(h);
-                let (k, [x, end]) = (row_of(&k, r, d), row_of(&[x, end], r, d));
-                // Numbers behind the last chunk, which are few, all go to the first lane.
-                let mut lanes = [F::zero(); CHUNK];
-                along_row!(d, |from, C| {
-                    let (sums, x, end): ([F; C], &[F; C], &[F; C]) =
-                        (weighted(&a, &k, from), part(x, from), part(end, from));
-                    for j in 0..C {
-                        let share = share(h * sums[j], x[j], end[j]);
-                        lanes[j] += share * share;
-                    }
-                });
-                *out = (total(lanes).as_f64() / d as f64).sqrt();
-            }
-        },
+        || out.iter_mut().for_each(|square| *square = (*square / d as f64).sqrt()),
     );
 }
 
@@ -204,7 +210,7 @@ impl<F: Real, V: VectorField<F>> Attempt<F, V> for Tableau {
                 combine(x, step, self.a[i], known, inner);
             } else {
                 let newest = ([F::of(self.a[i][i - 1]), F::zero()], &*known[i - 1]);
-                sum_of(x, step, [([F::one(), F::zero()], &**begun), newest], inner, None);
+                sums(x, step, [([F::one(), F::zero()], &**begun), newest].into_iter(), inner, None);
             }
             let argument = if i == last { &*end } else { &*inner };
             let at = if self.c[i] == 1.0 {
@@ -217,8 +223,8 @@ impl<F: Real, V: VectorField<F>> Attempt<F, V> for Tableau {
             };
             evaluate(field, rows, at, argument, &mut new[0], scratch)?;
         }
-        let terms = ([F::one(), F::of(self.error[last])], [&**begun, &*stages[last]]);
-        norms(tolerance, [x, end], lengths, terms, *d, errors);
+        let terms = [(F::one(), &**begun), (F::of(self.error[last]), &*stages[last])];
+        norms(tolerance, [x, end], lengths, &terms, *d, errors);
         Ok((last * rows.len()) as u64)
     }
 }

@@ -14,7 +14,7 @@ mod tableau;
 use std::ops::Range;
 use std::sync::Mutex;
 
-use numeric::ndarray::{Array3, ArrayRef2, ArrayViewMut2};
+use numeric::ndarray::{Array3, ArrayRef2, ArrayViewMut1, ArrayViewMut2};
 use numeric::{Batching, Control, Error, Real, Scratch, TimeGrid, VectorField, fill_rows};
 
 pub use adaptive::Tolerance;
@@ -234,8 +234,7 @@ fn start_states<F: Real>(start: &Start<'_, F>, rows: &Range<u64>, block: &[u64],
             Start::Point(point) => out.copy_from_slice(point),
             Start::Rows(states) => {
                 let nearest = row.clamp(rows.start, rows.end - 1);
-                let state = states.row((nearest - rows.start) as usize);
-                out.iter_mut().zip(state).for_each(|(out, &x)| *out = x);
+                ArrayViewMut1::from(out).assign(&states.row((nearest - rows.start) as usize));
             }
             Start::Prior => unreachable!("refused by check_given"),
         }

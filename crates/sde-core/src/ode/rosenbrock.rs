@@ -261,9 +261,8 @@ fn try_step<F: Real, V: JacobianProducts<F>>(
     let (known, last) = stages.split_at_mut(STAGES + 1);
     combine(x, Lengths::Each(spread), &B, &known[1..], end);
     evaluate(field, rows, targets, end, &mut last[0], scratch)?;
-    let terms: ([F; STAGES], [&[F]; STAGES]) =
-        (from_fn(|i| F::of(B[i] - B_HAT[i])), from_fn(|i| &*known[i + 1]));
-    norms(tolerance, [x, end], lengths, terms, d, errors);
+    let terms: [(F, &[F]); STAGES] = from_fn(|i| (F::of(B[i] - B_HAT[i]), &*known[i + 1]));
+    norms(tolerance, [x, end], lengths, &terms, d, errors);
     Ok((5 * n) as u64)
 }
 

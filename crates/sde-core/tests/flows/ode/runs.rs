@@ -281,3 +281,54 @@ fn fields_without_coordinates_are_refused() {
         assert!(matches!(run, Err(Error::Domain { parameter: "dim", .. })));
     }
 }
+
+/// Coordinates that all do the same: the norm of the error, and with it each step, is that of one, but for the rounding of the
+/// error, ε over the tolerance of it. `accuracy` is far below what a wrong step does, which is of the size of the tolerance.
+fn widths<M>(method: &M, accuracy: f64)
+where
+    M: for<'a> OdeMethod<f64, &'a FiniteDifference<Box<dyn VectorField<f64>>>>,
+{
+    let solve = |d: usize| {
+        let field: Box<dyn VectorField<f64>> = Box::new(from_row_fn(d, |time, x, out: &mut [f64]| {
+            let rate = 8.0 * (3.0 * time.t).sin();
+            out.iter_mut().zip(x).for_each(|(out, x)| *out = rate * x * (1.0 - x));
+            Ok(())
+        }));
+        let field = FiniteDifference::new(field);
+        let start = Array2::from_shape_fn((9, d), |(row, _)| 0.1 + 0.1 * row as f64);
+        let solver = OdeSolver { field: &field, method, grid: between(0.0, 4.0, 3) };
+        solver.run(Start::Rows(&start), Keep::All, 0..9, Control::default()).expect("solvable")
+    };
+    let one = solve(1);
+    assert!(one.statistics.rejected > 0);
+    for d in [2, 3, 16, 17, 32, 48] {
+        let run = solve(d);
+        assert_eq!(run.statistics, one.statistics, "{d}");
+        for (place, x) in run.states.indexed_iter() {
+            let error = (x - one.states[(place.0, place.1, 0)]).abs();
+            assert!(error <= accuracy, "{d}, {place:?}: {error:e}");
+        }
+    }
+}
+
+#[test]
+fn rows_of_any_length_take_the_same_steps() {
+    let tolerance = |both: f64| Tolerance::new(both, both).unwrap();
+    widths(&Tsit5::with(tolerance(1e-6)), 1e-10);
+    widths(&Dopri5::with(tolerance(1e-6)), 1e-10);
+    widths(&Rosenbrock::with(tolerance(1e-4)), 1e-7);
+}
+
+/// An absolute tolerance that is 0 in single precision, and a state that is.
+#[test]
+fn no_error_is_compared_with_zero() {
+    for d in [1, 3, 16, 17] {
+        let field = from_row_fn(d, |_, _, out: &mut [f32]| {
+            out.fill(0.0);
+            Ok(())
+        });
+        let solver = OdeSolver { field, method: Tsit5::new(0.0, 1e-60).unwrap(), grid: between(0.0, 1.0, 1) };
+        let run = solver.run(Start::Point(&vec![0.0; d]), Keep::Last, 0..2, Control::default()).unwrap();
+        assert!(run.states.iter().all(|&x| x == 0.0) && run.statistics.rejected == 0, "{d}");
+    }
+}
