@@ -11,6 +11,7 @@
 //! | statistics that do not depend on how the rows were split | [`estimate`], [`Estimate`] |
 //! | logarithms, exponentials and φ-functions at their limits | [`special`] |
 //! | small matrix products whose rows do not depend on each other, loops at the width of the CPU | [`Packed`], [`vectorize`], [`transposed`], [`softmax_columns`], [`cholesky`] |
+//! | what iterations and Runge–Kutta steps of many rows do besides calls | [`fixed_point`], [`stages`] |
 //! | rows to a file, resumable to the bit | `output` (feature `output`) |
 //!
 //! # Conventions
@@ -44,9 +45,14 @@ mod real;
 mod run;
 mod scratch;
 pub mod special;
-mod stages;
+mod stage_sums;
 mod time;
 mod vectorize;
+
+/// What a step of a Runge–Kutta method does with its stages, for many rows with steps of their own.
+pub mod stages {
+    pub use crate::stage_sums::{RUN, Stage, scaled_squares, sums};
+}
 
 pub use abilities::{Divergence, FiniteDifference, JacobianProducts, LogDensity};
 pub use cholesky::cholesky;
@@ -67,6 +73,5 @@ pub use posterior::{PosteriorCovariance, PosteriorDraw};
 pub use real::Real;
 pub use run::{Control, check_finite, fill_rows, run_blocks, run_rows};
 pub use scratch::Scratch;
-pub use stages::{RUN, Stage, scaled_squares, stage_sums};
 pub use time::{Time, TimeGrid, Times};
 pub use vectorize::{transposed, vectorize};

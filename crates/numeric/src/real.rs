@@ -13,8 +13,8 @@ pub(crate) mod private {
         fn exp_in_place(x: &mut [Self]);
         fn dots(dots: &mut crate::dots::Dots<'_, Self>);
         fn fixed_point(step: &mut crate::fixed_point::FixedPoint<'_, Self>);
-        fn stage_sums(sums: &mut crate::stages::StageSums<'_, Self>);
-        fn scaled_squares(squares: &mut crate::stages::ScaledSquares<'_, Self>);
+        fn stage_sums(sums: &mut crate::stage_sums::StageSums<'_, Self>);
+        fn scaled_squares(squares: &mut crate::stage_sums::ScaledSquares<'_, Self>);
     }
 }
 

@@ -9,7 +9,8 @@ use pulp::{Arch, Simd, WithSimd};
 /// Plain loops over slices inside the closure are vectorised by the compiler for AVX-512, AVX2 or the baseline,
 /// whichever is found at run time. Mark the closure and every function it calls `#[inline(always)]`: what is not
 /// inlined is compiled for the baseline. Results do not depend on the instruction set, as floating-point
-/// operations are never reordered or fused; [`Packed`](crate::Packed) products are the exception, by choice.
+/// operations are never reordered or fused. Kernels of this crate that are not made so, of which
+/// [`Packed`](crate::Packed) products are one, do fuse where the CPU can, by choice, and say so.
 ///
 /// ```
 /// let (x, mut y) = ([1.0, 2.0, 3.0], [10.0, 20.0, 30.0]);

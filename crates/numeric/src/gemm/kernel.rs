@@ -36,11 +36,11 @@ macro_rules! products {
                 Arch::new().dispatch(step);
             }
 
-            fn stage_sums(sums: &mut crate::stages::StageSums<'_, $float>) {
+            fn stage_sums(sums: &mut crate::stage_sums::StageSums<'_, $float>) {
                 Arch::new().dispatch(sums);
             }
 
-            fn scaled_squares(squares: &mut crate::stages::ScaledSquares<'_, $float>) {
+            fn scaled_squares(squares: &mut crate::stage_sums::ScaledSquares<'_, $float>) {
                 Arch::new().dispatch(squares);
             }
         }

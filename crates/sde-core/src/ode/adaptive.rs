@@ -69,9 +69,9 @@ impl Tolerance {
         Ok(Tolerance { max_steps: steps, ..self })
     }
 
-    /// Absolute and relative. An absolute one that rounds to 0 is the smallest number: no error is compared with 0.
+    /// Absolute and relative, as positive and finite as they are: in single precision the nearest number may be neither.
     pub(super) fn both<F: Real>(&self) -> [F; 2] {
-        [F::of(self.atol).max(F::min_positive_value()), F::of(self.rtol)]
+        [F::of(self.atol).max(F::min_positive_value()), F::of(self.rtol).min(F::max_value())]
     }
 }
 
@@ -167,8 +167,8 @@ impl<A, V> Adaptive<'_, A, V> {
             statistics.calls += method.attempt(field, tolerance, block, scratch)?;
             block.control(method.error_order());
             let pasts = &block.pasts;
-            let stuck = |r: usize| pasts.rejected[r] && stuck(block.times[r], pasts.next[r]);
-            let failed = (0..block.rows.len()).find(|&r| stuck(r));
+            let failed =
+                (0..block.rows.len()).find(|&r| pasts.rejected[r] && stuck(block.times[r], pasts.next[r]));
             for (arrived, &target) in block.arrived.iter_mut().zip(&block.targets) {
                 *arrived = target == end;
             }

@@ -123,12 +123,12 @@ impl<F: Real> Block<F> {
             }
         }
         if gone {
-            self.part(out);
+            self.leave(out);
         }
     }
 
     /// Takes the rows that arrived off the way.
-    fn part(&mut self, out: &mut [F]) {
+    fn leave(&mut self, out: &mut [F]) {
         let d = self.d;
         let mut to = 0;
         for r in 0..self.rows.len() {

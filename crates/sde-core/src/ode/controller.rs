@@ -3,7 +3,7 @@
 use numeric::{exp_in_place, ln_1p_in_place, vectorize};
 
 /// ln 10⁻⁴: smaller errors do not move the controller further.
-pub(super) const LN_LEAST: f64 = -9.210_340_371_976_182;
+const LN_LEAST: f64 = -9.210_340_371_976_182;
 /// Factors by which a step may change, and the one for safety.
 const SHRINK: f64 = 0.2;
 const GROW: f64 = 10.0;
@@ -119,7 +119,7 @@ impl Pasts {
     }
 }
 
-/// Logarithms of numbers of at least 0, written over them.
+/// Logarithms of numbers of at least 0, written over them; NaN stays.
 pub(crate) fn ln_in_place(x: &mut [f64]) {
     const CHUNK: usize = 64;
     for x in x.chunks_mut(CHUNK) {

@@ -1,9 +1,8 @@
 //! The embedded explicit pairs of orders 5 and 4.
 
 use numeric::ndarray::ArrayRef2;
-use numeric::{
-    Error, RUN, Real, Scratch, Stage, TimeGrid, VectorField, scaled_squares, stage_sums, vectorize,
-};
+use numeric::stages::{self, RUN, Stage, scaled_squares};
+use numeric::{Error, Real, Scratch, TimeGrid, VectorField, vectorize};
 
 use super::adaptive::{Adaptive, Attempt, Tolerance};
 use super::block::{Block, evaluate};
@@ -24,7 +23,7 @@ pub(super) enum Lengths<'a, F> {
 /// The length of its row for each run of so many numbers of the state: read beside them, no matter how long rows are.
 #[derive(Debug, Default)]
 pub(super) struct Spread<F> {
-    lengths: Vec<F>,
+    lengths: Apart<F>,
     /// [`RUN`] if rows consist of whole runs, else 1.
     run: usize,
 }
@@ -34,7 +33,8 @@ impl<F: Real> Spread<F> {
     pub(super) fn set(&mut self, d: usize, lengths: &[f64]) {
         self.run = if d.is_multiple_of(RUN) { RUN } else { 1 };
         let each = d / self.run;
-        self.lengths.resize(lengths.len() * each, F::zero());
+        // Behind the stages and the four other arrays of a block.
+        self.lengths.resize(lengths.len() * each, 11);
         for (spread, &h) in self.lengths.chunks_exact_mut(each).zip(lengths) {
             spread.fill(F::of(h));
         }
@@ -62,7 +62,7 @@ fn combine_and_begin<F: Real>(
     sums(x, h, used.map(|(weights, k)| (weights.map(F::of), &**k)), out, Some(begun));
 }
 
-/// [`numeric::stage_sums`] for lengths of any kind.
+/// [`stages::sums`] for lengths of any kind.
 fn sums<'a, F: Real>(
     x: &[F],
     h: Lengths<'_, F>,
@@ -73,7 +73,7 @@ fn sums<'a, F: Real>(
     let mut terms: [Stage<'_, F>; 6] = [([F::zero(); 2], &[]); 6];
     let count = terms.iter_mut().zip(used).map(|(term, used)| *term = used).count();
     if let Lengths::Each(Spread { lengths, run: RUN }) = h {
-        return stage_sums(x, lengths, &terms[..count], out, begun);
+        return stages::sums(x, lengths, &terms[..count], out, begun);
     }
     match terms[..count] {
         [a] => sum_of(x, h, [a], out, begun),

@@ -2,8 +2,8 @@
 
 use numeric::ndarray::{Array2, ArrayRef2, array, s};
 use numeric::{
-    Batch, Batching, Control, Error, FiniteDifference, Time, TimeGrid, VectorField, from_fn, from_row_fn,
-    with_batching,
+    Batch, Batching, Control, Error, FiniteDifference, Real, Time, TimeGrid, VectorField, from_fn,
+    from_row_fn, with_batching,
 };
 use sde_core::ode::{
     Direction, Dopri5, Event, FixedStep, OdeMethod, OdeSolver, ProbabilityFlow, Rosenbrock, Tolerance, Tsit5,
@@ -185,25 +185,61 @@ fn ends_are_exact_and_failures_have_a_row_and_a_time() {
 #[test]
 fn of_several_failing_rows_the_lowest_is_reported() {
     let walls = [9.0, 9.0, 0.7, 9.0, 0.2, 0.9, 0.0];
+    for d in [1, 16, 17] {
+        let field = || {
+            from_fn(d, move |batch: &Batch<'_, f64>, out: &mut ArrayRef2<f64>| {
+                for (i, (mut out, &row)) in out.rows_mut().into_iter().zip(batch.rows()).enumerate() {
+                    out.fill(if batch.times().get(i).t >= walls[row as usize] { f64::NAN } else { 1.0 });
+                }
+                Ok(())
+            })
+        };
+        let (start, grid) = (vec![0.0; d], between(0.0, 1.0, 1));
+        let solver =
+            OdeSolver { field: field(), method: Tsit5::new(1e-6, 1e-6).unwrap(), grid: grid.clone() };
+        for (rows, lowest) in [(0..7, 2), (3..7, 4), (5..7, 5), (6..7, 6)] {
+            let error = solver.run(Start::Point(&start), Keep::Last, rows, Control::default()).unwrap_err();
+            assert!(matches!(error, Error::NotFinite { row, .. } if row == lowest), "{error}");
+        }
+        let few = Tsit5::with(Tolerance::new(1e-6, 1e-6).unwrap().max_steps(12).unwrap());
+        let solver = OdeSolver { field: field(), method: few, grid };
+        for (rows, lowest) in [(0..5, 2), (3..6, 4)] {
+            let error = solver.run(Start::Point(&start), Keep::Last, rows, Control::default()).unwrap_err();
+            assert!(matches!(error, Error::Stalled { row, .. } if row == lowest), "{error}");
+        }
+    }
+}
+
+/// Rows that leave their block and are rejected at times of their own, to the bit: with the others, in parts, in other blocks.
+fn alone<F: Real>(d: usize) {
     let field = || {
-        from_fn(1, move |batch: &Batch<'_, f64>, out: &mut ArrayRef2<f64>| {
-            for (i, (out, &row)) in out.iter_mut().zip(batch.rows()).enumerate() {
-                *out = if batch.times().get(i).t >= walls[row as usize] { f64::NAN } else { 1.0 };
-            }
+        from_row_fn(d, |time, x, out: &mut [F]| {
+            let rate = F::of(8.0 * (3.0 * time.t).sin());
+            out.iter_mut().zip(x).for_each(|(out, &x)| *out = rate * x * (F::one() - x));
             Ok(())
         })
     };
-    let (method, grid) = (Tsit5::new(1e-6, 1e-6).unwrap(), between(0.0, 1.0, 1));
+    let x = Array2::from_shape_fn((40, d), |(row, k)| F::of(0.1 + 0.7 * ((row * d + k) as f64).sin().abs()));
+    let (method, grid) = (Tsit5::new(1e-5, 1e-5).unwrap(), between(0.0, 4.0, 5));
     let solver = OdeSolver { field: field(), method, grid: grid.clone() };
-    for (rows, lowest) in [(0..7, 2), (3..7, 4), (5..7, 5), (6..7, 6)] {
-        let error = solver.run(Start::Point(&[0.0]), Keep::Last, rows, Control::default()).unwrap_err();
-        assert!(matches!(error, Error::NotFinite { row, .. } if row == lowest), "{error}");
+    let all = solver.run(Start::Rows(&x), Keep::All, 0..40, Control::default()).unwrap();
+    assert!(all.statistics.rejected > 0 && all.states.iter().all(|x| x.is_finite()));
+    for part in [0..1_u64, 7..8, 13..39, 39..40] {
+        let range = part.start as usize..part.end as usize;
+        let start = x.slice(s![range.clone(), ..]).to_owned();
+        let some = solver.run(Start::Rows(&start), Keep::All, part, Control::default()).unwrap();
+        assert_eq!(some.states, all.states.slice(s![range, .., ..]), "{d}");
     }
-    let few = Tsit5::with(Tolerance::new(1e-6, 1e-6).unwrap().max_steps(12).unwrap());
-    let solver = OdeSolver { field: field(), method: few, grid };
-    for (rows, lowest) in [(0..5, 2), (3..6, 4)] {
-        let error = solver.run(Start::Point(&[0.0]), Keep::Last, rows, Control::default()).unwrap_err();
-        assert!(matches!(error, Error::Stalled { row, .. } if row == lowest), "{error}");
+    let field = with_batching(field(), Batching { rows: 7, ..Default::default() }).unwrap();
+    let cut = OdeSolver { field, method, grid };
+    assert_eq!(cut.run(Start::Rows(&x), Keep::All, 0..40, Control::default()).unwrap(), all, "{d}");
+}
+
+#[test]
+fn rows_of_any_length_depend_on_themselves_alone() {
+    for d in [1, 3, 16, 17, 32] {
+        alone::<f64>(d);
+        alone::<f32>(d);
     }
 }
 
@@ -319,10 +355,17 @@ fn rows_of_any_length_take_the_same_steps() {
     widths(&Rosenbrock::with(tolerance(1e-4)), 1e-7);
 }
 
-/// An absolute tolerance that is 0 in single precision, and a state that is.
+/// Tolerances that are 0 or infinite in single precision.
 #[test]
-fn no_error_is_compared_with_zero() {
+fn no_error_is_compared_with_zero_or_infinity() {
     for d in [1, 3, 16, 17] {
+        let field = from_row_fn(d, |_, x, out: &mut [f32]| {
+            out.iter_mut().zip(x).for_each(|(out, x)| *out = -x);
+            Ok(())
+        });
+        let solver = OdeSolver { field, method: Tsit5::new(1e39, 1.0).unwrap(), grid: between(0.0, 0.1, 1) };
+        let run = solver.run(Start::Point(&vec![1.0; d]), Keep::Last, 0..2, Control::default()).unwrap();
+        assert!(run.states.iter().all(|&x| (x - (-0.1_f32).exp()).abs() < 1e-6), "{d}");
         let field = from_row_fn(d, |_, _, out: &mut [f32]| {
             out.fill(0.0);
             Ok(())

@@ -1,10 +1,10 @@
 //! What a step of a Runge–Kutta method does with its stages.
 
-use pulp::{Simd, WithSimd, bytemuck};
+use pulp::{Simd, WithSimd};
 
 use crate::Real;
 
-/// Numbers that share a length in [`stage_sums`].
+/// Numbers that share a length in [`sums`].
 pub const RUN: usize = 16;
 
 /// A stage k, and its weights a and b in two sums.
@@ -20,7 +20,7 @@ pub type Stage<'a, F> = ([F; 2], &'a [F]);
 /// let (x, [first, second]) = ([1.0; 32], [[2.0; 32], [3.0; 32]]);
 /// let [mut out, mut begun] = [[0.0; 32]; 2];
 /// let stages = [([0.5, 1.0], &first[..]), ([1.0, -1.0], &second[..])];
-/// numeric::stage_sums(&x, &[0.5, 0.25], &stages, &mut out, Some(&mut begun));
+/// numeric::stages::sums(&x, &[0.5, 0.25], &stages, &mut out, Some(&mut begun));
 /// assert_eq!((out[15], out[16]), (3.0, 2.0));
 /// assert_eq!(begun, [-1.0; 32]);
 /// ```
@@ -28,7 +28,7 @@ pub type Stage<'a, F> = ([F; 2], &'a [F]);
 /// # Panics
 /// If the lengths disagree, or there are no stages or more than six.
 #[track_caller]
-pub fn stage_sums<F: Real>(
+pub fn sums<F: Real>(
     x: &[F],
     lengths: &[F],
     stages: &[Stage<'_, F>],
@@ -45,12 +45,14 @@ pub fn stage_sums<F: Real>(
 
 /// For each row the sum of the squares of `h Σ_j a_j k_j / (atol + rtol max(|x|, |y|))`, over `out`.
 ///
-/// Everything is `(out.len(), width)`, row-major, and each row has a length h. A NaN in `y` or in a stage makes the sum a NaN.
+/// Everything is `(out.len(), width)`, row-major, and each row has a length h. Tolerances are `[atol, rtol]`, both finite and atol
+/// positive. A NaN in `y` or in a stage makes the sum a NaN. Each row is summed by itself in (fused, where the CPU has it)
+/// multiply-adds, in as many lanes as the CPU's vectors have: its bits depend on that row only, and on the kind of CPU.
 ///
 /// ```
 /// let (x, y, k) = ([1.0, 2.0], [-3.0, 0.0], [8.0, 6.0]);
 /// let mut out = [0.0];
-/// numeric::scaled_squares([&x, &y], [0.5, 0.5], &[2.0], &[(1.0, &k)], 2, &mut out);
+/// numeric::stages::scaled_squares([&x, &y], [0.5, 0.5], &[2.0], &[(1.0, &k)], 2, &mut out);
 /// // 16 of 2 and 12 of 3/2.
 /// assert_eq!(out, [64.0 + 64.0]);
 /// ```
@@ -99,7 +101,7 @@ pub struct ScaledSquares<'a, F> {
 
 macro_rules! stages {
     ($module:ident, $float:ident, $vector:ident, $lanes:ident, $as_simd:ident, $as_mut_simd:ident, $load:ident, $splat:ident,
-     $mul:ident, $mul_add:ident, $abs:ident, $at_least:ident, $select:ident, $reduce:ident) => {
+     $mul:ident, $div:ident, $mul_add:ident, $abs:ident, $at_least:ident, $select:ident, $reduce:ident) => {
         mod $module {
             use super::*;
 
@@ -132,7 +134,8 @@ macro_rules! stages {
                     2 => runs::<S, N, 2>(simd, sums, stages),
                     4 => runs::<S, N, 4>(simd, sums, stages),
                     8 => runs::<S, N, 8>(simd, sums, stages),
-                    _ => runs::<S, N, 16>(simd, sums, stages),
+                    16 => runs::<S, N, 16>(simd, sums, stages),
+                    _ => unreachable!("no vector has more numbers than a run"),
                 }
             }
 
@@ -207,11 +210,9 @@ macro_rules! stages {
             ) {
                 let (width, [x, y]) = (squares.width, squares.states);
                 let tolerances = squares.tolerances.map(|tolerance| simd.$splat(tolerance));
-                let mut a = [simd.$splat(0.0); N];
+                let a = stages.map(|(a, _)| simd.$splat(a));
                 for (r, (out, &h)) in squares.out.iter_mut().zip(squares.lengths).enumerate() {
-                    for j in 0..N {
-                        a[j] = simd.$splat(h as $float * stages[j].0);
-                    }
+                    let h = simd.$splat(h as $float);
                     let from = r * width;
                     let ((x, x_tail), (y, y_tail)) =
                         (S::$as_simd(&x[from..][..width]), S::$as_simd(&y[from..][..width]));
@@ -225,7 +226,7 @@ macro_rules! stages {
                         for j in 1..N {
                             error = simd.$mul_add(a[j], k[j].0[v], error);
                         }
-                        let share = share(simd, error, xy, tolerances);
+                        let share = share(simd, simd.$mul(h, error), xy, tolerances);
                         sum = simd.$mul_add(share, share, sum);
                     }
                     if !x_tail.is_empty() {
@@ -235,7 +236,7 @@ macro_rules! stages {
                             error = simd.$mul_add(a[j], simd.$load(k[j].1), error);
                         }
                         let xy = (&simd.$load(x_tail), &simd.$load(y_tail));
-                        let share = share(simd, error, xy, tolerances);
+                        let share = share(simd, simd.$mul(h, error), xy, tolerances);
                         sum = simd.$mul_add(share, share, sum);
                     }
                     *out = f64::from(simd.$reduce(sum));
@@ -253,19 +254,7 @@ macro_rules! stages {
                 let (x, y) = (simd.$abs(x), simd.$abs(y));
                 // A NaN in y stays.
                 let largest = simd.$select(simd.$at_least(x, y), x, y);
-                ratio::<S>(error, simd.$mul_add(rtol, largest, atol))
-            }
-
-            /// The library of vectors has no division, and the compiler finds it.
-            #[inline(always)]
-            fn ratio<S: Simd>(mut a: S::$vector, b: S::$vector) -> S::$vector {
-                let lanes: &mut [$float] = bytemuck::cast_slice_mut(core::slice::from_mut(&mut a));
-                for (a, &b) in
-                    lanes.iter_mut().zip(bytemuck::cast_slice::<_, $float>(core::slice::from_ref(&b)))
-                {
-                    *a /= b;
-                }
-                a
+                simd.$div(error, simd.$mul_add(rtol, largest, atol))
             }
         }
     };
@@ -281,6 +270,7 @@ stages!(
     partial_load_f32s,
     splat_f32s,
     mul_f32s,
+    div_f32s,
     mul_add_e_f32s,
     abs_f32s,
     greater_than_or_equal_f32s,
@@ -297,6 +287,7 @@ stages!(
     partial_load_f64s,
     splat_f64s,
     mul_f64s,
+    div_f64s,
     mul_add_e_f64s,
     abs_f64s,
     greater_than_or_equal_f64s,
@@ -306,8 +297,9 @@ stages!(
 
 #[cfg(test)]
 mod tests {
-    use super::{RUN, Stage, scaled_squares, stage_sums};
+    use super::{RUN, ScaledSquares, Stage, StageSums, scaled_squares, sums};
     use crate::Real;
+    use pulp::{Simd, WithSimd};
 
     fn numbers<F: Real>(len: usize, a: f64) -> Vec<F> {
         (0..len).map(|k| F::of((k as f64 * a).sin())).collect()
@@ -325,8 +317,8 @@ mod tests {
             let weights = |j: usize| [F::of(1.0 + j as f64), F::of(0.5 - j as f64)];
             let stages: Vec<Stage<'_, F>> = k.iter().enumerate().map(|(j, k)| (weights(j), &k[..])).collect();
             let [mut out, mut begun, mut alone] = [(); 3].map(|()| vec![F::nan(); len]);
-            stage_sums(&x, &lengths, &stages, &mut out, Some(&mut begun));
-            stage_sums(&x, &lengths, &stages, &mut alone, None);
+            sums(&x, &lengths, &stages, &mut out, Some(&mut begun));
+            sums(&x, &lengths, &stages, &mut alone, None);
             assert!(out == alone, "to the bit");
             for i in 0..len {
                 let exact = |which: usize| -> f64 {
@@ -334,6 +326,15 @@ mod tests {
                 };
                 assert!(close(out[i], x[i].as_f64() + lengths[i / RUN].as_f64() * exact(0)), "{count}, {i}");
                 assert!(close(begun[i], exact(1)), "{count}, {i}");
+            }
+            // To the bit, without the other runs.
+            for run in 0..5 {
+                let here = run * RUN..(run + 1) * RUN;
+                let own: Vec<Stage<'_, F>> =
+                    stages.iter().map(|(weights, k)| (*weights, &k[here.clone()])).collect();
+                let mut alone = vec![F::nan(); RUN];
+                sums(&x[here.clone()], &lengths[run..=run], &own, &mut alone, None);
+                assert!(alone == out[here], "{count}, {run}");
             }
         }
     }
@@ -381,6 +382,69 @@ mod tests {
         squares_agree::<f64>();
     }
 
+    /// On vectors of other lengths than those of this CPU: of one number, and of AVX2.
+    fn widths_agree<F: Real>()
+    where
+        for<'a, 'b> &'b mut StageSums<'a, F>: WithSimd<Output = ()>,
+        for<'a, 'b> &'b mut ScaledSquares<'a, F>: WithSimd<Output = ()>,
+    {
+        let (len, width) = (6 * RUN, 2 * RUN + RUN / 2 + 5);
+        let (x, y, lengths) = (numbers::<F>(len, 0.7), numbers::<F>(len, 1.1), numbers::<F>(6, 1.3));
+        for count in 1..=6 {
+            let k: Vec<Vec<F>> = (0..count).map(|j| numbers(len, 0.2 + 0.3 * j as f64)).collect();
+            let stages: Vec<Stage<'_, F>> =
+                k.iter().enumerate().map(|(j, k)| ([F::of(1.0 + j as f64), F::of(0.5)], &k[..])).collect();
+            let rows: Vec<(F, &[F])> = stages.iter().map(|([a, _], k)| (*a, &k[..2 * width])).collect();
+            let (states, tolerances) = ([&x[..2 * width], &y[..2 * width]], [F::of(0.5), F::of(0.25)]);
+            let [mut out, mut begun] = [(); 2].map(|()| vec![F::nan(); len]);
+            let mut squares = [f64::NAN; 2];
+            sums(&x, &lengths, &stages, &mut out, Some(&mut begun));
+            scaled_squares(states, tolerances, &[1.0, 0.5], &rows, width, &mut squares);
+            let check = |other: &dyn Fn(&mut StageSums<'_, F>, &mut ScaledSquares<'_, F>)| {
+                let [mut out_there, mut begun_there] = [(); 2].map(|()| vec![F::nan(); len]);
+                let mut squares_there = [f64::NAN; 2];
+                other(
+                    &mut StageSums {
+                        x: &x,
+                        lengths: &lengths,
+                        stages: &stages,
+                        out: &mut out_there,
+                        begun: Some(&mut begun_there),
+                    },
+                    &mut ScaledSquares {
+                        states,
+                        tolerances,
+                        lengths: &[1.0, 0.5],
+                        stages: &rows,
+                        width,
+                        out: &mut squares_there,
+                    },
+                );
+                let here = out.iter().chain(&begun);
+                assert!(here.zip(out_there.iter().chain(&begun_there)).all(|(a, b)| close(*a, b.as_f64())));
+                let part = 40.0 * F::epsilon().as_f64();
+                assert!(squares.iter().zip(squares_there).all(|(a, b)| (a - b).abs() <= part * (1.0 + a)));
+            };
+            check(&|sums, squares| {
+                Simd::vectorize(pulp::Scalar, sums);
+                Simd::vectorize(pulp::Scalar, squares);
+            });
+            #[cfg(target_arch = "x86_64")]
+            if let Some(simd) = pulp::x86::V3::try_new() {
+                check(&|sums, squares| {
+                    Simd::vectorize(simd, sums);
+                    Simd::vectorize(simd, squares);
+                });
+            }
+        }
+    }
+
+    #[test]
+    fn vectors_of_all_lengths_agree() {
+        widths_agree::<f32>();
+        widths_agree::<f64>();
+    }
+
     #[test]
     fn what_is_no_number_stays() {
         for at in [0, 15, 16, 18] {
@@ -398,6 +462,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "a run for each length")]
     fn runs_are_counted() {
-        stage_sums(&[1.0; 16], &[1.0; 2], &[([1.0; 2], &[1.0; 16])], &mut [0.0; 16], None);
+        sums(&[1.0; 16], &[1.0; 2], &[([1.0; 2], &[1.0; 16])], &mut [0.0; 16], None);
     }
 }
