@@ -4,18 +4,31 @@ use pulp::{Simd, WithSimd};
 
 use crate::Real;
 
-/// A step of the fixed-point iterations of many equations `y = c + h f(y)`, with what their ends are judged by.
+/// What a step of [`fixed_point`] measures of each row, as the square of a Euclidean length.
+#[derive(Debug)]
+pub enum Measure<'a, F> {
+    /// c and h f(c) together, of the first step: y is c, and need not be written yet.
+    Start(&'a mut [F]),
+    /// What y changes by.
+    Change(&'a mut [F]),
+    /// Nothing: the quickest step.
+    Nothing,
+}
+
+/// A step `y ← c + h f(y)` of the fixed-point iterations of many equations `y = c + h f(y)`, with what their ends are judged by.
 ///
-/// Each row of `f`, that of f(y), becomes the next iterate `c + h f(y)`, and `changes` gets the square of the Euclidean length
-/// of what it changed; `lengths`, where asked for, gets those of y. `y`, `c` and `f` are `(changes.len(), width)`, row-major.
-/// Each row is summed by itself in (fused, where the CPU has it) multiply-adds: its bits depend on that row only.
+/// `f` is that of y. Rows with a negative number in `open` are left as they are, and their squares too. `c`, `f` and `y` are
+/// `(open.len(), width)`, row-major. Each row is summed by itself in (fused, where the CPU has it) multiply-adds: its bits
+/// depend on that row only.
 ///
 /// ```
-/// let (c, y, mut f) = ([1.0, 1.0, 2.0, 0.0], [1.0, 2.0, 2.0, 1.0], [4.0, 4.0, 0.0, 2.0]);
-/// let [mut changes, mut lengths] = [[0.0; 2]; 2];
-/// numeric::fixed_point(0.5, &y, &c, &mut f, 2, &mut changes, Some(&mut lengths));
-/// assert_eq!(f, [3.0, 3.0, 2.0, 1.0]);
-/// assert_eq!((changes, lengths), ([5.0, 0.0], [5.0, 5.0]));
+/// use numeric::{Measure, fixed_point};
+/// let (c, mut y, mut squares) = ([1.0, 1.0, 2.0, 0.0], [0.0; 4], [0.0; 2]);
+/// fixed_point(0.5, &c, &[4.0, 4.0, 0.0, 2.0], &mut y, &[1.0; 2], 2, Measure::Start(&mut squares));
+/// assert_eq!((y, squares), ([3.0, 3.0, 2.0, 1.0], [2.0 + 8.0, 4.0 + 1.0]));
+/// // The second row has arrived.
+/// fixed_point(0.5, &c, &[2.0, 4.0, 0.0, 4.0], &mut y, &[1.0, -1.0], 2, Measure::Change(&mut squares));
+/// assert_eq!((y, squares), ([2.0, 3.0, 2.0, 1.0], [1.0, 5.0]));
 /// ```
 ///
 /// # Panics
@@ -23,21 +36,20 @@ use crate::Real;
 #[track_caller]
 pub fn fixed_point<F: Real>(
     h: F,
-    y: &[F],
     c: &[F],
-    f: &mut [F],
+    f: &[F],
+    y: &mut [F],
+    open: &[F],
     width: usize,
-    changes: &mut [F],
-    lengths: Option<&mut [F]>,
+    measure: Measure<'_, F>,
 ) {
-    let all = changes.len() * width;
-    assert!(
-        lengths.as_ref().is_none_or(|lengths| lengths.len() == changes.len()),
-        "a length for each change"
-    );
-    assert_eq!((y.len(), c.len(), f.len()), (all, all, all), "a row for each change");
+    let all = open.len() * width;
+    if let Measure::Start(squares) | Measure::Change(squares) = &measure {
+        assert_eq!(squares.len(), open.len(), "a square for each row");
+    }
+    assert_eq!((c.len(), f.len(), y.len()), (all, all, all), "rows as `open` counts them");
     assert!(width > 0, "rows without numbers");
-    F::fixed_point(&mut FixedPoint { h, y, c, f, width, changes, lengths });
+    F::fixed_point(&mut FixedPoint { h, c, f, y, open, width, measure });
 }
 
 /// The step that is wanted.
@@ -45,92 +57,153 @@ pub fn fixed_point<F: Real>(
 #[expect(unnameable_types, reason = "only the seal of `Real` speaks of it")]
 pub struct FixedPoint<'a, F> {
     h: F,
-    y: &'a [F],
     c: &'a [F],
-    f: &'a mut [F],
+    f: &'a [F],
+    y: &'a mut [F],
+    open: &'a [F],
     width: usize,
-    changes: &'a mut [F],
-    lengths: Option<&'a mut [F]>,
+    measure: Measure<'a, F>,
+}
+
+/// What is summed of a row.
+#[derive(Clone, Copy)]
+enum Sum {
+    Start,
+    Change,
+    Nothing,
 }
 
 macro_rules! fixed_point {
-    ($float:ty, $vector:ident, $lanes:ident, $as_simd:ident, $as_mut_simd:ident, $load:ident, $store:ident, $splat:ident, $mul_add:ident,
-     $sub:ident, $reduce:ident) => {
-        impl WithSimd for &mut FixedPoint<'_, $float> {
-            type Output = ();
+    ($module:ident, $float:ident, $vector:ident, $lanes:ident, $as_simd:ident, $as_mut_simd:ident, $load:ident, $store:ident,
+     $splat:ident, $mul:ident, $mul_add:ident, $sub:ident, $reduce:ident) => {
+        mod $module {
+            use super::*;
 
-            #[inline(always)]
-            fn with_simd<S: Simd>(self, simd: S) {
-                let FixedPoint { h, y, c, f, width, changes, lengths } = self;
-                let (h, width) = (simd.$splat(*h), *width);
-                if let Some(lengths) = lengths {
-                    for (y, length) in y.chunks_exact(width).zip(lengths.iter_mut()) {
-                        let (y, tail) = S::$as_simd(y);
-                        // The tail is filled up with zeros.
-                        let tail = simd.$load(tail);
-                        let mut sum = simd.$mul_add(tail, tail, simd.$splat(0.0));
-                        for &y in y {
-                            sum = simd.$mul_add(y, y, sum);
-                        }
-                        *length = simd.$reduce(sum);
+            impl WithSimd for &mut FixedPoint<'_, $float> {
+                type Output = ();
+
+                // What is summed is known to the compiler in each loop over the rows.
+                #[inline(always)]
+                fn with_simd<S: Simd>(self, simd: S) {
+                    let FixedPoint { h, c, f, y, open, width, measure } = self;
+                    let rows = Rows { h: *h, c, f, open, width: *width };
+                    match measure {
+                        Measure::Start(squares) => by_width(simd, rows, y, Sum::Start, squares),
+                        Measure::Change(squares) => by_width(simd, rows, y, Sum::Change, squares),
+                        Measure::Nothing => by_width(simd, rows, y, Sum::Nothing, &mut []),
                     }
                 }
+            }
+
+            #[derive(Clone, Copy)]
+            struct Rows<'a> {
+                h: $float,
+                c: &'a [$float],
+                f: &'a [$float],
+                open: &'a [$float],
+                width: usize,
+            }
+
+            #[inline(always)]
+            fn by_width<S: Simd>(
+                simd: S,
+                rows: Rows<'_>,
+                y: &mut [$float],
+                sum: Sum,
+                squares: &mut [$float],
+            ) {
+                let Rows { h, c, f, open, width } = rows;
+                let h = simd.$splat(h);
                 // Of rows of a few whole vectors, the compiler is told how many.
                 if width % S::$lanes == 0 {
-                    let ((y, _), (c, _), (f, _)) = (S::$as_simd(y), S::$as_simd(c), S::$as_mut_simd(f));
+                    let ((c, _), (f, _), (y, _)) = (S::$as_simd(c), S::$as_simd(f), S::$as_mut_simd(y));
                     match width / S::$lanes {
-                        1 => return rows::<S, 1>(simd, h, (y, c, f), changes),
-                        2 => return rows::<S, 2>(simd, h, (y, c, f), changes),
-                        4 => return rows::<S, 4>(simd, h, (y, c, f), changes),
-                        8 => return rows::<S, 8>(simd, h, (y, c, f), changes),
+                        1 => return of_vectors::<S, 1>(simd, h, (c, f, y), open, sum, squares),
+                        2 => return of_vectors::<S, 2>(simd, h, (c, f, y), open, sum, squares),
+                        4 => return of_vectors::<S, 4>(simd, h, (c, f, y), open, sum, squares),
+                        8 => return of_vectors::<S, 8>(simd, h, (c, f, y), open, sum, squares),
                         _ => {}
                     }
                 }
-                let rows = y.chunks_exact(width).zip(c.chunks_exact(width));
-                for ((y, c), (f, change)) in rows.zip(f.chunks_exact_mut(width).zip(changes.iter_mut())) {
-                    let ((y, y_tail), (c, c_tail)) = (S::$as_simd(y), S::$as_simd(c));
-                    let (f, f_tail) = S::$as_mut_simd(f);
-                    let mut sum = simd.$splat(0.0);
-                    for ((&y, &c), f) in y.iter().zip(c).zip(f) {
-                        *f = simd.$mul_add(h, *f, c);
-                        let moved = simd.$sub(*f, y);
-                        sum = simd.$mul_add(moved, moved, sum);
-                    }
-                    if !f_tail.is_empty() {
-                        let next = simd.$mul_add(h, simd.$load(f_tail), simd.$load(c_tail));
-                        simd.$store(f_tail, next);
-                        let moved = simd.$sub(next, simd.$load(y_tail));
-                        sum = simd.$mul_add(moved, moved, sum);
-                    }
-                    *change = simd.$reduce(sum);
-                }
-
-                type Vectors<'a, S> =
-                    (&'a [<S as Simd>::$vector], &'a [<S as Simd>::$vector], &'a mut [<S as Simd>::$vector]);
-
-                #[inline(always)]
-                fn rows<S: Simd, const N: usize>(
-                    simd: S,
-                    h: S::$vector,
-                    (y, c, f): Vectors<'_, S>,
-                    changes: &mut [$float],
-                ) {
-                    let rows = y.as_chunks::<N>().0.iter().zip(c.as_chunks::<N>().0);
-                    for ((y, c), (f, change)) in rows.zip(f.as_chunks_mut::<N>().0.iter_mut().zip(changes)) {
-                        let mut sum = simd.$splat(0.0);
-                        for k in 0..N {
-                            f[k] = simd.$mul_add(h, f[k], c[k]);
-                            let moved = simd.$sub(f[k], y[k]);
-                            sum = simd.$mul_add(moved, moved, sum);
+                let rows = c.chunks_exact(width).zip(f.chunks_exact(width)).zip(y.chunks_exact_mut(width));
+                for (row, (((c, f), y), &open)) in rows.zip(open).enumerate() {
+                    if open >= 0.0 {
+                        let ((c, c_tail), (f, f_tail)) = (S::$as_simd(c), S::$as_simd(f));
+                        let (y, y_tail) = S::$as_mut_simd(y);
+                        let mut total = simd.$splat(0.0);
+                        for ((&c, &f), y) in c.iter().zip(f).zip(y) {
+                            (*y, total) = step(simd, h, (c, f, *y), sum, total);
                         }
-                        *change = simd.$reduce(sum);
+                        if !y_tail.is_empty() {
+                            // Filled up with zeros.
+                            let [c, f, y] = [simd.$load(c_tail), simd.$load(f_tail), simd.$load(y_tail)];
+                            let next;
+                            (next, total) = step(simd, h, (c, f, y), sum, total);
+                            simd.$store(y_tail, next);
+                        }
+                        if let Some(square) = squares.get_mut(row) {
+                            *square = simd.$reduce(total);
+                        }
                     }
                 }
+            }
+
+            type Vectors<'a, S> =
+                (&'a [<S as Simd>::$vector], &'a [<S as Simd>::$vector], &'a mut [<S as Simd>::$vector]);
+
+            /// Rows of N vectors.
+            #[inline(always)]
+            fn of_vectors<S: Simd, const N: usize>(
+                simd: S,
+                h: S::$vector,
+                (c, f, y): Vectors<'_, S>,
+                open: &[$float],
+                sum: Sum,
+                squares: &mut [$float],
+            ) {
+                let rows =
+                    c.as_chunks::<N>().0.iter().zip(f.as_chunks::<N>().0).zip(y.as_chunks_mut::<N>().0);
+                for (row, (((c, f), y), &open)) in rows.zip(open).enumerate() {
+                    if open >= 0.0 {
+                        let mut total = simd.$splat(0.0);
+                        for k in 0..N {
+                            (y[k], total) = step(simd, h, (c[k], f[k], y[k]), sum, total);
+                        }
+                        if let Some(square) = squares.get_mut(row) {
+                            *square = simd.$reduce(total);
+                        }
+                    }
+                }
+            }
+
+            /// The next numbers, and what is summed with their part.
+            #[inline(always)]
+            fn step<S: Simd>(
+                simd: S,
+                h: S::$vector,
+                (c, f, y): (S::$vector, S::$vector, S::$vector),
+                sum: Sum,
+                total: S::$vector,
+            ) -> (S::$vector, S::$vector) {
+                let next = simd.$mul_add(h, f, c);
+                let total = match sum {
+                    Sum::Start => {
+                        let moved = simd.$mul(h, f);
+                        simd.$mul_add(moved, moved, simd.$mul_add(c, c, total))
+                    }
+                    Sum::Change => {
+                        let moved = simd.$sub(next, y);
+                        simd.$mul_add(moved, moved, total)
+                    }
+                    Sum::Nothing => total,
+                };
+                (next, total)
             }
         }
     };
 }
 fixed_point!(
+    single,
     f32,
     f32s,
     F32_LANES,
@@ -139,11 +212,13 @@ fixed_point!(
     partial_load_f32s,
     partial_store_f32s,
     splat_f32s,
+    mul_f32s,
     mul_add_e_f32s,
     sub_f32s,
     reduce_sum_f32s
 );
 fixed_point!(
+    double,
     f64,
     f64s,
     F64_LANES,
@@ -152,6 +227,7 @@ fixed_point!(
     partial_load_f64s,
     partial_store_f64s,
     splat_f64s,
+    mul_f64s,
     mul_add_e_f64s,
     sub_f64s,
     reduce_sum_f64s
@@ -159,28 +235,49 @@ fixed_point!(
 
 #[cfg(test)]
 mod tests {
-    use super::fixed_point;
+    use super::{Measure, fixed_point};
     use crate::Real;
 
     fn agree<F: Real>() {
         for width in [1, 3, 8, 15, 16, 17, 32, 50, 64, 128] {
             let numbers = |a: f64| (0..5 * width).map(|k| F::of((k as f64 * a).sin())).collect::<Vec<F>>();
-            let (y, c, f, h) = (numbers(0.7), numbers(0.3), numbers(1.1), F::of(0.3));
-            let (mut next, [mut changes, mut lengths]) = (f.clone(), [[F::zero(); 5]; 2]);
-            fixed_point(h, &y, &c, &mut next, width, &mut changes, Some(&mut lengths));
+            let (c, f, y, h) = (numbers(0.3), numbers(1.1), numbers(0.7), F::of(0.3));
+            let open = [1.0, f64::INFINITY, -1.0, 0.0, 1.0].map(F::of);
             let close =
                 |a: F, b: f64| (a.as_f64() - b).abs() <= 20.0 * F::epsilon().as_f64() * (1.0 + b.abs());
-            for row in 0..5 {
-                let here = row * width..(row + 1) * width;
-                let exact = |k: usize| c[k].as_f64() + h.as_f64() * f[k].as_f64();
-                assert!(here.clone().all(|k| close(next[k], exact(k))), "{width}");
-                let change: f64 = here.clone().map(|k| (exact(k) - y[k].as_f64()).powi(2)).sum();
-                let length: f64 = here.clone().map(|k| y[k].as_f64().powi(2)).sum();
-                assert!(close(changes[row], change) && close(lengths[row], length), "{width}");
-                // To the bit, without the other rows.
-                let (mut alone, mut own) = (f[here.clone()].to_vec(), [F::zero()]);
-                fixed_point(h, &y[here.clone()], &c[here.clone()], &mut alone, width, &mut own, None);
-                assert!(alone == next[here] && own[0] == changes[row], "{width}");
+            for kind in 0..3 {
+                let run = |rows: std::ops::Range<usize>| {
+                    let here = rows.start * width..rows.end * width;
+                    let (mut y, mut squares) = (y[here.clone()].to_vec(), vec![F::of(7.0); rows.len()]);
+                    let measure = match kind {
+                        0 => Measure::Start(&mut squares),
+                        1 => Measure::Change(&mut squares),
+                        _ => Measure::Nothing,
+                    };
+                    fixed_point(h, &c[here.clone()], &f[here], &mut y, &open[rows], width, measure);
+                    (y, squares)
+                };
+                let (next, squares) = run(0..5);
+                for row in 0..5 {
+                    let here = row * width..(row + 1) * width;
+                    let moved = |k: usize| h.as_f64() * f[k].as_f64();
+                    let exact = |k: usize| c[k].as_f64() + moved(k);
+                    let sum = |part: &dyn Fn(usize) -> f64| here.clone().map(part).sum::<f64>();
+                    let square = match kind {
+                        0 => sum(&|k| c[k].as_f64().powi(2) + moved(k).powi(2)),
+                        1 => sum(&|k| (exact(k) - y[k].as_f64()).powi(2)),
+                        _ => 7.0,
+                    };
+                    if open[row] >= F::zero() {
+                        assert!(here.clone().all(|k| close(next[k], exact(k))), "{width}, {kind}");
+                        assert!(close(squares[row], square), "{width}, {kind}");
+                    } else {
+                        assert_eq!((&next[here.clone()], squares[row]), (&y[here.clone()], F::of(7.0)));
+                    }
+                    // To the bit, without the other rows.
+                    let (alone, own) = run(row..row + 1);
+                    assert!(alone == next[here] && own[0] == squares[row], "{width}, {kind}");
+                }
             }
         }
     }
@@ -192,8 +289,8 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "a row for each change")]
+    #[should_panic(expected = "rows as `open` counts them")]
     fn rows_are_counted() {
-        fixed_point(1.0, &[1.0, 2.0], &[1.0], &mut [1.0, 2.0], 1, &mut [0.0, 0.0], None);
+        fixed_point(1.0, &[1.0, 2.0], &[1.0, 2.0], &mut [1.0], &[1.0; 2], 1, Measure::Nothing);
     }
 }

@@ -65,7 +65,7 @@ pub use field::{
     Batch, Batching, Combined, Scaled, TimeReversed, VectorField, WithBatching, as_rows, combined, from_fn,
     from_row_fn, scaled, time_reversed, with_batching,
 };
-pub use fixed_point::fixed_point;
+pub use fixed_point::{Measure, fixed_point};
 pub use gemm::Packed;
 pub use model::{Level, Model, Predicting, Prediction, Schedule};
 pub use noise::{Brownian, BrownianCursor, Node, Noise, RowStream};

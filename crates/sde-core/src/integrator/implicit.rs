@@ -4,11 +4,12 @@ mod fixed_point;
 mod newton;
 mod rule;
 
-use numeric::ndarray::{Array2, ArrayRef2, Axis};
+use numeric::ndarray::{Array2, ArrayRef2, Axis, s};
 use numeric::{Error, Real, Scratch, vectorize};
 
 use super::euler::euler_orders;
 use super::{Integrator, Orders, SdeStep};
+use crate::lanes::LANES;
 use crate::sde::coefficients::{slice, slice_mut};
 use crate::sde::{put_rows, take_rows};
 use crate::{NoiseClass, Reading, Sde};
@@ -69,7 +70,7 @@ use newton::Newton;
 ///
 /// # Complexity
 /// Without Jacobians one evaluation of the drift and some operations for each number and iteration, of which there are at most
-/// some d + 8, or about `ln ε^{3/4}/ln ρ` if the step contracts by ρ. Rows that turn out to need Jacobians have had at least two
+/// some d + 8, or about `ln ε^{3/4}/ln ρ` if the step contracts by ρ. Rows that turn out to need Jacobians have usually had three
 /// evaluations by then. For each Jacobian d evaluations and d³/3 multiplications per row, usually one per step; for each
 /// iteration with it one evaluation and d² multiplications, usually three to eight. The drift is evaluated for a whole block of
 /// rows until its last row has converged or gone to Newton's method, and there for those of the block that did
@@ -83,6 +84,9 @@ use newton::Newton;
 pub struct ImplicitEuler;
 
 const MOST_ITERATIONS: usize = 50;
+
+/// Bytes of a state that are iterated at once: three such arrays, what an iteration reads and writes, are in a cache of 32 kB.
+const PART: usize = 8192;
 
 /// Of so few numbers, a Jacobian costs no more than the iterations that it saves.
 const NARROW: usize = 4;
@@ -115,7 +119,18 @@ impl<F: Real> Integrator<F> for ImplicitEuler {
         if x.ncols() <= NARROW {
             newton(sde, &step, &known, x, 0..n, scratch)?;
         } else {
-            let left = fixed_point::iterate(sde, &step, &known, x, scratch)?;
+            let mut left = Vec::new();
+            // Parts of a block stay in the cache nearest to the core from one iteration to the next.
+            let part = (PART / size_of::<F>() / x.ncols()).next_multiple_of(LANES).max(LANES);
+            let part = if sde.batching().rowwise { part } else { n };
+            for start in (0..n).step_by(part) {
+                let rows = start..n.min(start + part);
+                let step = SdeStep { rows: &step.rows[rows.clone()], ..step };
+                let (known, mut x) = (known.slice(s![rows.clone(), ..]), x.slice_mut(s![rows, ..]));
+                left.extend(
+                    fixed_point::iterate(sde, &step, &known, &mut x, scratch)?.map(|row| start + row),
+                );
+            }
             // An equation that does not compute each row by itself gets its whole block.
             if !left.is_empty() && (left.len() == n || !sde.batching().rowwise) {
                 newton(sde, &step, &known, x, left.into_iter(), scratch)?;

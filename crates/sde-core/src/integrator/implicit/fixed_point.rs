@@ -1,7 +1,7 @@
 //! The fixed-point iteration of implicit steps, for rows that need no Jacobian.
 
 use numeric::ndarray::ArrayRef2;
-use numeric::{Error, Real, Scratch, fixed_point, vectorize};
+use numeric::{Error, Measure, Real, Scratch, fixed_point, vectorize};
 
 use super::rule::{CLOSED, Rule};
 use crate::Sde;
@@ -10,22 +10,24 @@ use crate::lanes::{LANES, Lanes, top};
 use crate::sde::coefficients::{slice, slice_mut};
 use crate::sde::{put_rows, take_rows};
 
-/// What is known of the rows of a group, each in its lane.
+/// What is known of the rows of a group, each in its lane. All of it follows from the row alone.
 #[derive(Clone, Copy, Debug)]
 struct Group<F> {
-    /// The largest square of a correction that a row makes: [`CLOSED`] of rows that iterate no longer and of lanes
-    /// without a row, infinite of a row that has to begin or does not contract.
-    allowed: Lanes<F>,
-    /// Square of its last correction; infinite before the first.
+    /// The number of the sweep whose correction a row is judged by next.
+    due: Lanes<F>,
+    /// The first of them of the rows that iterate; infinite without such a row.
+    next: F,
+    /// The square of the correction of the sweep before that; infinite where nobody looked at it.
     previous: Lanes<F>,
-    /// The square of what may be left to correct of it, relative to what its solution is computed from, `known` and the first
+    /// The square of what may be left to correct, relative to what the solution is computed from, `known` and the first
     /// correction.
     enough: Lanes<F>,
-    /// Whether a row still iterates.
-    open: bool,
 }
 
-/// Takes the rows at x to the solutions of `X' = known + f(t', X') h` by `Y ← known + f(t', Y) h`, from x on, where that
+/// The first sweep that rows are judged by. The one before measures what its tolerance is relative to.
+const FIRST: f64 = 2.0;
+
+/// Takes the rows at x to the solutions of `X' = known + f(t', X') h` by `Y ← known + f(t', Y) h`, from known on, where that
 /// contracts; returns the numbers of the others, which stay at x.
 pub(super) fn iterate<F: Real>(
     sde: &dyn Sde<F>,
@@ -33,78 +35,125 @@ pub(super) fn iterate<F: Real>(
     known: &ArrayRef2<F>,
     x: &mut ArrayRef2<F>,
     scratch: &mut Scratch,
-) -> Result<Vec<usize>, Error> {
+) -> Result<impl Iterator<Item = usize>, Error> {
     let (n, d) = x.dim();
     let (rule, h) = (Rule::of(d, 0.75), F::of(step.length));
-    let [mut y, mut next] = take_rows::<F, 2>(scratch, (n, d));
+    let [mut y, mut f] = take_rows::<F, 2>(scratch, (n, d));
+    let [mut allowed, mut squares]: [Vec<Lanes<F>>; 2] = [scratch.take(), scratch.take()];
     let mut groups: Vec<Group<F>> = scratch.take();
-    groups.clear();
-    groups.extend(slice(x).chunks(LANES * d).map(|x| {
-        let [mut allowed, previous] = [[F::of(CLOSED); LANES], [F::infinity(); LANES]];
-        allowed[..x.len() / d].fill(F::infinity());
-        Group { allowed, previous, enough: [F::zero(); LANES], open: true }
-    }));
-    let (mut left, mut first) = (Vec::<usize>::new(), true);
-    while groups.iter().any(|group| group.open) {
-        sde.drift_into(&step.batch_at(1.0, if first { known } else { &y }), &mut next, scratch)?;
-        let old = slice(&y).chunks(LANES * d).zip(slice(known).chunks(LANES * d));
-        let new = slice_mut(&mut next).chunks_mut(LANES * d).zip(slice_mut(x).chunks_mut(LANES * d));
-        for (number, (((y, known), (next, x)), group)) in old.zip(new).zip(&mut groups).enumerate() {
-            if !group.open {
-                next.copy_from_slice(x);
-                continue;
-            }
-            let (mut squares, rows) = ([F::zero(); LANES], x.len() / d);
-            if first {
-                let lengths = Some(&mut group.enough[..rows]);
-                fixed_point(h, known, known, next, d, &mut squares[..rows], lengths);
-                for (enough, square) in group.enough.iter_mut().zip(&mut squares) {
-                    *enough = rule.tolerance * rule.tolerance * (F::one() + *enough + *square);
-                    // Nothing would ever be that: the row is left.
-                    *square = if *enough < F::infinity() { *square } else { *enough };
-                }
-            } else {
-                fixed_point(h, y, known, next, d, &mut squares[..rows], None);
-            }
-            let before = group.allowed;
-            if group.decide(&rule, &squares) {
-                continue;
-            }
-            group.open = false;
-            let rows = next.chunks_exact_mut(d).zip(x.chunks_exact_mut(d)).zip(&mut group.allowed);
-            for (lane, ((next, x), allowed)) in rows.enumerate() {
-                if *allowed == F::infinity() {
-                    *allowed = F::of(CLOSED);
-                    left.push(number * LANES + lane);
-                } else if *allowed >= F::zero() {
-                    group.open = true;
-                    continue;
-                } else if before[lane] >= F::zero() {
-                    x.copy_from_slice(next);
-                    continue;
-                }
-                // The equation is asked for nothing beyond.
-                next.copy_from_slice(x);
-            }
-        }
-        std::mem::swap(&mut y, &mut next);
-        first = false;
+    let infinity = F::infinity();
+    for (lanes, value) in [(&mut allowed, F::of(CLOSED)), (&mut squares, F::zero())] {
+        lanes.clear();
+        lanes.resize(n.div_ceil(LANES), [value; LANES]);
     }
+    // The largest squares that the corrections of rows may have; CLOSED of rows that iterate no longer and of lanes without a row.
+    allowed.as_flattened_mut()[..n].fill(infinity);
+
+    sde.drift_into(&step.batch_at(1.0, known), &mut f, scratch)?;
+    let sweep = |f: &ArrayRef2<F>, y: &mut ArrayRef2<F>, allowed: &[Lanes<F>], measure: Measure<'_, F>| {
+        fixed_point(h, slice(known), slice(f), slice_mut(y), &allowed.as_flattened()[..n], d, measure);
+    };
+    sweep(&f, &mut y, &allowed, Measure::Start(&mut squares.as_flattened_mut()[..n]));
+    groups.clear();
+    groups.extend(squares.iter().map(|lengths| {
+        let enough = lengths.map(|length| rule.tolerance * rule.tolerance * (F::one() + length));
+        let first = F::of(FIRST);
+        Group { due: [first; LANES], next: first, previous: [infinity; LANES], enough }
+    }));
+
+    let (mut left, mut made, mut next) = (Vec::new(), F::one(), F::of(FIRST));
+    while next < infinity {
+        sde.drift_into(&step.batch_at(1.0, &y), &mut f, scratch)?;
+        made += F::one();
+        if made < next {
+            sweep(&f, &mut y, &allowed, Measure::Nothing);
+            continue;
+        }
+        sweep(&f, &mut y, &allowed, Measure::Change(&mut squares.as_flattened_mut()[..n]));
+        let before = left.len();
+        next = judge(&rule, made, (&mut groups, &mut allowed), &squares, &mut left);
+        for &row in &left[before..] {
+            y.row_mut(row).assign(&x.row(row));
+        }
+    }
+    slice_mut(x).copy_from_slice(slice(&y));
     left.sort_unstable();
-    put_rows(scratch, [y, next]);
+    put_rows(scratch, [y, f]);
     scratch.put(groups);
-    Ok(left)
+    scratch.put(squares);
+    scratch.put(allowed);
+    Ok(left.into_iter())
+}
+
+/// Decides on the corrections of these squares: closes the rows that have arrived and those that are left, whose numbers it
+/// adds. Returns the sweep after which the next rows are due, infinite if there are none.
+fn judge<F: Real>(
+    rule: &Rule<F>,
+    now: F,
+    (groups, allowed): (&mut [Group<F>], &mut [Lanes<F>]),
+    squares: &[Lanes<F>],
+    left: &mut Vec<usize>,
+) -> F {
+    let mut soonest = F::infinity();
+    let mut rows = groups.iter_mut().zip(allowed).zip(squares).enumerate();
+    vectorize(
+        #[inline(always)]
+        || {
+            for (number, ((group, allowed), squares)) in &mut rows {
+                if group.next == now {
+                    let leave = group.judge(rule, now, allowed, squares);
+                    if top(leave) > F::zero() {
+                        let lanes = (0..LANES).filter(|&lane| leave[lane] > F::zero());
+                        left.extend(lanes.map(|lane| number * LANES + lane));
+                    }
+                }
+                soonest = if group.next < soonest { group.next } else { soonest };
+            }
+        },
+    );
+    soonest
 }
 
 impl<F: Real> Group<F> {
-    /// Decides on corrections of these squares; whether all lanes go on.
-    fn decide(&mut self, rule: &Rule<F>, squares: &Lanes<F>) -> bool {
-        vectorize(
-            #[inline(always)]
-            || {
-                rule.decide(&mut self.allowed, &mut self.previous, squares, &self.enough);
-                top(self.allowed) < F::infinity() && top(self.allowed.map(|allowed| -allowed)) <= F::zero()
-            },
-        )
+    /// Decides on the rows that are due. Returns 1 for those that are left, and 0.
+    #[inline(always)]
+    fn judge(&mut self, rule: &Rule<F>, now: F, most: &mut Lanes<F>, squares: &Lanes<F>) -> Lanes<F> {
+        let (zero, one, infinity) = (F::zero(), F::one(), F::infinity());
+        let (Group { mut due, mut previous, enough, .. }, mut allowed) = (*self, *most);
+        let [mut leave, mut late] = [[zero; LANES], [-infinity; LANES]];
+        for lane in 0..LANES {
+            let (square, enough, most) = (squares[lane], enough[lane], allowed[lane]);
+            let (open, judged) = (most >= zero, (most >= zero) & (due[lane] == now));
+            // Nothing would ever be enough of an infinite length: such a row is left.
+            let shrunk = (square <= most) & (square < infinity) & (enough < infinity);
+            // How much the last one shrank does not say how those to come will: a coordinate that is soon right hides the others.
+            let goes_on = shrunk & (rule.to_come * square > enough);
+            // But it says how many sweeps it takes if all shrink so: one, another where that is not enough, and those powers of
+            // the ratio that it still is not enough with. Until then nobody looks.
+            let (ratio, c) = (square / previous[lane], rule.contraction);
+            let (mut left, mut sweeps, mut next) = (rule.to_come * square * ratio, one, c * square);
+            let more = left > enough;
+            sweeps += if more { one } else { zero };
+            next *= if more { c } else { one };
+            let squared = ratio * ratio;
+            let powers =
+                [(4.0, squared * squared, (c * c) * (c * c)), (2.0, squared, c * c), (1.0, ratio, c)];
+            for (count, ratio, contraction) in powers {
+                let more = left * ratio > enough;
+                sweeps += if more { F::of(count) } else { zero };
+                left *= if more { ratio } else { one };
+                next *= if more { contraction } else { one };
+            }
+            leave[lane] = if judged & !shrunk { one } else { zero };
+            let seen = if sweeps == one { square } else { infinity };
+            previous[lane] = if judged { seen } else { previous[lane] };
+            due[lane] = if judged { now + sweeps } else { due[lane] };
+            let after = if goes_on { next } else { F::of(CLOSED) };
+            allowed[lane] = if judged { after } else { most };
+            late[lane] = if open & (allowed[lane] >= zero) { -due[lane] } else { -infinity };
+        }
+        *self = Group { due, next: -top(late), previous, enough };
+        *most = allowed;
+        leave
     }
 }

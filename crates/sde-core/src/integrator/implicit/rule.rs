@@ -13,9 +13,9 @@ pub(super) struct Rule<F> {
     /// What may be left to correct of a row, relative to its length.
     pub(super) tolerance: F,
     /// The largest square of a correction, relative to the one before.
-    contraction: F,
+    pub(super) contraction: F,
     /// The longer of a correction and of all after it together, if they shrink so, relative to it; its square.
-    to_come: F,
+    pub(super) to_come: F,
 }
 
 impl<F: Real> Rule<F> {

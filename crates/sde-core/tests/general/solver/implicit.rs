@@ -182,6 +182,30 @@ fn slow_iterations_get_a_fresh_jacobian() {
     }
 }
 
+/// Where all corrections shrink alike, the one that is predicted to be short enough is the first that is.
+#[test]
+fn no_correction_is_made_in_vain() {
+    fn check<F: Real>() {
+        let (d, precision) = (32, F::epsilon().as_f64());
+        let tolerance = precision.powf(0.75);
+        let contraction = tolerance.powf(1.0 / (d + 8) as f64).min(0.75);
+        let to_come = (contraction / (1.0 - contraction)).max(1.0);
+        let mut found = Vec::new();
+        for rate in [0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.4] {
+            let asked = decayed::<F>(&vec![rate; d], &vec![1e6; d], 1).1;
+            // Corrections are rate^k |K|, and what is enough is relative to |(K, rate K)|.
+            let enough = tolerance * f64::hypot(1.0, rate) / to_come;
+            let first = (enough.ln() / rate.ln()).ceil().max(2.0);
+            // None of these quotients of logarithms is nearer than 0.07 to a whole number.
+            assert_eq!(asked, first, "{} {rate}", F::NAME);
+            found.push(first);
+        }
+        assert!(found[0] < 5.0 && found[7] > 12.0, "{found:?}");
+    }
+    check::<f32>();
+    check::<f64>();
+}
+
 /// Of 32 coordinates a Jacobian has 32 evaluations.
 #[test]
 fn rows_that_contract_need_no_jacobian() {
