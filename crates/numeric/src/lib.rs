@@ -34,8 +34,8 @@ mod error;
 pub mod estimate;
 mod exp;
 mod field;
-mod fixed_point;
 mod gemm;
+mod iteration;
 mod model;
 pub mod noise;
 #[cfg(feature = "output")]
@@ -48,6 +48,11 @@ pub mod special;
 mod stage_sums;
 mod time;
 mod vectorize;
+
+/// What fixed-point iterations of many equations do besides calls.
+pub mod fixed_point {
+    pub use crate::iteration::{Measure, step};
+}
 
 /// What a step of a Runge–Kutta method does with its stages, for many rows with steps of their own.
 pub mod stages {
@@ -65,7 +70,6 @@ pub use field::{
     Batch, Batching, Combined, Scaled, TimeReversed, VectorField, WithBatching, as_rows, combined, from_fn,
     from_row_fn, scaled, time_reversed, with_batching,
 };
-pub use fixed_point::{Measure, fixed_point};
 pub use gemm::Packed;
 pub use model::{Level, Model, Predicting, Prediction, Schedule};
 pub use noise::{Brownian, BrownianCursor, Node, Noise, RowStream};

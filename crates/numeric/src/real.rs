@@ -12,7 +12,7 @@ pub(crate) mod private {
         fn softmax_columns(logits: &mut [Self], tops: &mut [Self], sums: &mut [Self]);
         fn exp_in_place(x: &mut [Self]);
         fn dots(dots: &mut crate::dots::Dots<'_, Self>);
-        fn fixed_point(step: &mut crate::fixed_point::FixedPoint<'_, Self>);
+        fn fixed_point(step: &mut crate::iteration::FixedPoint<'_, Self>);
         fn stage_sums(sums: &mut crate::stage_sums::StageSums<'_, Self>);
         fn scaled_squares(squares: &mut crate::stage_sums::ScaledSquares<'_, Self>);
     }

@@ -32,7 +32,7 @@ macro_rules! products {
                 Arch::new().dispatch(dots);
             }
 
-            fn fixed_point(step: &mut crate::fixed_point::FixedPoint<'_, $float>) {
+            fn fixed_point(step: &mut crate::iteration::FixedPoint<'_, $float>) {
                 Arch::new().dispatch(step);
             }
 

@@ -1,7 +1,8 @@
 //! The fixed-point iteration of implicit steps, for rows that need no Jacobian.
 
+use numeric::fixed_point::{self, Measure};
 use numeric::ndarray::ArrayRef2;
-use numeric::{Error, Measure, Real, Scratch, fixed_point, vectorize};
+use numeric::{Error, Real, Scratch, vectorize};
 
 use super::rule::{CLOSED, Rule};
 use crate::Sde;
@@ -51,7 +52,7 @@ pub(super) fn iterate<F: Real>(
 
     sde.drift_into(&step.batch_at(1.0, known), &mut f, scratch)?;
     let sweep = |f: &ArrayRef2<F>, y: &mut ArrayRef2<F>, allowed: &[Lanes<F>], measure: Measure<'_, F>| {
-        fixed_point(h, slice(known), slice(f), slice_mut(y), &allowed.as_flattened()[..n], d, measure);
+        fixed_point::step(h, slice(known), slice(f), slice_mut(y), &allowed.as_flattened()[..n], d, measure);
     };
     sweep(&f, &mut y, &allowed, Measure::Start(&mut squares.as_flattened_mut()[..n]));
     groups.clear();
@@ -155,5 +156,41 @@ impl<F: Real> Group<F> {
         *self = Group { due, next: -top(late), previous, enough };
         *most = allowed;
         leave
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Against counting, with squares that shrink by powers of two.
+    #[test]
+    fn rows_are_due_when_they_will_have_arrived() {
+        let rule = Rule::<f64>::of(32, 0.75);
+        for ratio in [0.25, 0.125, 0.03125] {
+            for needed in 1..15 {
+                // The next `needed` corrections are too long, up to the last of them.
+                let enough = rule.to_come * f64::powi(ratio, needed) * 1.5;
+                let previous = [1.0 / ratio; LANES];
+                let mut due = [3.0; LANES];
+                due[5] = 4.0;
+                let mut group = Group { due, next: 3.0, previous, enough: [enough; LANES] };
+                let mut allowed = [rule.contraction / ratio; LANES];
+                // One is closed, one too long, one not a number, and one not due.
+                allowed[1] = CLOSED;
+                let mut squares = [1.0; LANES];
+                (squares[2], squares[3]) = (1.1 * allowed[2], f64::NAN);
+                let leave = group.judge(&rule, 3.0, &mut allowed, &squares);
+                let sweeps = needed.min(9);
+                assert!((0..LANES).all(|lane| leave[lane] == f64::from(u8::from(lane == 2 || lane == 3))));
+                assert_eq!((allowed[1], allowed[2], allowed[3]), (CLOSED, CLOSED, CLOSED));
+                let as_before = (4.0, rule.contraction / ratio, previous[5]);
+                assert_eq!((group.due[5], allowed[5], group.previous[5]), as_before);
+                assert_eq!(group.due[0], 3.0 + f64::from(sweeps), "{ratio} {needed}");
+                assert!((allowed[0] / rule.contraction.powi(sweeps) - 1.0).abs() < 1e-12);
+                assert_eq!(group.previous[0], if sweeps == 1 { 1.0 } else { f64::INFINITY });
+                assert_eq!(group.next, group.due[0].min(4.0));
+            }
+        }
     }
 }

@@ -4,7 +4,7 @@ use pulp::{Simd, WithSimd};
 
 use crate::Real;
 
-/// What a step of [`fixed_point`] measures of each row, as the square of a Euclidean length.
+/// What a [`step`] measures of each row, as the square of a Euclidean length.
 #[derive(Debug)]
 pub enum Measure<'a, F> {
     /// c and h f(c) together, of the first step: y is c, and need not be written yet.
@@ -22,27 +22,19 @@ pub enum Measure<'a, F> {
 /// depend on that row only.
 ///
 /// ```
-/// use numeric::{Measure, fixed_point};
+/// use numeric::fixed_point::{Measure, step};
 /// let (c, mut y, mut squares) = ([1.0, 1.0, 2.0, 0.0], [0.0; 4], [0.0; 2]);
-/// fixed_point(0.5, &c, &[4.0, 4.0, 0.0, 2.0], &mut y, &[1.0; 2], 2, Measure::Start(&mut squares));
+/// step(0.5, &c, &[4.0, 4.0, 0.0, 2.0], &mut y, &[1.0; 2], 2, Measure::Start(&mut squares));
 /// assert_eq!((y, squares), ([3.0, 3.0, 2.0, 1.0], [2.0 + 8.0, 4.0 + 1.0]));
 /// // The second row has arrived.
-/// fixed_point(0.5, &c, &[2.0, 4.0, 0.0, 4.0], &mut y, &[1.0, -1.0], 2, Measure::Change(&mut squares));
+/// step(0.5, &c, &[2.0, 4.0, 0.0, 4.0], &mut y, &[1.0, -1.0], 2, Measure::Change(&mut squares));
 /// assert_eq!((y, squares), ([2.0, 3.0, 2.0, 1.0], [1.0, 5.0]));
 /// ```
 ///
 /// # Panics
 /// If the lengths disagree, or rows have no numbers.
 #[track_caller]
-pub fn fixed_point<F: Real>(
-    h: F,
-    c: &[F],
-    f: &[F],
-    y: &mut [F],
-    open: &[F],
-    width: usize,
-    measure: Measure<'_, F>,
-) {
+pub fn step<F: Real>(h: F, c: &[F], f: &[F], y: &mut [F], open: &[F], width: usize, measure: Measure<'_, F>) {
     let all = open.len() * width;
     if let Measure::Start(squares) | Measure::Change(squares) = &measure {
         assert_eq!(squares.len(), open.len(), "a square for each row");
@@ -132,14 +124,14 @@ macro_rules! fixed_point {
                         let (y, y_tail) = S::$as_mut_simd(y);
                         let mut total = simd.$splat(0.0);
                         for ((&c, &f), y) in c.iter().zip(f).zip(y) {
-                            (*y, total) = step(simd, h, (c, f, *y), sum, total);
+                            (*y, total) = next(simd, h, (c, f, *y), sum, total);
                         }
                         if !y_tail.is_empty() {
                             // Filled up with zeros.
                             let [c, f, y] = [simd.$load(c_tail), simd.$load(f_tail), simd.$load(y_tail)];
-                            let next;
-                            (next, total) = step(simd, h, (c, f, y), sum, total);
-                            simd.$store(y_tail, next);
+                            let end;
+                            (end, total) = next(simd, h, (c, f, y), sum, total);
+                            simd.$store(y_tail, end);
                         }
                         if let Some(square) = squares.get_mut(row) {
                             *square = simd.$reduce(total);
@@ -167,7 +159,7 @@ macro_rules! fixed_point {
                     if open >= 0.0 {
                         let mut total = simd.$splat(0.0);
                         for k in 0..N {
-                            (y[k], total) = step(simd, h, (c[k], f[k], y[k]), sum, total);
+                            (y[k], total) = next(simd, h, (c[k], f[k], y[k]), sum, total);
                         }
                         if let Some(square) = squares.get_mut(row) {
                             *square = simd.$reduce(total);
@@ -178,7 +170,7 @@ macro_rules! fixed_point {
 
             /// The next numbers, and what is summed with their part.
             #[inline(always)]
-            fn step<S: Simd>(
+            fn next<S: Simd>(
                 simd: S,
                 h: S::$vector,
                 (c, f, y): (S::$vector, S::$vector, S::$vector),
@@ -235,7 +227,7 @@ fixed_point!(
 
 #[cfg(test)]
 mod tests {
-    use super::{Measure, fixed_point};
+    use super::{Measure, step};
     use crate::Real;
 
     fn agree<F: Real>() {
@@ -254,7 +246,7 @@ mod tests {
                         1 => Measure::Change(&mut squares),
                         _ => Measure::Nothing,
                     };
-                    fixed_point(h, &c[here.clone()], &f[here], &mut y, &open[rows], width, measure);
+                    step(h, &c[here.clone()], &f[here], &mut y, &open[rows], width, measure);
                     (y, squares)
                 };
                 let (next, squares) = run(0..5);
@@ -291,6 +283,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "rows as `open` counts them")]
     fn rows_are_counted() {
-        fixed_point(1.0, &[1.0, 2.0], &[1.0, 2.0], &mut [1.0], &[1.0; 2], 1, Measure::Nothing);
+        step(1.0, &[1.0, 2.0], &[1.0, 2.0], &mut [1.0], &[1.0; 2], 1, Measure::Nothing);
     }
 }
