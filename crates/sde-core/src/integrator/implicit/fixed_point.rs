@@ -166,7 +166,7 @@ mod tests {
     /// Against counting, with squares that shrink by powers of two.
     #[test]
     fn rows_are_due_when_they_will_have_arrived() {
-        let rule = Rule::<f64>::of(32, 0.75);
+        let rule = Rule::<f64>::of(100, 0.75);
         for ratio in [0.25, 0.125, 0.03125] {
             for needed in 1..15 {
                 // The next `needed` corrections are too long, up to the last of them.

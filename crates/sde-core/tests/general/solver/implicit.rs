@@ -62,10 +62,12 @@ fn steep_drifts_are_solved_with_jacobians_of_later_iterates() {
 fn rows_have_the_same_bits_alone() {
     fn check<F: Real>() {
         let grid = TimeGrid::uniform(0.0, 0.5, 6).expect("a grid");
-        for d in [1, 3, 19] {
+        for d in [1, 3, 37] {
             let run = |rows| end::<F>(cubic(d, 30.0, 2.0), ImplicitEuler, &grid, rows);
-            let together = run(0..70);
-            for row in 0..70 {
+            // In 37 dimensions blocks have more rows than are iterated at once.
+            let together = run(0..1024);
+            assert_eq!(run(5..75), together.slice(s![5..75, ..]));
+            for row in (0..1024).step_by(23) {
                 let alone = run(row..row + 1);
                 assert_eq!(alone.row(0), together.row(row as usize), "row {row} of dimension {d}");
             }
@@ -215,23 +217,23 @@ fn rows_that_contract_need_no_jacobian() {
     assert!((36.0..=42.0).contains(&asked(2.0)), "{}", asked(2.0));
 }
 
-/// Also where only some of their rows need Jacobians.
+/// Also where only some of their rows need Jacobians, and where they have more than are iterated at once.
 #[test]
 fn fields_that_are_not_rowwise_get_whole_blocks() {
     let drift = || {
-        let field = from_fn(5, |at: &Batch<'_, f64>, out: &mut ArrayRef2<f64>| {
-            assert_eq!(at.rows().len(), 8, "a whole block");
+        let field = from_fn(100, |at: &Batch<'_, f64>, out: &mut ArrayRef2<f64>| {
+            assert_eq!(at.rows().len(), 24, "a whole block");
             out.zip_mut_with(at.x(), |out, &x| *out = -0.3 * x * x * x);
             Ok(())
         });
-        with_batching(field, Batching { rows: 8, rowwise: false, serial: false }).expect("valid")
+        with_batching(field, Batching { rows: 24, rowwise: false, serial: false }).expect("valid")
     };
-    let noise = Array2::eye(5);
+    let noise = Array2::eye(100);
     let run = |rows| {
         let sde = Additive::new(drift(), &noise).expect("valid");
         end::<f64>(sde, ImplicitEuler, &TimeGrid::uniform(0.0, 1.0, 5).expect("a grid"), rows)
     };
-    assert_eq!(run(5..18), run(0..24).slice(s![5..18, ..]));
+    assert_eq!(run(5..40), run(0..48).slice(s![5..40, ..]));
 }
 
 /// Lengths whose squares are not finite.
