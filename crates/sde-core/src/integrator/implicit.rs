@@ -60,6 +60,10 @@ use newton::Newton;
 /// `ε^{3/4} (1 + |X'|²)^{1/2}`, in Euclidean lengths; without Jacobians, than `ε^{3/4} (1 + |K|² + |K − Y|²)^{1/2}` with the first
 /// Y after K, what X' is computed from, which can be longer where they cancel.
 ///
+/// Without Jacobians a row is judged by its second and its third correction, and then by the one that will be short enough if they
+/// go on to shrink as the third did (the ninth after it at the latest), and those after that one. Corrections between are not
+/// measured: k of them together must have shrunk by `c^k`.
+///
 /// # Errors
 /// Its steps fail with [`Error::NotConverged`] if 50 iterations of Newton's method do not get there, and with what the drift
 /// returns, which is also asked at iterates that are then given up: at a point where it is not defined, NaN serves better

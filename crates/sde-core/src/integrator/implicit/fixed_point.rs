@@ -127,10 +127,10 @@ impl<F: Real> Group<F> {
             let (open, judged) = (most >= zero, (most >= zero) & (due[lane] == now));
             // Nothing would ever be enough of an infinite length: such a row is left.
             let shrunk = (square <= most) & (square < infinity) & (enough < infinity);
-            // How much the last one shrank does not say how those to come will: a coordinate that is soon right hides the others.
             let goes_on = shrunk & (rule.to_come * square > enough);
-            // But it says how many sweeps it takes if all shrink so: one, another where that is not enough, and those powers of
-            // the ratio that it still is not enough with. Until then nobody looks.
+            // How much the last one shrank does not say that the row has arrived (see `Rule::decide`), but how many sweeps it
+            // takes if all shrink so: one, another where that is not enough, and those powers of the ratio that it still is not
+            // enough with. Until then nobody looks.
             let (ratio, c) = (square / previous[lane], rule.contraction);
             let (mut left, mut sweeps, mut next) = (rule.to_come * square * ratio, one, c * square);
             let more = left > enough;
