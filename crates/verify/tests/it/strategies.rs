@@ -1,5 +1,7 @@
 //! The strategies keep their promises.
 
+use std::process::Command;
+
 use numeric::ndarray::Array2;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -135,4 +137,34 @@ fn the_hard_cases_are_reached() {
         ill_conditioned |= a.diag().sum().powi(2) / pivots(&a).iter().product::<f64>() > 0.99e9;
     }
     assert!(first && last && ill_conditioned);
+}
+
+/// What a process prints of its seeds, with the shift that it is given.
+fn seeds_with(shift: Option<&str>) -> String {
+    let mut process = Command::new(std::env::current_exe().expect("a path"));
+    process
+        .args(["--exact", "strategies::prints_its_seeds", "--ignored", "--nocapture"])
+        .env_remove("GIRSANOV_SEED_SHIFT");
+    shift.into_iter().for_each(|shift| {
+        process.env("GIRSANOV_SEED_SHIFT", shift);
+    });
+    let output = process.output().expect("this program runs again");
+    let text =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.success(), shift != Some("five"), "{text}");
+    text
+}
+
+#[test]
+#[ignore = "what `seeds_with` runs"]
+fn prints_its_seeds() {
+    println!("{} {:?}", verify::seed(7), cases(7, 1).rng_seed);
+}
+
+#[test]
+fn the_shift_moves_seeds_and_cases_alike() {
+    assert!(seeds_with(None).contains("7 Fixed(7)"));
+    assert!(seeds_with(Some("5")).contains("12 Fixed(12)"));
+    assert!(seeds_with(Some(&(u64::MAX - 1).to_string())).contains("5 Fixed(5)"));
+    assert!(seeds_with(Some("five")).contains("GIRSANOV_SEED_SHIFT is \"five\""));
 }
