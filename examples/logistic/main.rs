@@ -200,7 +200,7 @@ fn sample(
             start.slice_mut(s![.., ..d]).assign(&positions);
             // The frequency of the prior, the slowest there is.
             let friction = 1.0 / options.prior_std;
-            let method = Baoab::new(UnderdampedLangevin::new(target, friction)?, grid);
+            let method = Baoab::new(UnderdampedLangevin::new(target, friction)?, grid)?;
             let mut run =
                 method.run(Start::Rows(&start), Keep::Nodes(&nodes), 0..chains, noise, Control::default())?;
             run.states = run.states.slice(s![.., .., ..d]).to_owned();

@@ -342,7 +342,8 @@ pub(super) fn baoab() -> Entry {
 fn baoab_work() -> Work {
     let grid = TimeGrid::uniform(0.0, 5.0, STEPS).expect("valid");
     let (target, lengths) = (w1_mixture(), grid.lengths());
-    let method = Baoab::new(UnderdampedLangevin::new(target.clone(), 1.0).expect("valid"), grid);
+    let method =
+        Baoab::new(UnderdampedLangevin::new(target.clone(), 1.0).expect("valid"), grid).expect("valid");
     let run = move || {
         let start = [START; 2 * DIM];
         let run = method.run(Start::Point(&start), Keep::Last, 0..ROWS, Noise::new(1), Control::default());

@@ -44,7 +44,8 @@ use crate::{Keep, Sde, Start, Statistics, Trajectory};
 ///
 /// # Randomness
 /// The increments are those of every run of this grid (stream "path"); candidates, thinning, marks, and the cuts come from the
-/// row's stream "jumps", one after the other.
+/// row's stream "jumps", one after the other. What a weak scheme draws beside the increments comes from the stream "extra",
+/// for each part of a step anew.
 ///
 /// # Complexity
 /// One step of the integrator per row and step, and one more for each candidate, rows with candidates one at a time. A
@@ -123,29 +124,30 @@ impl<E, K, I, J> JumpDiffusion<E, K, I, J> {
         let brownian = Brownian::new(noise.fork("path"), &lengths)?;
         let (streams, extra) = (noise.fork("jumps"), noise.fork("extra"));
         let jumps: Vec<AtomicU64> = (0..course.count()).map(|_| AtomicU64::new(0)).collect();
-        let steps = AtomicU64::new(0);
+        let [calls, steps] = [const { AtomicU64::new(0) }; 2];
         let (times, states) = course.run(control, None, |rows, x, scratch, seen| {
             let mut clocks: Vec<Clock> =
                 rows.iter().map(|&row| Clock::new(streams.row_stream(row))).collect();
             let mut ahead: Vec<f64> =
                 clocks.iter_mut().map(|clock| waiting_time(&mut clock.stream, self.bound)).collect();
             let mut w = Array2::zeros((rows.len(), self.sde.noise_dim()));
+            let mut of_block = 0;
             for (index, &length) in lengths.iter().enumerate() {
                 brownian.increments_into(rows, Node::whole(index as u64), &mut w);
                 let cut = Cut { of: self, index, length, extra };
-                cut.all_rows(rows, (&mut clocks, &mut ahead), &mut w, x, scratch)?;
+                of_block += cut.all_rows(rows, (&mut clocks, &mut ahead), &mut w, x, scratch)?;
                 seen.at(index + 1, x)?;
             }
             for (&row, clock) in rows.iter().zip(&clocks) {
                 jumps[(row - course.rows.start) as usize].store(clock.jumps, Ordering::Relaxed);
             }
             let cuts: u64 = clocks.iter().map(|clock| clock.candidates).sum();
+            calls.fetch_add(of_block, Ordering::Relaxed);
             steps.fetch_add(cuts + (rows.len() * lengths.len()) as u64, Ordering::Relaxed);
             Ok(())
         })?;
-        let accepted = steps.into_inner();
-        let statistics =
-            Statistics { calls: accepted * self.integrator.calls() as u64, accepted, rejected: 0 };
+        let [calls, accepted] = [calls, steps].map(AtomicU64::into_inner);
+        let statistics = Statistics { calls, accepted, rejected: 0 };
         Ok(JumpRun {
             trajectory: Trajectory { times, states, statistics },
             jumps: jumps.into_iter().map(AtomicU64::into_inner).collect(),
@@ -189,7 +191,8 @@ struct Cut<'a, E, K, I, J> {
 }
 
 impl<E, K, I, J> Cut<'_, E, K, I, J> {
-    /// The step of a block; `ahead` is the time from its start to the next candidate of each row.
+    /// The step of a block; `ahead` is the time from its start to the next candidate of each row. Returns the evaluations of
+    /// the drift, as those below.
     fn all_rows<F: Real>(
         &self,
         rows: &[u64],
@@ -197,7 +200,7 @@ impl<E, K, I, J> Cut<'_, E, K, I, J> {
         w: &mut ArrayRef2<F>,
         x: &mut ArrayRef2<F>,
         scratch: &mut Scratch,
-    ) -> Result<(), Error>
+    ) -> Result<u64, Error>
     where
         E: Sde<F>,
         K: Integrator<F>,
@@ -218,16 +221,18 @@ impl<E, K, I, J> Cut<'_, E, K, I, J> {
                 cut.push([row, quiet]);
             }
         }
+        let mut calls = 0;
         if quiet > 0 {
             let (w, mut x) = (w.slice(s![..quiet, ..]), x.slice_mut(s![..quiet, ..]));
-            self.part(&rows[..quiet], [0.0, self.length], &w, &mut x, scratch)?;
+            calls += self.part(&rows[..quiet], [0.0, self.length], self.extra, &w, &mut x, scratch)?;
         }
         for [row, place] in cut.into_iter().rev() {
             let (mut w, mut alone) = (w.slice_mut(s![place..=place, ..]), x.slice_mut(s![place..=place, ..]));
-            self.one_row(rows[place], (&mut clocks[row], &mut ahead[row]), &mut w, &mut alone, scratch)?;
+            calls +=
+                self.one_row(rows[place], (&mut clocks[row], &mut ahead[row]), &mut w, &mut alone, scratch)?;
             swap_rows(x, row, place);
         }
-        Ok(())
+        Ok(calls)
     }
 
     /// The step of a row that has candidates in it.
@@ -238,14 +243,16 @@ impl<E, K, I, J> Cut<'_, E, K, I, J> {
         w: &mut ArrayRef2<F>,
         x: &mut ArrayRef2<F>,
         scratch: &mut Scratch,
-    ) -> Result<(), Error>
+    ) -> Result<u64, Error>
     where
         E: Sde<F>,
         K: Integrator<F>,
         I: Fn(Time, &[F]) -> f64,
         J: Fn(Time, &mut [F], &mut RowStream),
     {
-        let mut at = 0.0;
+        // Each part draws what a weak scheme asks for anew: it must not meet the same variates again.
+        let extra = |clock: &Clock| self.extra.fork_index(clock.candidates);
+        let (mut at, mut calls) = (0.0, 0);
         let [mut before] = take_rows::<F, 1>(scratch, w.dim());
         while at + *ahead < self.length {
             let (left, until) = (self.length - at, *ahead);
@@ -255,7 +262,7 @@ impl<E, K, I, J> Cut<'_, E, K, I, J> {
                 *before = share * *w + spread * F::of(clock.stream.normal());
                 *w -= *before;
             }
-            self.part(&[row], [at, at + until], &before, x, scratch)?;
+            calls += self.part(&[row], [at, at + until], extra(clock), &before, x, scratch)?;
             at += until;
             let time = self.time(at);
             let state = x.as_slice_mut().expect("standard layout");
@@ -271,7 +278,7 @@ impl<E, K, I, J> Cut<'_, E, K, I, J> {
         }
         *ahead -= self.length - at;
         put_rows(scratch, [before]);
-        self.part(&[row], [at, self.length], w, x, scratch)
+        Ok(calls + self.part(&[row], [at, self.length], extra(clock), w, x, scratch)?)
     }
 
     /// The diffusion between two offsets into the step.
@@ -279,17 +286,18 @@ impl<E, K, I, J> Cut<'_, E, K, I, J> {
         &self,
         rows: &[u64],
         [start, end]: [f64; 2],
+        extra: Noise,
         w: &ArrayRef2<F>,
         x: &mut ArrayRef2<F>,
         scratch: &mut Scratch,
-    ) -> Result<(), Error>
+    ) -> Result<u64, Error>
     where
         E: Sde<F>,
         K: Integrator<F>,
     {
         // Two candidates at the same time in floating point.
         if start == end {
-            return Ok(());
+            return Ok(0);
         }
         let step = SdeStep {
             rows,
@@ -299,7 +307,7 @@ impl<E, K, I, J> Cut<'_, E, K, I, J> {
             w,
             area: None,
             levy: None,
-            extra: self.extra,
+            extra,
             index: self.index as u64,
         };
         self.of.integrator.step(&self.of.sde, step, x, scratch)

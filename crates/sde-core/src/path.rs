@@ -7,7 +7,7 @@ use numeric::estimate::{LogMeanExp, LogMeanExpAccumulator, MeanAccumulator};
 use numeric::ndarray::{Array2, ArrayRef2, ArrayViewMut2};
 use numeric::{Batch, Control, Error, Estimate, Noise, Real, Scratch, TimeGrid, Times, run_blocks};
 
-use crate::{NoiseClass, Reading, Sde, Start};
+use crate::{NoiseClass, Reading, Sde, Start, Statistics};
 
 /// Two Itô equations that differ in their drift only, on one grid: `dX = f dt + g dW` (P) and `dX = f̃ dt + g dW` (Q).
 ///
@@ -86,6 +86,8 @@ pub struct WeightedPaths<F> {
     pub energies: Vec<f64>,
     /// Absolute number of the first row.
     pub first_row: u64,
+    /// What the run cost; both drifts are counted.
+    pub statistics: Statistics,
 }
 
 impl<F: Real> WeightedPaths<F> {
@@ -109,17 +111,63 @@ impl<F: Real> WeightedPaths<F> {
 
     /// `E φ(X)` under the *other* law, by the weighted mean: unbiased, with its standard error.
     ///
+    /// Where laws are far apart a few of the weights are nearly all of their sum, and the standard error is as good as those
+    /// few: see the effective sample size of [`mean_weight`](Self::mean_weight).
+    ///
     /// # Errors
-    /// [`Error::Domain`] for no path, [`Error::Entry`] for a weighted value that is not finite.
+    /// [`Error::Domain`] for no path, and if the largest weight is no normal number, so that what is summed would be nothing
+    /// (a mean of 0 with no error): [`self_normalised`](Self::self_normalised) takes such weights. [`Error::Entry`] for a
+    /// weighted value that is not finite.
     ///
     /// # Panics
     /// If `states` was replaced by an array that is not in standard layout.
     pub fn reweighted(&self, phi: impl Fn(&[F]) -> f64) -> Result<Estimate, Error> {
+        let largest = self.largest_ln_weight();
+        let expected = "at least −708, since all weights are less than the least normal number";
+        let normal = self.ln_weights.is_empty() || !(largest < f64::MIN_POSITIVE.ln());
+        Error::domain(normal, "the largest ln weight", largest, expected)?;
+        MeanAccumulator::from_values(self.first_row, &self.weighted(0.0, phi))?.estimate()
+    }
+
+    /// `E φ(X)` under the *other* law, by the mean with weights that add up to 1: biased by O(1/n), consistent, and the same
+    /// whatever all weights are multiplied by, so that none underflows that counts. The standard error is that of the delta
+    /// method,
+    ///
+    /// ```math
+    /// \hat\varphi = \frac{\sum_i w_i \varphi_i}{\sum_i w_i}, \qquad
+    /// \mathrm{se}^2 = \frac{1}{n(n-1)} \sum_i \Bigl(\frac{w_i (\varphi_i - \hat\varphi)}{\bar w}\Bigr)^2 .
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Domain`] for no path, or if all weights are 0; [`Error::Entry`] for a weighted value that is not finite.
+    ///
+    /// # Panics
+    /// If `states` was replaced by an array that is not in standard layout.
+    ///
+    /// # References
+    /// Owen (2013), *Monte Carlo theory, methods and examples*, section 9.2.
+    pub fn self_normalised(&self, phi: impl Fn(&[F]) -> f64) -> Result<Estimate, Error> {
+        let largest = self.largest_ln_weight();
+        let expected = "above −∞, since all weights are 0";
+        let some = self.ln_weights.is_empty() || largest != f64::NEG_INFINITY;
+        Error::domain(some, "the largest ln weight", largest, expected)?;
+        let mean = |values: &[f64]| MeanAccumulator::from_values(self.first_row, values)?.estimate();
+        let weight = mean(&self.weighted(largest, |_| 1.0))?.mean;
+        let ratio = mean(&self.weighted(largest, &phi))?.mean / weight;
+        let gaps = mean(&self.weighted(largest, |x| (phi(x) - ratio) / weight))?;
+        Ok(Estimate { mean: ratio, ..gaps })
+    }
+
+    fn largest_ln_weight(&self) -> f64 {
+        self.ln_weights.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+    }
+
+    /// `w φ(x) e^{−shift}` of each path.
+    fn weighted(&self, shift: f64, phi: impl Fn(&[F]) -> f64) -> Vec<f64> {
         let rows = self.states.rows().into_iter().zip(&self.ln_weights);
-        let values: Vec<f64> = rows
-            .map(|(x, ln_weight)| ln_weight.exp() * phi(x.to_slice().expect("made in standard layout")))
-            .collect();
-        MeanAccumulator::from_values(self.first_row, &values)?.estimate()
+        let of_row =
+            |x: numeric::ndarray::ArrayView1<'_, F>| phi(x.to_slice().expect("made in standard layout"));
+        rows.map(|(x, ln_weight)| (ln_weight - shift).exp() * of_row(x)).collect()
     }
 }
 
@@ -168,6 +216,7 @@ impl<E, G> ChangeOfDrift<E, G> {
             ln_weights: Vec::with_capacity(count),
             energies: Vec::with_capacity(count),
             first_row,
+            statistics: Statistics::default(),
         };
         let mut states = Vec::with_capacity(count * d);
         for (x, ln_weights, energies) in blocks {
@@ -176,6 +225,8 @@ impl<E, G> ChangeOfDrift<E, G> {
             out.energies.extend(energies);
         }
         out.states = Array2::from_shape_vec((count, d), states).expect("whole rows");
+        let accepted = (count * self.grid.steps()) as u64;
+        out.statistics = Statistics { calls: 2 * accepted, accepted, rejected: 0 };
         Ok(out)
     }
 
@@ -194,7 +245,7 @@ impl<E, G> ChangeOfDrift<E, G> {
         if self.p.backward() != self.q.backward() || self.p.backward() == self.grid.is_forward() {
             return refuse("the grid must go the way that both equations are meant for");
         }
-        if !self.p.batching().rowwise {
+        if !(self.p.batching().rowwise && self.q.batching().rowwise) {
             return refuse("fields must compute each row from that row alone");
         }
         Ok(d)

@@ -187,6 +187,12 @@ impl std::ops::AddAssign for Statistics {
     }
 }
 
+/// An error for a grid that runs back in time, along which forward processes do not go.
+pub(crate) fn check_forward(method: &'static str, grid: &TimeGrid) -> Result<(), Error> {
+    let reason = "the equation runs forward in time, and the grid back";
+    if grid.is_forward() { Ok(()) } else { Err(Error::Unsupported { method, reason }) }
+}
+
 /// Blocks of up to `most` times the rows that were asked for, of `count` rows in all: for methods whose rows go different
 /// ways through a block. At least 16 are left, for as many threads. Not by the threads that there are: a row does not depend
 /// on its block, but which of several failing rows is reported does.

@@ -268,13 +268,12 @@ impl<F: Real, E: Sde<F>, K: Integrator<F>> AdaptiveSolver<F, E, K> {
                 seen.at(stop, block.x)?;
             }
             block.end()?;
-            for (count, of_block) in counts.iter().zip([block.accepted, block.rejected, block.steps]) {
+            for (count, of_block) in counts.iter().zip([block.accepted, block.rejected, block.calls]) {
                 count.fetch_add(of_block, Ordering::Relaxed);
             }
             Ok(())
         })?;
-        let [accepted, rejected, steps] = counts.map(AtomicU64::into_inner);
-        let calls = self.integrator.calls() as u64 * steps;
+        let [accepted, rejected, calls] = counts.map(AtomicU64::into_inner);
         Ok(Trajectory { times, states, statistics: Statistics { calls, accepted, rejected } })
     }
 }

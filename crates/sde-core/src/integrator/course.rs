@@ -1,6 +1,7 @@
 //! A run over a grid: the steps of a block of rows, and parts of them.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use numeric::ndarray::{Array2, ArrayRef2, Axis};
 use numeric::{
@@ -20,7 +21,6 @@ pub(super) struct Course<'a> {
     /// d and m.
     pub(super) dims: (usize, usize),
     pub(super) batching: Batching,
-    pub(super) calls: usize,
     pub(super) needs: Needs,
     pub(super) grid: &'a TimeGrid,
     pub(super) cells: &'a [f64],
@@ -36,16 +36,16 @@ pub(super) struct Draws<'a> {
 
 /// What takes the steps of a course: a solver's method for general equations, or one for Langevin dynamics.
 pub(super) trait Stepper<F>: Sync {
-    /// Before the first step of a block of rows.
-    fn begin(&self, _x: &ArrayRef2<F>, _scratch: &mut Scratch) -> Result<(), Error> {
-        Ok(())
+    /// Before the first step of a block of rows. Returns the evaluations of the model, as all of these do.
+    fn begin(&self, _x: &ArrayRef2<F>, _scratch: &mut Scratch) -> Result<u64, Error> {
+        Ok(0)
     }
 
     /// Takes the step that comes next.
-    fn step(&self, step: SdeStep<'_, F>, x: &mut ArrayRef2<F>, scratch: &mut Scratch) -> Result<(), Error>;
+    fn step(&self, step: SdeStep<'_, F>, x: &mut ArrayRef2<F>, scratch: &mut Scratch) -> Result<u64, Error>;
 
     /// Takes a part of the step that comes next, from its start, and leaves what [`step`](Self::step) will find as it is.
-    fn part(&self, part: SdeStep<'_, F>, x: &mut ArrayRef2<F>, scratch: &mut Scratch) -> Result<(), Error> {
+    fn part(&self, part: SdeStep<'_, F>, x: &mut ArrayRef2<F>, scratch: &mut Scratch) -> Result<u64, Error> {
         self.step(part, x, scratch)
     }
 }
@@ -65,23 +65,21 @@ impl<'a> Course<'a> {
         course.batching = filled(self.batching, dim.max(motions), course.count());
         start.check_given(self.name, course.count(), dim)?;
         let draws = self.draws(noise)?;
+        let all_calls = AtomicU64::new(0);
         let (times, states) = course.run(control, None, |rows, x, scratch, seen| {
             let mut steps = Steps::new(self, draws, rows, scratch);
-            stepper.begin(x, scratch)?;
+            let mut calls = stepper.begin(x, scratch)?;
             for k in 0..self.grid.steps() {
-                stepper.step(steps.next(k, scratch), x, scratch)?;
+                calls += stepper.step(steps.next(k, scratch), x, scratch)?;
                 seen.at(k + 1, x)?;
             }
             steps.end(scratch);
+            all_calls.fetch_add(calls, Ordering::Relaxed);
             Ok(())
         })?;
-        let statistics = self.statistics((course.count() * self.grid.steps()) as u64);
+        let accepted = (course.count() * self.grid.steps()) as u64;
+        let statistics = Statistics { calls: all_calls.into_inner(), accepted, rejected: 0 };
         Ok(Trajectory { times, states, statistics })
-    }
-
-    /// The cost of so many steps, summed over the rows.
-    pub(super) fn statistics(&self, accepted: u64) -> Statistics {
-        Statistics { calls: accepted * self.calls as u64, accepted, rejected: 0 }
     }
 
     /// The path of a noise, and what else there is to draw.

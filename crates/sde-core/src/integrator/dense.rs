@@ -1,6 +1,7 @@
 //! Solutions between the nodes.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use numeric::{Control, Error, Noise, Real, Time, TimeGrid, check_finite};
 
@@ -8,7 +9,7 @@ use super::course::{Course, Parts, Stepper, Steps};
 use super::{Integrator, Solver};
 use crate::run::GridRun;
 use crate::sde::{put_rows, take_rows};
-use crate::{Keep, Sde, Start, Trajectory};
+use crate::{Keep, Sde, Start, Statistics, Trajectory};
 
 impl<F: Real, E: Sde<F>, I: Integrator<F>> Solver<F, E, I> {
     /// Runs the rows along the grid and keeps their states at any times, `(n, times, d)`.
@@ -93,10 +94,11 @@ impl Course<'_> {
         let run = GridRun { grid: &stops.grid, start, keep: Keep::Nodes(&stops.kept), rows, dim, batching };
         start.check_given(self.name, run.count(), dim)?;
         let draws = self.draws(noise)?;
+        let all_calls = AtomicU64::new(0);
         let (times, states) = run.run(control, None, |rows, x, scratch, seen| {
             let mut steps = Steps::new(self, draws, rows, scratch);
             let mut parts = Parts::new(self, draws);
-            stepper.begin(x, scratch)?;
+            let mut calls = stepper.begin(x, scratch)?;
             let mut stop = 0;
             for k in 0..self.grid.steps() {
                 // Errors name the step of the grid, not the stop.
@@ -107,22 +109,23 @@ impl Course<'_> {
                     }
                     let [mut part] = take_rows::<F, 1>(scratch, x.dim());
                     part.assign(x);
-                    stepper.part(parts.first(ticks, scratch), &mut part, scratch)?;
+                    calls += stepper.part(parts.first(ticks, scratch), &mut part, scratch)?;
                     check_finite("the state", rows, k as u64, from, part.view())?;
                     stop += 1;
                     seen.at(stop, &part)?;
                     put_rows(scratch, [part]);
                 }
-                stepper.step(steps.next(k, scratch), x, scratch)?;
+                calls += stepper.step(steps.next(k, scratch), x, scratch)?;
                 check_finite("the state", rows, k as u64, from, x.view())?;
                 stop += 1;
                 seen.at(stop, x)?;
             }
             steps.end(scratch);
+            all_calls.fetch_add(calls, Ordering::Relaxed);
             Ok(())
         })?;
-        let mut statistics = self.statistics((run.count() * self.grid.steps()) as u64);
-        statistics.calls += (run.count() * stops.ticks.len() * self.calls) as u64;
+        let accepted = (run.count() * self.grid.steps()) as u64;
+        let statistics = Statistics { calls: all_calls.into_inner(), accepted, rejected: 0 };
         Ok(Trajectory { times, states, statistics })
     }
 }

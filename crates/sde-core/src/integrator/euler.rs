@@ -66,13 +66,13 @@ impl<F: Real> Integrator<F> for EulerMaruyama {
         step: SdeStep<'_, F>,
         x: &mut ArrayRef2<F>,
         scratch: &mut Scratch,
-    ) -> Result<(), Error> {
+    ) -> Result<u64, Error> {
         let [mut f, mut g] = take_rows::<F, 2>(scratch, x.dim());
         sde.drift_into(&step.batch(x), &mut f, scratch)?;
         sde.diffuse_into(&step.batch(x), step.w, &mut g, scratch)?;
         add_two(x, step.length, &f, &g);
         put_rows(scratch, [f, g]);
-        Ok(())
+        Ok(step.evaluations(Integrator::<F>::calls(self)))
     }
 }
 
@@ -128,7 +128,7 @@ impl<F: Real> Integrator<F> for TamedEuler {
         step: SdeStep<'_, F>,
         x: &mut ArrayRef2<F>,
         scratch: &mut Scratch,
-    ) -> Result<(), Error> {
+    ) -> Result<u64, Error> {
         let [mut f, mut g] = take_rows::<F, 2>(scratch, x.dim());
         sde.drift_into(&step.batch(x), &mut f, scratch)?;
         sde.diffuse_into(&step.batch(x), step.w, &mut g, scratch)?;
@@ -147,6 +147,6 @@ impl<F: Real> Integrator<F> for TamedEuler {
             },
         );
         put_rows(scratch, [f, g]);
-        Ok(())
+        Ok(step.evaluations(Integrator::<F>::calls(self)))
     }
 }

@@ -119,13 +119,13 @@ impl<F: Real, E: Sde<F>, I: Integrator<F>> Solver<F, E, I> {
         let mut places: Vec<usize> = (0..rows.len()).collect();
         let (mut steps, mut parts) = (Steps::new(course, draws, rows, scratch), Parts::new(course, draws));
         let (mut part, mut point) = (Array2::zeros((1, d)), vec![F::zero(); d]);
-        let (mut accepted, mut extra) = (0, 0);
+        let mut statistics = Statistics::default();
         for k in 0..course.grid.steps() {
             let before = x.clone();
             let step = steps.next(k, scratch);
-            self.integrator().step(self.sde(), step, &mut x, scratch)?;
+            statistics.calls += self.integrator().step(self.sde(), step, &mut x, scratch)?;
             check_finite("the state", step.rows, k as u64, step.from.t, x.view())?;
-            accepted += places.len() as u64;
+            statistics.accepted += places.len() as u64;
             let mut rest = Vec::with_capacity(places.len());
             for (j, &place) in places.iter().enumerate() {
                 let row = rows[place];
@@ -144,14 +144,13 @@ impl<F: Real, E: Sde<F>, I: Integrator<F>> Solver<F, E, I> {
                             begun = true;
                         }
                         part.assign(&before.slice(s![j..=j, ..]));
-                        self.integrator().step(
+                        statistics.calls += self.integrator().step(
                             self.sde(),
                             parts.first(ticks, scratch),
                             &mut part,
                             scratch,
                         )?;
                         check_finite("the state", &[row], k as u64, course.grid.node(k).t, part.view())?;
-                        extra += 1;
                         out.copy_from_slice(part.as_slice().expect("standard layout"));
                         Ok(course.time(k, ticks))
                     },
@@ -176,8 +175,6 @@ impl<F: Real, E: Sde<F>, I: Integrator<F>> Solver<F, E, I> {
             passages[place].state = x.to_vec();
         }
         steps.end(scratch);
-        let mut statistics = course.statistics(accepted);
-        statistics.calls += extra * course.calls as u64;
         Ok((passages, statistics))
     }
 }

@@ -78,7 +78,8 @@ use newton::Newton;
 /// evaluations by then. For each Jacobian d evaluations and d³/3 multiplications per row, usually one per step; for each
 /// iteration with it one evaluation and d² multiplications, usually three to eight. The drift is evaluated for a whole block of
 /// rows until its last row has converged or gone to Newton's method, and there for those of the block that did
-/// (if it does not compute each row by itself, for all). The [`Statistics`](crate::Statistics) of a run count one call per step. In memory,
+/// (if it does not compute each row by itself, for all). The [`Statistics`](crate::Statistics) of a run count of each row the
+/// evaluations until it had converged, with those for its Jacobians. In memory,
 /// d² numbers for each row with a Jacobian, or twice as many where some rows ask for a fresh one and others do not.
 ///
 /// # References
@@ -111,7 +112,7 @@ impl<F: Real> Integrator<F> for ImplicitEuler {
         step: SdeStep<'_, F>,
         x: &mut ArrayRef2<F>,
         scratch: &mut Scratch,
-    ) -> Result<(), Error> {
+    ) -> Result<u64, Error> {
         let [mut known] = take_rows::<F, 1>(scratch, x.dim());
         sde.diffuse_into(&step.batch(x), step.w, &mut known, scratch)?;
         let (sums, terms) = (slice_mut(&mut known), slice(x));
@@ -119,9 +120,9 @@ impl<F: Real> Integrator<F> for ImplicitEuler {
             #[inline(always)]
             || sums.iter_mut().zip(terms).for_each(|(sum, &x)| *sum += x),
         );
-        let n = x.nrows();
+        let (n, mut calls) = (x.nrows(), 0);
         if x.ncols() <= NARROW {
-            newton(sde, &step, &known, x, 0..n, scratch)?;
+            calls += newton(sde, &step, &known, x, 0..n, scratch)?;
         } else {
             let mut left = Vec::new();
             // Parts of a block stay in the cache nearest to the core from one iteration to the next.
@@ -131,28 +132,30 @@ impl<F: Real> Integrator<F> for ImplicitEuler {
                 let rows = start..n.min(start + part);
                 let step = SdeStep { rows: &step.rows[rows.clone()], ..step };
                 let (known, mut x) = (known.slice(s![rows.clone(), ..]), x.slice_mut(s![rows, ..]));
-                left.extend(
-                    fixed_point::iterate(sde, &step, &known, &mut x, scratch)?.map(|row| start + row),
-                );
+                let (others, of_part) = fixed_point::iterate(sde, &step, &known, &mut x, scratch)?;
+                left.extend(others.map(|row| start + row));
+                calls += of_part;
             }
             // An equation that does not compute each row by itself gets its whole block.
             if !left.is_empty() && (left.len() == n || !sde.batching().rowwise) {
-                newton(sde, &step, &known, x, left.into_iter(), scratch)?;
+                calls += newton(sde, &step, &known, x, left.into_iter(), scratch)?;
             } else if !left.is_empty() {
                 let rows: Vec<u64> = left.iter().map(|&row| step.rows[row]).collect();
                 let (known, mut y) = (known.select(Axis(0), &left), x.select(Axis(0), &left));
-                newton(sde, &SdeStep { rows: &rows, ..step }, &known, &mut y, 0..left.len(), scratch)?;
+                let of_rows = SdeStep { rows: &rows, ..step };
+                calls += newton(sde, &of_rows, &known, &mut y, 0..left.len(), scratch)?;
                 for (y, row) in y.rows().into_iter().zip(left) {
                     x.row_mut(row).assign(&y);
                 }
             }
         }
         put_rows(scratch, [known]);
-        Ok(())
+        Ok(calls)
     }
 }
 
-/// Takes the rows `left` of those at x to the solutions of `X' = known + f(t', X') h`.
+/// Takes the rows `left` of those at x to the solutions of `X' = known + f(t', X') h`. Returns the evaluations of the drift that
+/// they took.
 fn newton<F: Real>(
     sde: &dyn Sde<F>,
     step: &SdeStep<'_, F>,
@@ -160,17 +163,18 @@ fn newton<F: Real>(
     x: &mut ArrayRef2<F>,
     left: impl Iterator<Item = usize>,
     scratch: &mut Scratch,
-) -> Result<(), Error> {
+) -> Result<u64, Error> {
     let [mut f] = take_rows::<F, 1>(scratch, x.dim());
     let mut newton: Newton<F> = scratch.take();
     newton.start(x, known, left);
-    let mut iterations = 0;
+    let (mut iterations, mut calls) = (0, 0);
     while newton.is_open() {
         if iterations == MOST_ITERATIONS {
             let residual = newton.residual();
             return Err(Error::NotConverged { routine: "ImplicitEuler", iterations, residual });
         }
         iterations += 1;
+        calls += newton.evaluations(x.ncols());
         sde.drift_into(&step.batch_at(1.0, x), &mut f, scratch)?;
         if newton.asks() {
             newton.differentiate(sde, step, x, &f, scratch)?;
@@ -181,5 +185,5 @@ fn newton<F: Real>(
     }
     put_rows(scratch, [f]);
     scratch.put(newton);
-    Ok(())
+    Ok(calls)
 }

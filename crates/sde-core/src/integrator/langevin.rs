@@ -7,6 +7,7 @@ use numeric::{Control, Error, LogDensity, Noise, Scratch, TimeGrid, vectorize};
 
 use super::course::{Course, Stepper};
 use super::{Needs, SdeStep};
+use crate::run::check_forward;
 use crate::sde::coefficients::{slice, slice_mut};
 use crate::sde::{put_rows, take_rows};
 use crate::{Keep, Start, Trajectory, UnderdampedLangevin};
@@ -39,7 +40,7 @@ use crate::{Keep, Start, Trajectory, UnderdampedLangevin};
 /// use sde_core::{Component, Covariance, Keep, Mixture, Start, UnderdampedLangevin, integrator::Baoab};
 /// let normal = Mixture::new(vec![Component { weight: 1.0, mean: array![0.0], covariance: Covariance::Isotropic(1.0) }])?;
 /// // Steps of 1.5 are far from small, and the positions are right.
-/// let method = Baoab::new(UnderdampedLangevin::new(normal, 1.0)?, TimeGrid::uniform(0.0, 45.0, 30)?);
+/// let method = Baoab::new(UnderdampedLangevin::new(normal, 1.0)?, TimeGrid::uniform(0.0, 45.0, 30)?)?;
 /// let run = method.run(Start::Point(&[0.0, 0.0]), Keep::Last, 0..4000, Noise::new(1), Default::default())?;
 /// let (q, p) = (run.states.column_mean(0), run.states.column_mean(1));
 /// assert!((q - 1.0).abs() < 0.1 && (p - (1.0 - 1.5 * 1.5 / 4.0)).abs() < 0.05);
@@ -63,9 +64,18 @@ struct Force(Array2<f64>);
 
 impl<P: LogDensity> Baoab<P> {
     /// The method for the dynamics on a grid.
-    pub fn new(dynamics: UnderdampedLangevin<P>, grid: TimeGrid) -> Baoab<P> {
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for a grid that runs back in time.
+    pub fn new(dynamics: UnderdampedLangevin<P>, grid: TimeGrid) -> Result<Baoab<P>, Error> {
+        check_forward("Baoab", &grid)?;
         let cells = grid.lengths();
-        Baoab { dynamics, grid, cells, refinement: 0 }
+        Ok(Baoab { dynamics, grid, cells, refinement: 0 })
+    }
+
+    /// The order β of `|E φ(X_N) − E φ(X(T))| = O(h^β)` for smooth φ.
+    pub fn weak_order(&self) -> f64 {
+        2.0
     }
 
     /// The dynamics.
@@ -110,10 +120,7 @@ impl<P: LogDensity> Baoab<P> {
         noise: Noise,
         control: Control<'_>,
     ) -> Result<Trajectory<f64>, Error> {
-        let count = rows.end.saturating_sub(rows.start);
-        let mut run = self.course().run(self, start, keep, rows, noise, control)?;
-        run.statistics.calls += count;
-        Ok(run)
+        self.course().run(self, start, keep, rows, noise, control)
     }
 
     /// Runs the rows along the grid and keeps their states (q, p) at any times, `(n, times, 2d)`.
@@ -127,7 +134,7 @@ impl<P: LogDensity> Baoab<P> {
     /// use numeric::{Noise, TimeGrid, ndarray::array};
     /// use sde_core::{Component, Covariance, Mixture, Start, UnderdampedLangevin, integrator::Baoab};
     /// let normal = Mixture::new(vec![Component { weight: 1.0, mean: array![0.0], covariance: Covariance::Isotropic(1.0) }])?;
-    /// let method = Baoab::new(UnderdampedLangevin::new(normal, 1.0)?, TimeGrid::uniform(0.0, 12.0, 24)?);
+    /// let method = Baoab::new(UnderdampedLangevin::new(normal, 1.0)?, TimeGrid::uniform(0.0, 12.0, 24)?)?;
     /// let (start, noise) = (Start::Point(&[0.0, 0.0]), Noise::new(1));
     /// let run = method.run_at(start, &[11.3, 12.0], 0..4000, noise, Default::default())?;
     /// assert_eq!(run.states.shape(), &[4000, 2, 2]);
@@ -164,10 +171,7 @@ impl<P: LogDensity> Baoab<P> {
         noise: Noise,
         control: Control<'_>,
     ) -> Result<Trajectory<f64>, Error> {
-        let count = rows.end.saturating_sub(rows.start);
-        let mut run = self.course().run_at(self, start, times, rows, noise, control)?;
-        run.statistics.calls += count;
-        Ok(run)
+        self.course().run_at(self, start, times, rows, noise, control)
     }
 
     /// What a run goes along.
@@ -177,7 +181,6 @@ impl<P: LogDensity> Baoab<P> {
             name: "Baoab",
             dims: (2 * d, d),
             batching: self.dynamics.target().batching(),
-            calls: 1,
             needs: Needs::Increment,
             grid: &self.grid,
             cells: &self.cells,
@@ -237,7 +240,7 @@ impl<P: LogDensity> Baoab<P> {
 }
 
 impl<P: LogDensity> Stepper<f64> for Baoab<P> {
-    fn begin(&self, x: &ArrayRef2<f64>, scratch: &mut Scratch) -> Result<(), Error> {
+    fn begin(&self, x: &ArrayRef2<f64>, scratch: &mut Scratch) -> Result<u64, Error> {
         let target = self.dynamics.target();
         let shape = (x.nrows(), target.dim());
         let Force(mut force) = scratch.take();
@@ -249,7 +252,7 @@ impl<P: LogDensity> Stepper<f64> for Baoab<P> {
         target.gradient_into(&q, &mut force)?;
         put_rows(scratch, [q]);
         scratch.put(Force(force));
-        Ok(())
+        Ok(shape.0 as u64)
     }
 
     fn step(
@@ -257,11 +260,11 @@ impl<P: LogDensity> Stepper<f64> for Baoab<P> {
         step: SdeStep<'_, f64>,
         x: &mut ArrayRef2<f64>,
         scratch: &mut Scratch,
-    ) -> Result<(), Error> {
+    ) -> Result<u64, Error> {
         let Force(mut force) = scratch.take();
         self.advance(step, x, &mut force, scratch)?;
         scratch.put(Force(force));
-        Ok(())
+        Ok(step.evaluations(1))
     }
 
     fn part(
@@ -269,13 +272,13 @@ impl<P: LogDensity> Stepper<f64> for Baoab<P> {
         part: SdeStep<'_, f64>,
         x: &mut ArrayRef2<f64>,
         scratch: &mut Scratch,
-    ) -> Result<(), Error> {
+    ) -> Result<u64, Error> {
         let Force(force) = scratch.take();
         let [mut there] = take_rows::<f64, 1>(scratch, force.dim());
         there.assign(&force);
         self.advance(part, x, &mut there, scratch)?;
         put_rows(scratch, [there]);
         scratch.put(Force(force));
-        Ok(())
+        Ok(part.evaluations(1))
     }
 }

@@ -73,7 +73,7 @@ impl<F: Real> Integrator<F> for Milstein {
         step: SdeStep<'_, F>,
         x: &mut ArrayRef2<F>,
         scratch: &mut Scratch,
-    ) -> Result<(), Error> {
+    ) -> Result<u64, Error> {
         let [mut f, mut g, mut second] = take_rows::<F, 3>(scratch, x.dim());
         let batch = step.batch(x);
         sde.drift_into(&batch, &mut f, scratch)?;
@@ -88,7 +88,7 @@ impl<F: Real> Integrator<F> for Milstein {
         }
         add_two(x, step.length, &f, &g);
         put_rows(scratch, [f, g, second]);
-        Ok(())
+        Ok(step.evaluations(Integrator::<F>::calls(self)))
     }
 }
 
@@ -154,7 +154,7 @@ impl<F: Real> Integrator<F> for LevyMilstein {
         step: SdeStep<'_, F>,
         x: &mut ArrayRef2<F>,
         scratch: &mut Scratch,
-    ) -> Result<(), Error> {
+    ) -> Result<u64, Error> {
         let (n, m) = step.w.dim();
         let levy = step.levy.expect("a solver gives what `needs` asks for");
         let [mut f, mut g, mut column, mut second] = take_rows::<F, 4>(scratch, x.dim());
@@ -175,7 +175,7 @@ impl<F: Real> Integrator<F> for LevyMilstein {
         add_two(x, step.length, &f, &g);
         put_rows(scratch, [f, g, column, second]);
         put_rows(scratch, [unit, integrals]);
-        Ok(())
+        Ok(step.evaluations(Integrator::<F>::calls(self)))
     }
 }
 

@@ -132,12 +132,14 @@ pub trait Integrator<F: Real>: Send + Sync {
         Needs::Increment
     }
 
-    /// Evaluations of the drift per step.
+    /// Evaluations of the drift per step; of a method that iterates, the fewest.
     fn calls(&self) -> usize {
         1
     }
 
-    /// Replaces the rows `x`, `(n, d)`, at `step.from` by rows at `step.to`.
+    /// Replaces the rows `x`, `(n, d)`, at `step.from` by rows at `step.to`. Returns the evaluations of the drift, summed over
+    /// the rows: [`calls`](Self::calls) for each, or those that a row's own iteration took, whatever others of its block
+    /// needed.
     ///
     /// # Errors
     /// The equation's own.
@@ -147,7 +149,7 @@ pub trait Integrator<F: Real>: Send + Sync {
         step: SdeStep<'_, F>,
         x: &mut ArrayRef2<F>,
         scratch: &mut Scratch,
-    ) -> Result<(), Error>;
+    ) -> Result<u64, Error>;
 }
 
 /// Whether an integrator solves an equation on a grid.
@@ -224,7 +226,7 @@ macro_rules! forward_integrator {
                 step: SdeStep<'_, F>,
                 x: &mut ArrayRef2<F>,
                 scratch: &mut Scratch,
-            ) -> Result<(), Error> {
+            ) -> Result<u64, Error> {
                 (**self).step(sde, step, x, scratch)
             }
         }
@@ -247,6 +249,11 @@ impl<'a, F: Real> SdeStep<'a, F> {
         'a: 'b,
     {
         Batch::new(self.rows, Times::Same(self.from.between(self.to, part)), x)
+    }
+
+    /// Evaluations of the drift where each row takes this many.
+    fn evaluations(&self, per_row: usize) -> u64 {
+        (self.rows.len() * per_row) as u64
     }
 
     /// The space-time areas.

@@ -76,7 +76,7 @@ impl<F: Real> Integrator<F> for PlatenWeak2 {
         step: SdeStep<'_, F>,
         x: &mut ArrayRef2<F>,
         scratch: &mut Scratch,
-    ) -> Result<(), Error> {
+    ) -> Result<u64, Error> {
         let (n, m) = step.w.dim();
         let (h, root) = (step.length, step.length.sqrt());
         let pairs = sde.noise_class() >= NoiseClass::Commutative;
@@ -145,7 +145,7 @@ impl<F: Real> Integrator<F> for PlatenWeak2 {
         }
         put_rows(scratch, [f, f_end, g, column]);
         put_rows(scratch, stages);
-        Ok(())
+        Ok(step.evaluations(Integrator::<F>::calls(self)))
     }
 }
 

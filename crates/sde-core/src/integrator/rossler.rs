@@ -72,7 +72,7 @@ impl<F: Real> Integrator<F> for Sra1 {
         step: SdeStep<'_, F>,
         x: &mut ArrayRef2<F>,
         scratch: &mut Scratch,
-    ) -> Result<(), Error> {
+    ) -> Result<u64, Error> {
         let h = step.length;
         let [mut f, mut g, mut hat, mut noise] = take_rows::<F, 4>(scratch, x.dim());
         let [mut w] = take_rows::<F, 1>(scratch, step.w.dim());
@@ -88,7 +88,7 @@ impl<F: Real> Integrator<F> for Sra1 {
         add(x, 2.0 * h / 3.0, &f);
         put_rows(scratch, [f, g, hat, noise]);
         put_rows(scratch, [w]);
-        Ok(())
+        Ok(step.evaluations(Integrator::<F>::calls(self)))
     }
 }
 
@@ -193,7 +193,7 @@ impl<F: Real> Integrator<F> for Sri1W1 {
         step: SdeStep<'_, F>,
         x: &mut ArrayRef2<F>,
         scratch: &mut Scratch,
-    ) -> Result<(), Error> {
+    ) -> Result<u64, Error> {
         let (h, root) = (step.length, step.length.sqrt());
         let [mut f, mut at, mut next, mut g1, mut g2, mut g3] = take_rows::<F, 6>(scratch, x.dim());
         let ones = take_ones(scratch, step.w.dim());
@@ -213,7 +213,7 @@ impl<F: Real> Integrator<F> for Sri1W1 {
         add(x, 2.0 * h / 3.0, &f);
         put_rows(scratch, [f, at, g4, g1, g2, g3]);
         put_ones(scratch, ones);
-        Ok(())
+        Ok(step.evaluations(Integrator::<F>::calls(self)))
     }
 }
 

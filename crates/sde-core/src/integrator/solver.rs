@@ -148,7 +148,6 @@ impl<F: Real, E: Sde<F>, I: Integrator<F>> Solver<F, E, I> {
             name: self.integrator.name(),
             dims: (self.sde.dim(), self.sde.noise_dim()),
             batching: self.sde.batching(),
-            calls: self.integrator.calls(),
             needs,
             grid: &self.grid,
             cells: &self.cells,
@@ -158,7 +157,7 @@ impl<F: Real, E: Sde<F>, I: Integrator<F>> Solver<F, E, I> {
 }
 
 impl<F: Real, E: Sde<F>, I: Integrator<F>> Stepper<F> for Solver<F, E, I> {
-    fn step(&self, step: SdeStep<'_, F>, x: &mut ArrayRef2<F>, scratch: &mut Scratch) -> Result<(), Error> {
+    fn step(&self, step: SdeStep<'_, F>, x: &mut ArrayRef2<F>, scratch: &mut Scratch) -> Result<u64, Error> {
         self.integrator.step(&self.sde, step, x, scratch)
     }
 }

@@ -142,8 +142,9 @@ macro_rules! sra {
                 step: SdeStep<'_, F>,
                 x: &mut ArrayRef2<F>,
                 scratch: &mut Scratch,
-            ) -> Result<(), Error> {
-                $tableau.step(sde, step, x, scratch)
+            ) -> Result<u64, Error> {
+                $tableau.step(sde, step, x, scratch)?;
+                Ok(step.evaluations(Integrator::<F>::calls(self)))
             }
         }
     )*};

@@ -68,7 +68,7 @@ impl<F: Real> Integrator<F> for EulerHeun {
         step: SdeStep<'_, F>,
         x: &mut ArrayRef2<F>,
         scratch: &mut Scratch,
-    ) -> Result<(), Error> {
+    ) -> Result<u64, Error> {
         let [mut f, mut g, mut hat, mut g_hat] = take_rows::<F, 4>(scratch, x.dim());
         sde.drift_into(&step.batch(x), &mut f, scratch)?;
         sde.diffuse_into(&step.batch(x), step.w, &mut g, scratch)?;
@@ -79,7 +79,7 @@ impl<F: Real> Integrator<F> for EulerHeun {
         add(x, 0.5, &g);
         add(x, 0.5, &g_hat);
         put_rows(scratch, [f, g, hat, g_hat]);
-        Ok(())
+        Ok(step.evaluations(Integrator::<F>::calls(self)))
     }
 }
 
@@ -143,7 +143,7 @@ impl<F: Real> Integrator<F> for Heun {
         step: SdeStep<'_, F>,
         x: &mut ArrayRef2<F>,
         scratch: &mut Scratch,
-    ) -> Result<(), Error> {
+    ) -> Result<u64, Error> {
         let [mut f, mut g, mut hat] = take_rows::<F, 3>(scratch, x.dim());
         let h = step.length;
         sde.drift_into(&step.batch(x), &mut f, scratch)?;
@@ -157,7 +157,7 @@ impl<F: Real> Integrator<F> for Heun {
         add(x, 0.5 * h, &f);
         add(x, 0.5, &g);
         put_rows(scratch, [f, g, hat]);
-        Ok(())
+        Ok(step.evaluations(Integrator::<F>::calls(self)))
     }
 }
 
@@ -220,7 +220,7 @@ impl<F: Real> Integrator<F> for Midpoint {
         step: SdeStep<'_, F>,
         x: &mut ArrayRef2<F>,
         scratch: &mut Scratch,
-    ) -> Result<(), Error> {
+    ) -> Result<u64, Error> {
         let [mut f, mut g, mut hat] = take_rows::<F, 3>(scratch, x.dim());
         let h = step.length;
         sde.drift_into(&step.batch(x), &mut f, scratch)?;
@@ -232,6 +232,6 @@ impl<F: Real> Integrator<F> for Midpoint {
         add(x, h, &f);
         add(x, 1.0, &g);
         put_rows(scratch, [f, g, hat]);
-        Ok(())
+        Ok(step.evaluations(Integrator::<F>::calls(self)))
     }
 }

@@ -353,7 +353,7 @@ fn langevin_calls_log_densities_as_they_ask() {
     };
     assert_eq!(overdamped(5), overdamped(64));
     let underdamped = |rows| {
-        let method = Baoab::new(UnderdampedLangevin::new(Fives(rows), 1.0).unwrap(), grid());
+        let method = Baoab::new(UnderdampedLangevin::new(Fives(rows), 1.0).unwrap(), grid()).unwrap();
         method.run(Start::Point(&[1.0; 4]), Keep::Last, 3..150, Noise::new(1), Control::default()).unwrap()
     };
     assert_eq!(underdamped(5), underdamped(64));

@@ -36,8 +36,8 @@ pub(super) struct Block<'a, F, E, K> {
     pub(super) is_ahead: Vec<bool>,
     pub(super) accepted: u64,
     pub(super) rejected: u64,
-    /// Steps of the integrator.
-    pub(super) steps: u64,
+    /// Evaluations of the drift.
+    pub(super) calls: u64,
     /// Rows that are on their way: all, or those below the lowest that failed.
     pub(super) live: usize,
     /// Error of the lowest row that failed so far.
@@ -67,7 +67,7 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
             is_ahead: vec![false; n],
             accepted: 0,
             rejected: 0,
-            steps: 0,
+            calls: 0,
             live: n,
             failure: None,
             x,
@@ -217,8 +217,8 @@ impl<'a, F: Real, E: Sde<F>, K: Integrator<F>> Block<'a, F, E, K> {
             extra: self.extra.fork_index(u64::from(node.level) << Node::MAX_LEVEL | node.index),
             index: node.cell,
         };
-        self.steps += rows.len() as u64;
-        self.solver.integrator.step(&self.solver.sde, step, x, scratch)
+        self.calls += self.solver.integrator.step(&self.solver.sde, step, x, scratch)?;
+        Ok(())
     }
 }
 

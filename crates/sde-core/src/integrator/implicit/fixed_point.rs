@@ -14,7 +14,7 @@ use crate::sde::{put_rows, take_rows};
 /// What is known of the rows of a group, each in its lane. All of it follows from the row alone.
 #[derive(Clone, Copy, Debug)]
 struct Group<F> {
-    /// The number of the sweep whose correction a row is judged by next.
+    /// The number of the sweep whose correction a row is judged by next; of a row that iterates no longer, was judged by last.
     due: Lanes<F>,
     /// The first of them of the rows that iterate; infinite without such a row.
     next: F,
@@ -29,14 +29,15 @@ struct Group<F> {
 const FIRST: f64 = 2.0;
 
 /// Takes the rows at x to the solutions of `X' = known + f(t', X') h` by `Y ← known + f(t', Y) h`, from known on, where that
-/// contracts; returns the numbers of the others, which stay at x.
+/// contracts; returns the numbers of the others, which stay at x, and the evaluations of the drift that rows took, each until it
+/// was judged last.
 pub(super) fn iterate<F: Real>(
     sde: &dyn Sde<F>,
     step: &SdeStep<'_, F>,
     known: &ArrayRef2<F>,
     x: &mut ArrayRef2<F>,
     scratch: &mut Scratch,
-) -> Result<impl Iterator<Item = usize>, Error> {
+) -> Result<(impl Iterator<Item = usize>, u64), Error> {
     let (n, d) = x.dim();
     let (rule, h) = (Rule::of(d, 0.75), F::of(step.length));
     let [mut y, mut f] = take_rows::<F, 2>(scratch, (n, d));
@@ -79,11 +80,27 @@ pub(super) fn iterate<F: Real>(
     }
     slice_mut(x).copy_from_slice(slice(&y));
     left.sort_unstable();
+    let calls = sweeps(&groups, n);
     put_rows(scratch, [y, f]);
     scratch.put(groups);
     scratch.put(squares);
     scratch.put(allowed);
-    Ok(left.into_iter())
+    Ok((left.into_iter(), calls))
+}
+
+/// The sweeps that n rows, which all iterate no longer, made. Each is one evaluation of the drift.
+fn sweeps<F: Real>(groups: &[Group<F>], n: usize) -> u64 {
+    let mut sums = [F::zero(); LANES];
+    vectorize(
+        #[inline(always)]
+        || {
+            for group in groups {
+                sums.iter_mut().zip(&group.due).for_each(|(sum, &sweeps)| *sum += sweeps);
+            }
+        },
+    );
+    let lanes_without_a_row = (groups.len() * LANES - n) as f64;
+    (sums.iter().map(|sum| sum.as_f64()).sum::<f64>() - FIRST * lanes_without_a_row) as u64
 }
 
 /// Decides on the corrections of these squares: closes the rows that have arrived and those that are left, whose numbers it
@@ -148,7 +165,7 @@ impl<F: Real> Group<F> {
             leave[lane] = if judged & !shrunk { one } else { zero };
             let seen = if sweeps == one { square } else { infinity };
             previous[lane] = if judged { seen } else { previous[lane] };
-            due[lane] = if judged { now + sweeps } else { due[lane] };
+            due[lane] = if judged & goes_on { now + sweeps } else { due[lane] };
             let after = if goes_on { next } else { F::of(CLOSED) };
             allowed[lane] = if judged { after } else { most };
             late[lane] = if open & (allowed[lane] >= zero) { -due[lane] } else { -infinity };

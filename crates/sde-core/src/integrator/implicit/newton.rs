@@ -1,7 +1,7 @@
 //! The simplified Newton iteration of implicit steps, for the rows of a block side by side.
 
 use numeric::ndarray::{Array2, ArrayRef2};
-use numeric::{Error, Real, Scratch};
+use numeric::{Error, Real, Scratch, vectorize};
 
 use super::rule::{CLOSED, Rule};
 use crate::Sde;
@@ -103,6 +103,24 @@ impl<F: Real> Newton<F> {
     /// Whether a row asks for a fresh Jacobian.
     pub(super) fn asks(&self) -> bool {
         self.tops.contains(&F::infinity())
+    }
+
+    /// Evaluations of the drift that the rows need for their next correction: one, and d for a fresh Jacobian.
+    pub(super) fn evaluations(&self, d: usize) -> u64 {
+        let (zero, one, d) = (F::zero(), F::one(), F::of(d as f64));
+        let mut sums = [zero; LANES];
+        vectorize(
+            #[inline(always)]
+            || {
+                for allowed in &self.allowed {
+                    for lane in 0..LANES {
+                        sums[lane] += if allowed[lane] >= zero { one } else { zero };
+                        sums[lane] += if allowed[lane] == F::infinity() { d } else { zero };
+                    }
+                }
+            },
+        );
+        sums.iter().map(|sum| sum.as_f64()).sum::<f64>() as u64
     }
 
     /// Fresh factors of `I − hJ` for the rows that ask, from the drift f at x.

@@ -17,7 +17,7 @@ pub use critically_damped::{CriticallyDamped, PairKernel};
 pub use geometric::GeometricBrownian;
 pub use ornstein_uhlenbeck::OrnsteinUhlenbeck;
 
-use crate::run::{GridRun, filled};
+use crate::run::{GridRun, check_forward, filled};
 use crate::{Keep, Start, Statistics, Trajectory};
 
 /// A process that can be drawn at any later time without any error but rounding.
@@ -61,7 +61,8 @@ pub trait ExactTransition<F: Real>: Send + Sync {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for [`Start::Prior`]; [`Error::Shape`] for a start of the wrong shape; [`Error::Entry`]
+    /// [`Error::Unsupported`] for [`Start::Prior`] or a grid that runs back in time; [`Error::Shape`] for a start of the wrong
+    /// shape; [`Error::Entry`]
     /// for nodes to keep that are not increasing nodes of the grid; [`Error::NotFinite`] if a state is not finite, as
     /// from a start outside the state space; [`Error::Cancelled`].
     fn run(
@@ -73,6 +74,7 @@ pub trait ExactTransition<F: Real>: Send + Sync {
         noise: Noise,
         control: Control<'_>,
     ) -> Result<Trajectory<F>, Error> {
+        check_forward("ExactTransition", grid)?;
         let (dim, batching) = (self.state_dim(), Batching::default());
         let mut course = GridRun { grid, start, keep, rows, dim, batching };
         course.batching = filled(batching, dim, course.count());

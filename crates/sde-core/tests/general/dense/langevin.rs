@@ -27,7 +27,7 @@ fn normal() -> Mixture {
 }
 
 fn method(target: Mixture, gamma: f64, end: f64, steps: usize) -> Baoab<Mixture> {
-    Baoab::new(UnderdampedLangevin::new(target, gamma).unwrap(), grid(end, steps))
+    Baoab::new(UnderdampedLangevin::new(target, gamma).unwrap(), grid(end, steps)).unwrap()
 }
 
 /// The five formulas, with the path of the tree.

@@ -266,7 +266,7 @@ fn weak_orders_by_simulation() {
 #[test]
 fn baoab_has_weak_order_two() {
     let dynamics = UnderdampedLangevin::new(Quartic, 1.0).expect("valid");
-    let method = Baoab::new(dynamics, TimeGrid::uniform(0.0, 0.5, 4).expect("a grid"));
+    let method = Baoab::new(dynamics, TimeGrid::uniform(0.0, 0.5, 4).expect("a grid")).expect("forward");
     let noise = Noise::new(seed(22));
     let run = |level| {
         let run = method.refined(level).run(

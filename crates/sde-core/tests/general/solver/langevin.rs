@@ -25,7 +25,8 @@ fn baoab_has_the_invariant_law_of_a_gaussian_target() {
         let target = normal([1.0, -1.0], array![[1.0, 0.0], [0.0, 2.0]]);
         let dynamics = UnderdampedLangevin::new(target, 0.9).expect("valid");
         let steps = (60.0 / h) as usize;
-        let method = Baoab::new(dynamics, TimeGrid::uniform(0.0, h * steps as f64, steps).expect("a grid"));
+        let method = Baoab::new(dynamics, TimeGrid::uniform(0.0, h * steps as f64, steps).expect("a grid"))
+            .expect("forward");
         let noise = Noise::new(seed(30 + i as u64));
         let run =
             method.run(Start::Point(&[1.0, -1.0, 0.0, 0.0]), Keep::Last, 0..6000, noise, Control::default());
@@ -92,7 +93,7 @@ fn langevin_dynamics_find_a_quartic_law() {
         ),
     );
     let dynamics = UnderdampedLangevin::new(Quartic, 1.0).expect("valid");
-    let method = Baoab::new(dynamics, TimeGrid::uniform(0.0, 12.0, 60).expect("a grid"));
+    let method = Baoab::new(dynamics, TimeGrid::uniform(0.0, 12.0, 60).expect("a grid")).expect("forward");
     let start = Start::Point(&[0.5, 0.0]);
     check("BAOAB", method.run(start, Keep::Last, rows, Noise::new(seed(41)), Control::default()));
 }
@@ -103,7 +104,13 @@ fn baoab_solves_the_underdamped_equation() {
     let dynamics = || UnderdampedLangevin::new(Quartic, 0.7).expect("valid");
     let fine = TimeGrid::uniform(0.0, 1.0, 2000).expect("a grid");
     let (start, noise) = (Start::Point(&[1.0, 0.5]), Noise::new(seed(50)));
-    let a = Baoab::new(dynamics(), fine.clone()).run(start, Keep::Last, 0..20, noise, Control::default());
+    let a = Baoab::new(dynamics(), fine.clone()).expect("forward").run(
+        start,
+        Keep::Last,
+        0..20,
+        noise,
+        Control::default(),
+    );
     let b = Solver::new(dynamics(), Heun, fine).expect("valid").run(
         start,
         Keep::Last,
