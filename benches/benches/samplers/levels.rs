@@ -6,25 +6,18 @@ use std::ops::Range;
 use numeric::{Control, Error, Noise, TimeGrid};
 use sde_core::integrator::EulerMaruyama;
 use sde_core::problems::Tanh;
-use sde_core::{Keep, Multilevel, Solver, Start, multilevel};
+use sde_core::{Multilevel, Solver, Start, multilevel};
 
 use super::{DIM, Entry, Work};
 
-/// The first coordinate at the end, with `4 · 2^level` steps and with half as many.
+/// Of the first coordinate at the end.
 fn pairs(
     solver: &Solver<f64, Tanh, EulerMaruyama>,
     level: u32,
     rows: Range<u64>,
     noise: Noise,
 ) -> Result<Vec<[f64; 2]>, Error> {
-    let ends = |level| {
-        let (solver, start) = (solver.refined(level), Start::Point(&[0.3; DIM]));
-        solver.run(start, Keep::Last, rows.clone(), noise, Control::default()).map(|run| run.states)
-    };
-    let fine = ends(level)?;
-    let coarse = if level > 0 { Some(ends(level - 1)?) } else { None };
-    let value = |row: usize| [fine[(row, 0, 0)], coarse.as_ref().map_or(0.0, |coarse| coarse[(row, 0, 0)])];
-    Ok((0..fine.dim().0).map(value).collect())
+    solver.pairs(level, Start::Point(&[0.3; DIM]), |x| x[0], rows, noise, Control::default())
 }
 
 pub(super) fn entry() -> Entry {
@@ -35,8 +28,8 @@ pub(super) fn entry() -> Entry {
         let of_floor = solver.clone();
         let aim = Multilevel { rmse: 0.01, weak_order: 1.0, max_level: 10, first_rows: 1_000 };
         let run = move || {
-            let steps = |level| 4.0 * 2_f64.powi(level as i32);
-            multilevel(aim, Noise::new(1), |level, rows, noise| pairs(&solver, level, rows, noise), steps)
+            let cost = |level| solver.pair_cost(level);
+            multilevel(aim, Noise::new(1), |level, rows, noise| pairs(&solver, level, rows, noise), cost)
                 .expect("reached")
         };
         let found = black_box(run());
@@ -46,7 +39,7 @@ pub(super) fn entry() -> Entry {
                 black_box(pairs(&of_floor, level as u32, 0..rows, Noise::new(1)).expect("finite"));
             }
         };
-        let updates = (found.cost * 1.5) as u64 * DIM as u64;
+        let updates = found.cost as u64 * DIM as u64;
         Work { updates, run: Box::new(move || _ = black_box(run())), floor: Box::new(floor) }
     })
 }

@@ -11,7 +11,7 @@ use sde_core::{
     AnnealedLangevin, Ddim, Deis, DpmSolver, DpmSolverPlusPlus2M, DpmSolverPlusPlus2S, EdmHeun,
     EulerMaruyama, ExponentialAdams, ExponentialIntegrator, Extrapolation, FrozenDenoiser, FrozenScore,
     LocallyMomentMatched, Method, MixtureField, MomentMatched, Ou, PredictorCorrector, ProbabilityFlowHeun,
-    ReverseSde, Sampler, Step, UniPc, UniPcVariant, grid,
+    ReverseSde, Sampler, SdeDpmSolverPlusPlus2S, Step, UniPc, UniPcVariant, grid,
 };
 
 use super::{DIM, Entry, ROWS, STEPS, UPDATES, Work, pass};
@@ -121,6 +121,7 @@ pub(super) fn entries<F: Real>() -> Vec<Entry> {
         ("DpmSolver(3)", denoiser(), DpmSolver::new(3).expect(ok), 0),
         ("DpmSolverPlusPlus2S(0)", denoiser(), DpmSolverPlusPlus2S::new(0.0).expect(ok), 0),
         ("DpmSolverPlusPlus2S(1)", denoiser(), DpmSolverPlusPlus2S::new(1.0).expect(ok), 1),
+        ("SdeDpmSolverPlusPlus2S(1)", denoiser(), SdeDpmSolverPlusPlus2S::new(1.0).expect(ok), 2),
         ("DpmSolverPlusPlus2M(0)", denoiser(), DpmSolverPlusPlus2M::new(0.0).expect(ok), 0),
         ("DpmSolverPlusPlus2M(1)", denoiser(), DpmSolverPlusPlus2M::new(1.0).expect(ok), 1),
         ("ExponentialAdams(3, 0)", denoiser(), adams(3, 0.0), 0),

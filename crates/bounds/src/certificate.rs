@@ -7,7 +7,7 @@ use sde_core::{
     AnnealedLangevin, Ddim, Deis, DpmSolver, DpmSolverPlusPlus2M, DpmSolverPlusPlus2S, EdmHeun,
     EulerMaruyama, ExponentialAdams, ExponentialIntegrator, FrozenDenoiser, FrozenScore, GaussianStep,
     LocallyMomentMatched, Mixture, MixtureField, MomentMatched, PredictorCorrector, ProbabilityFlowHeun,
-    ReverseSde, UniPc, VariancePreserving,
+    ReverseSde, SdeDpmSolverPlusPlus2S, UniPc, VariancePreserving,
 };
 
 use crate::chain::chain_kl;
@@ -190,6 +190,12 @@ no_theorem!(
                  compare step by step, and without stochasticity it has no noise to compare at all",
     };
     ExponentialAdams, DpmSolverPlusPlus2M
+);
+no_theorem!(
+    NoTheorem {
+        reason: "its noise enters twice in a step, first in a call of the model: the law of a step is not Gaussian",
+    };
+    SdeDpmSolverPlusPlus2S
 );
 no_theorem!(
     NoTheorem {

@@ -42,6 +42,7 @@
 //! | [`ExponentialAdams`] of order p: DPM-Solver++(2M), (3M) and their SDE forms | 1 | p ≤ 4 | λ ≥ 0, weak order min(p, 2) |
 //! | [`Deis`] of order p: also ρAB or LMS | 1 | p ≤ 4 | no |
 //! | [`DpmSolver`] of order p, [`DpmSolverPlusPlus2S`]: no memory of earlier steps | p ≤ 3, 2 | p, 2 | no, η ≤ 1 |
+//! | [`SdeDpmSolverPlusPlus2S`]: the stochastic one of these | 2 | 2 | λ ≥ 0, weak order 2 |
 //! | [`AdaptiveDpmSolver`]: DPM-Solver-12 and -23, steps of each row's own (no [`Method`]: it runs by itself) | 2 or 3 per try | 2, 3 | no |
 //! | [`EdmHeun`]: Heun with churn | 2 | 2 | churn |
 //! | [`ReverseSde`], [`Ddim`]: DDIM to DDPM; Gaussian steps, so that there are certificates | 1 | 1 | λ ≥ 0, η ≤ 1 |
@@ -89,8 +90,8 @@ pub use method::{
     AdaptiveDpmSolver, AnnealedLangevin, Ddim, Deis, DpmSolver, DpmSolverPlusPlus2M, DpmSolverPlusPlus2S,
     EdmHeun, EulerMaruyama, ExponentialAdams, ExponentialIntegrator, Extrapolation, FrozenDenoiser,
     FrozenScore, GaussianStep, History, LocallyMomentMatched, Method, MomentMatched, PredictorCorrector,
-    ProbabilityFlowHeun, ReverseSde, Spread, Step, UniPc, UniPcVariant, add_noise, gaussian_step,
-    ln_step_density,
+    ProbabilityFlowHeun, ReverseSde, SdeDpmSolverPlusPlus2S, Spread, Step, UniPc, UniPcVariant, add_noise,
+    gaussian_step, ln_step_density,
 };
 pub use mixture::{Component, Covariance, LinearObservation, Mixture, MixtureField};
 pub use multilevel::{LevelReport, Multilevel, MultilevelEstimate, multilevel};
@@ -105,5 +106,6 @@ pub use schedule::{
 pub use sde::{
     Additive, CoxIngersollRoss, CriticallyDamped, Diagonal, ExactTransition, General, GeometricBrownian,
     InReading, NoiseClass, OrnsteinUhlenbeck, OverdampedLangevin, PairKernel, Reading, ReverseTime, Sde,
-    UnderdampedLangevin, add_noise_drift, as_ito, as_stratonovich, problems,
+    UnderdampedLangevin, WithNoiseDerivative, add_noise_drift, as_ito, as_stratonovich, problems,
+    with_noise_derivative,
 };

@@ -48,6 +48,19 @@ pub(super) trait Stepper<F>: Sync {
     fn part(&self, part: SdeStep<'_, F>, x: &mut ArrayRef2<F>, scratch: &mut Scratch) -> Result<u64, Error> {
         self.step(part, x, scratch)
     }
+
+    /// Takes a part of any step of any rows, from nothing but their states.
+    fn part_alone(
+        &self,
+        part: SdeStep<'_, F>,
+        x: &mut ArrayRef2<F>,
+        scratch: &mut Scratch,
+    ) -> Result<u64, Error> {
+        self.step(part, x, scratch)
+    }
+
+    /// Goes on with some of the rows of the block only, by their places.
+    fn retain(&self, _places: &[usize], _scratch: &mut Scratch) {}
 }
 
 impl<'a> Course<'a> {

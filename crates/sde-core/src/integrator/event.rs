@@ -5,7 +5,7 @@ use std::ops::Range;
 use numeric::ndarray::{Array2, Axis, s};
 use numeric::{Control, Error, Noise, Real, Scratch, Time, check_finite, run_blocks};
 
-use super::course::{Course, Draws, Parts, Steps};
+use super::course::{Course, Draws, Parts, Stepper, Steps};
 use super::{Integrator, Solver};
 use crate::ode::{Event, Look, Passage, sign};
 use crate::{Sde, Start, Statistics};
@@ -71,20 +71,34 @@ impl<F: Real, E: Sde<F>, I: Integrator<F>> Solver<F, E, I> {
         noise: Noise,
         control: Control<'_>,
     ) -> Result<(Vec<Passage<F>>, Statistics), Error> {
-        let course = self.course();
-        if !course.batching.rowwise {
+        self.course().run_until(self, start, events, rows, noise, control)
+    }
+}
+
+impl Course<'_> {
+    /// What [`Solver::run_until`] does, for whatever takes the steps.
+    pub(super) fn run_until<F: Real>(
+        &self,
+        stepper: &impl Stepper<F>,
+        start: Start<'_, F>,
+        events: &[Event<'_, F>],
+        rows: Range<u64>,
+        noise: Noise,
+        control: Control<'_>,
+    ) -> Result<(Vec<Passage<F>>, Statistics), Error> {
+        if !self.batching.rowwise {
             let reason =
                 "crossings are located row by row: the equation must compute each row from that row alone";
-            return Err(Error::Unsupported { method: course.name, reason });
+            return Err(Error::Unsupported { method: self.name, reason });
         }
         let count = usize::try_from(rows.end.saturating_sub(rows.start)).expect("rows fit into memory");
-        start.check_given(course.name, count, course.dims.0)?;
-        let draws = course.draws(noise)?;
-        let blocks = run_blocks(rows.clone(), course.batching, control, |block, scratch| {
+        start.check_given(self.name, count, self.dims.0)?;
+        let draws = self.draws(noise)?;
+        let blocks = run_blocks(rows.clone(), self.batching, control, |block, scratch| {
             let numbers: Vec<u64> = block.collect();
-            let mut x = Array2::zeros((numbers.len(), course.dims.0));
-            start.write(&numbers, rows.start, self.grid().first(), &mut x, None)?;
-            self.follow(&course, draws, &numbers, x, events, scratch)
+            let mut x = Array2::zeros((numbers.len(), self.dims.0));
+            start.write(&numbers, rows.start, self.grid.first(), &mut x, None)?;
+            self.follow(stepper, draws, &numbers, x, events, scratch)
         })?;
         let mut statistics = Statistics::default();
         let mut all = Vec::with_capacity(count);
@@ -96,9 +110,9 @@ impl<F: Real, E: Sde<F>, I: Integrator<F>> Solver<F, E, I> {
     }
 
     /// The ways of a block of rows from `x`.
-    fn follow(
+    fn follow<F: Real>(
         &self,
-        course: &Course<'_>,
+        stepper: &impl Stepper<F>,
         draws: Draws<'_>,
         rows: &[u64],
         mut x: Array2<F>,
@@ -111,20 +125,21 @@ impl<F: Real, E: Sde<F>, I: Integrator<F>> Solver<F, E, I> {
         };
         let mut signs = Array2::zeros((rows.len(), events.len()));
         for ((i, number), sign) in signs.indexed_iter_mut() {
-            *sign = value(rows[i], 0, number, course.grid.first(), &x.row(i).to_vec())?;
+            *sign = value(rows[i], 0, number, self.grid.first(), &x.row(i).to_vec())?;
         }
         let mut passages: Vec<Passage<F>> =
-            rows.iter().map(|&row| Passage::new(row, course.grid.last())).collect();
+            rows.iter().map(|&row| Passage::new(row, self.grid.last())).collect();
         // Places in the block of the rows that go on, one for each row of x.
         let mut places: Vec<usize> = (0..rows.len()).collect();
-        let (mut steps, mut parts) = (Steps::new(course, draws, rows, scratch), Parts::new(course, draws));
+        let (mut steps, mut parts) = (Steps::new(self, draws, rows, scratch), Parts::new(self, draws));
         let (mut part, mut point) = (Array2::zeros((1, d)), vec![F::zero(); d]);
-        let mut statistics = Statistics::default();
-        for k in 0..course.grid.steps() {
+        let mut statistics = Statistics { calls: stepper.begin(&x, scratch)?, ..Statistics::default() };
+        for k in 0..self.grid.steps() {
             let before = x.clone();
             let step = steps.next(k, scratch);
-            statistics.calls += self.integrator().step(self.sde(), step, &mut x, scratch)?;
-            check_finite("the state", step.rows, k as u64, step.from.t, x.view())?;
+            let (numbers, from) = (step.rows, step.from.t);
+            statistics.calls += stepper.step(step, &mut x, scratch)?;
+            check_finite("the state", numbers, k as u64, from, x.view())?;
             statistics.accepted += places.len() as u64;
             let mut rest = Vec::with_capacity(places.len());
             for (j, &place) in places.iter().enumerate() {
@@ -132,27 +147,23 @@ impl<F: Real, E: Sde<F>, I: Integrator<F>> Solver<F, E, I> {
                 let mut begun = false;
                 let mut look = Look {
                     parts: 1,
-                    resolution: 1.0 / course.ticks() as f64,
+                    resolution: 1.0 / self.ticks() as f64,
                     at: &mut |theta, out| {
-                        let ticks = (theta * course.ticks() as f64) as u64;
-                        if ticks == course.ticks() {
+                        let ticks = (theta * self.ticks() as f64) as u64;
+                        if ticks == self.ticks() {
                             out.copy_from_slice(&x.row(j).to_vec());
-                            return Ok(course.time(k, ticks));
+                            return Ok(self.time(k, ticks));
                         }
                         if !begun {
                             parts.begin(&[row], k);
                             begun = true;
                         }
                         part.assign(&before.slice(s![j..=j, ..]));
-                        statistics.calls += self.integrator().step(
-                            self.sde(),
-                            parts.first(ticks, scratch),
-                            &mut part,
-                            scratch,
-                        )?;
-                        check_finite("the state", &[row], k as u64, course.grid.node(k).t, part.view())?;
+                        statistics.calls +=
+                            stepper.part_alone(parts.first(ticks, scratch), &mut part, scratch)?;
+                        check_finite("the state", &[row], k as u64, self.grid.node(k).t, part.view())?;
                         out.copy_from_slice(part.as_slice().expect("standard layout"));
-                        Ok(course.time(k, ticks))
+                        Ok(self.time(k, ticks))
                     },
                     sign: &|number, time, x| value(row, k, number, time, x),
                 };
@@ -168,6 +179,7 @@ impl<F: Real, E: Sde<F>, I: Integrator<F>> Solver<F, E, I> {
             if rest.len() < places.len() {
                 x = x.select(Axis(0), &rest);
                 steps.retain(&rest);
+                stepper.retain(&rest, scratch);
                 places = rest.iter().map(|&j| places[j]).collect();
             }
         }

@@ -2,15 +2,16 @@
 
 use std::ops::Range;
 
-use numeric::ndarray::{Array2, ArrayRef2, s};
+use numeric::ndarray::{Array2, ArrayRef2, Axis, s};
 use numeric::{Control, Error, LogDensity, Noise, Scratch, TimeGrid, vectorize};
 
 use super::course::{Course, Stepper};
 use super::{Needs, SdeStep};
+use crate::ode::{Event, Passage};
 use crate::run::check_forward;
 use crate::sde::coefficients::{slice, slice_mut};
 use crate::sde::{put_rows, take_rows};
-use crate::{Keep, Start, Trajectory, UnderdampedLangevin};
+use crate::{Keep, Start, Statistics, Trajectory, UnderdampedLangevin};
 
 /// BAOAB: kick, drift, exact friction and noise, drift, kick.
 ///
@@ -174,6 +175,45 @@ impl<P: LogDensity> Baoab<P> {
         self.course().run_at(self, start, times, rows, noise, control)
     }
 
+    /// Follows each row to its first terminal event g(t, (q, p)) = 0 or to the end of the grid, and reports the crossings that it
+    /// saw: as [`Solver::run_until`](crate::Solver::run_until), on the states of [`run_at`](Self::run_at).
+    ///
+    /// Positions have paths with velocities: one that crosses a surface in them does not cross back at once, and what is not
+    /// seen between two nodes is of the size of the step, not of its root.
+    ///
+    /// ```
+    /// use numeric::{Noise, TimeGrid, ndarray::array};
+    /// use sde_core::ode::{Direction, Event};
+    /// use sde_core::{Component, Covariance, Mixture, Start, UnderdampedLangevin, integrator::Baoab};
+    /// // From the left of two wells, to when it is first over the hill.
+    /// let well = |at: f64| Component { weight: 0.5, mean: array![at], covariance: Covariance::Isotropic(0.2) };
+    /// let dynamics = UnderdampedLangevin::new(Mixture::new(vec![well(-1.0), well(1.0)])?, 1.0)?;
+    /// let method = Baoab::new(dynamics, TimeGrid::uniform(0.0, 200.0, 1000)?)?;
+    /// let over = Event { function: &|_, x: &[f64]| x[0], direction: Direction::Rising, terminal: true };
+    /// let start = Start::Point(&[-1.0, 0.0]);
+    /// let (ways, statistics) = method.run_until(start, &[over], 0..200, Noise::new(1), Default::default())?;
+    /// assert!(ways.iter().filter(|way| way.ended).all(|way| way.state[0].abs() < 1e-9 && way.state[1] > 0.0));
+    /// assert!(ways.iter().filter(|way| way.ended).count() > 190 && statistics.accepted < 200 * 500);
+    /// # Ok::<(), numeric::Error>(())
+    /// ```
+    ///
+    /// # Complexity
+    /// Two gradients for each of up to 41 parts of a step to locate a crossing; else as `Solver::run_until`.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if the target does not compute each row from that row alone; [`Error::NotFinite`] if g is NaN at a
+    /// node or where a crossing is being located; else as [`run`](Self::run).
+    pub fn run_until(
+        &self,
+        start: Start<'_, f64>,
+        events: &[Event<'_, f64>],
+        rows: Range<u64>,
+        noise: Noise,
+        control: Control<'_>,
+    ) -> Result<(Vec<Passage<f64>>, Statistics), Error> {
+        self.course().run_until(self, start, events, rows, noise, control)
+    }
+
     /// What a run goes along.
     fn course(&self) -> Course<'_> {
         let d = self.dynamics.target().dim();
@@ -280,5 +320,25 @@ impl<P: LogDensity> Stepper<f64> for Baoab<P> {
         put_rows(scratch, [there]);
         scratch.put(Force(force));
         Ok(part.evaluations(1))
+    }
+
+    fn part_alone(
+        &self,
+        part: SdeStep<'_, f64>,
+        x: &mut ArrayRef2<f64>,
+        scratch: &mut Scratch,
+    ) -> Result<u64, Error> {
+        let target = self.dynamics.target();
+        let [mut q, mut force] = take_rows::<f64, 2>(scratch, (x.nrows(), target.dim()));
+        q.assign(&x.slice(s![.., ..target.dim()]));
+        target.gradient_into(&q, &mut force)?;
+        self.advance(part, x, &mut force, scratch)?;
+        put_rows(scratch, [q, force]);
+        Ok(part.evaluations(2))
+    }
+
+    fn retain(&self, places: &[usize], scratch: &mut Scratch) {
+        let Force(force) = scratch.take();
+        scratch.put(Force(force.select(Axis(0), places)));
     }
 }

@@ -32,7 +32,7 @@ pub use multistep::{DpmSolverPlusPlus2M, ExponentialAdams};
 pub use ode::ProbabilityFlowHeun;
 pub use principal::MomentMatched;
 pub use reverse_sde::{Ddim, ReverseSde};
-pub use single_step::{DpmSolver, DpmSolverPlusPlus2S};
+pub use single_step::{DpmSolver, DpmSolverPlusPlus2S, SdeDpmSolverPlusPlus2S};
 pub use unipc::{UniPc, UniPcVariant};
 
 /// One step of a run: which rows, from where to where, with which noise.

@@ -22,7 +22,8 @@ use crate::Statistics;
 /// and `h_prev` are those of the last accepted step, an error below 10⁻⁴ counts as that, and before the first step only
 /// the first formula counts, with 10⁻⁴. A step that is rejected is tried again `0.9 ‖e‖^{−1/k}` times as long, 0.2 times if
 /// the error is no finite number, and the step after it is not longer. No factor is below 0.2 or above 10. The first step
-/// is the one of Hairer, Nørsett and Wanner, from the sizes of x, V and the change of V.
+/// is the one of Hairer, Nørsett and Wanner, from the sizes of x, V and the change of V, with time counted in |x|/|V| or, where
+/// that says nothing, in the length of the run: nothing depends on the unit of time.
 ///
 /// Adaptive steps of stochastic equations and of DPM-Solver have no such controller: they take the two numbers of
 /// [`crate::Tolerance`].
@@ -213,6 +214,7 @@ impl<A, V> Adaptive<'_, A, V> {
         let k = method.error_order();
         let d = block.d;
         let span = gap(grid.first(), grid.last());
+        let far = span.abs();
         let (from, what) = (block.times[0].t, "the field or the state");
         let finite = |v: &[F], rows| check_finite(what, rows, 0, from, as_rows(v, d)).is_ok();
         if !finite(&block.x, &block.rows) || !finite(&block.stages[0], &block.rows) {
@@ -231,14 +233,22 @@ impl<A, V> Adaptive<'_, A, V> {
             return Ok(0);
         }
         let ones = vec![1.0; n];
-        let [mut h, mut d1, mut d2] = [(); 3].map(|()| ones.clone());
+        let [mut d0, mut d1, mut d2] = [(); 3].map(|()| ones.clone());
         let Block { times, lengths, x, stages, stage_times, .. } = &mut *block;
-        norms(tolerance, [x, x], &ones, &[(F::one(), &**x)], d, &mut h);
+        norms(tolerance, [x, x], &ones, &[(F::one(), &**x)], d, &mut d0);
         norms(tolerance, [x, x], &ones, &[(F::one(), &*stages[0])], d, &mut d1);
-        for (r, (h, &d1)) in h.iter_mut().zip(&d1).enumerate() {
-            let guess = if *h < 1e-5 || d1 < 1e-5 { 1e-6 } else { 0.01 * *h / d1 };
-            *h = guess.min(span.abs());
-            lengths[r] = h.copysign(span);
+        // The book takes time as it comes, in which 10⁻⁶ is short. Here it is counted in units in which the state moves by its
+        // own length, or in the length of the run if it is nearly 0 or hardly moves: what the clock counts in does not matter.
+        let unit_and_guess = |(&d0, &d1): (&f64, &f64)| {
+            if d0 < 1e-5 || d1 * far < 1e-5 {
+                [far, 1e-6 * far]
+            } else {
+                [d0 / d1, (0.01 * (d0 / d1)).min(far)]
+            }
+        };
+        let guesses: Vec<[f64; 2]> = d0.iter().zip(&d1).map(unit_and_guess).collect();
+        for (r, [_, guess]) in guesses.iter().enumerate() {
+            lengths[r] = guess.copysign(span);
             stage_times[r] = advance(times[r], lengths[r]);
         }
         block.spread_lengths();
@@ -248,12 +258,14 @@ impl<A, V> Adaptive<'_, A, V> {
         let change = [(-F::one(), &*stages[0]), (F::one(), &*stages[1])];
         norms(tolerance, [x, x], &ones, &change, d, &mut d2);
         for (r, next) in pasts.next.iter_mut().enumerate() {
-            let (h, d1, d2) = (h[r], d1[r], d2[r] / h[r]);
+            let [unit, h] = guesses[r];
+            let (d1, d2) = (d1[r] * unit, d2[r] / h * unit * unit);
             let largest = d1.max(d2);
-            let second = if largest > 1e-15 { (0.01 / largest).powf(1.0 / k) } else { (h * 1e-3).max(1e-6) };
+            let second =
+                if largest > 1e-15 { (0.01 / largest).powf(1.0 / k) * unit } else { h.max(1e-6 * unit) };
             // Where V is not finite at the trial point nothing is known, and the first guess must do.
             let first = if d2.is_finite() { second.min(100.0 * h) } else { h };
-            *next = first.min(span.abs());
+            *next = first.min(far);
         }
         Ok(n as u64)
     }

@@ -1,6 +1,7 @@
 //! Stochastic differential equations on R^d.
 
 pub(crate) mod coefficients;
+mod derivative;
 mod exact;
 mod langevin;
 pub mod problems;
@@ -13,6 +14,7 @@ use numeric::{Batch, Batching, Error, Real, Scratch};
 use crate::apart::place;
 
 pub use coefficients::{Additive, Diagonal, General};
+pub use derivative::{WithNoiseDerivative, with_noise_derivative};
 pub use exact::{
     CoxIngersollRoss, CriticallyDamped, ExactTransition, GeometricBrownian, OrnsteinUhlenbeck, PairKernel,
 };

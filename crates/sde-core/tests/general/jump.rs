@@ -2,9 +2,11 @@
 //!
 //! Statistical tests: one family at 10⁻³.
 
+use numeric::estimate::MeanAccumulator;
 use numeric::ndarray::{array, s};
 use numeric::{Control, Error, Noise, RowStream, Time, TimeGrid, from_row_fn};
-use sde_core::integrator::{EulerMaruyama, Milstein, Sra1};
+use sde_core::integrator::{EulerMaruyama, Milstein, PlatenWeak2, Sra1};
+use sde_core::problems::Heisenberg;
 use sde_core::{Additive, GeometricBrownian, JumpDiffusion, JumpRun, Keep, Sde, Solver, Start};
 use statrs::distribution::{ContinuousCDF, Discrete, Normal, Poisson};
 use verify::{Family, chi_squared, kolmogorov_smirnov, seed};
@@ -197,4 +199,25 @@ fn bad_rates_and_methods_are_refused() {
     };
     let refused = process.run(Start::Point(&[0.0]), Keep::Last, 0..1, Noise::new(1), Control::default());
     assert!(matches!(refused, Err(Error::Unsupported { .. })));
+}
+
+/// On the Heisenberg group, from 0, `E Z² = t²` for any steps of the scheme if each has a sign of its own for the area. Steps
+/// that are cut at every candidate: with one sign for all parts of a step it would be `2 t²` and more.
+#[test]
+fn parts_of_a_step_do_not_share_what_a_weak_scheme_draws() {
+    let process = JumpDiffusion {
+        sde: Heisenberg,
+        integrator: PlatenWeak2,
+        grid: TimeGrid::uniform(0.0, 1.0, 2).unwrap(),
+        bound: 20.0,
+        intensity: |_: Time, _: &[f64]| 0.0,
+        jump: |_: Time, _: &mut [f64], _: &mut RowStream| {},
+    };
+    let noise = Noise::new(seed(40));
+    let run = process.run(Start::Point(&[0.0; 3]), Keep::Last, 0..20_000, noise, Control::default()).unwrap();
+    assert!(run.jumps.iter().all(|&jumps| jumps == 0) && run.trajectory.statistics.accepted > 20_000 * 20);
+    let squares: Vec<f64> = run.trajectory.states.slice(s![.., 0, 2]).iter().map(|z| z * z).collect();
+    let square = MeanAccumulator::from_values(0, &squares).unwrap().estimate().unwrap();
+    // A false alarm has probability 7·10⁻⁶.
+    assert!((square.mean - 1.0).abs() < 4.5 * square.std_error && square.std_error < 0.03, "{square}");
 }

@@ -8,3 +8,4 @@ mod multilevel;
 mod orders;
 mod path;
 mod solver;
+mod time_scales;

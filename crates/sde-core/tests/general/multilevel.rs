@@ -3,8 +3,9 @@
 use std::cell::RefCell;
 
 use numeric::ndarray::Array2;
-use numeric::{Brownian, Error, Node, Noise};
-use sde_core::{Multilevel, multilevel};
+use numeric::{Brownian, Control, Error, Node, Noise, TimeGrid};
+use sde_core::integrator::EulerMaruyama;
+use sde_core::{GeometricBrownian, Keep, Multilevel, Solver, Start, multilevel};
 use verify::seed;
 
 const DRIFT: f64 = 0.4;
@@ -111,4 +112,28 @@ fn rows_continue_a_level_and_bad_aims_are_refused() {
     assert!(matches!(multilevel(aim(0.1), Noise::new(1), short, cost), Err(Error::Shape { .. })));
     let free = |_| 0.0;
     assert!(matches!(multilevel(aim(0.1), Noise::new(1), pairs, free), Err(Error::Domain { .. })));
+}
+
+/// The pairs of a solver, against those by hand on the same path; and what they say they cost, against the runs.
+#[test]
+fn pairs_of_a_solver_are_on_one_path() {
+    let stock = GeometricBrownian::new(1, DRIFT, VOLATILITY).unwrap();
+    let grid = TimeGrid::uniform(0.0, 1.0, 1).unwrap();
+    let solver = Solver::<f64, _, _>::new(stock, EulerMaruyama, grid).unwrap();
+    let noise = Noise::new(seed(5));
+    for level in 0..6 {
+        let start = Start::Point(&[1.0]);
+        let found = solver.pairs(level, start, |x| 2.0 * x[0], 10..40, noise, Control::default()).unwrap();
+        let by_hand = pairs(level, 10..40, noise.fork("path")).unwrap();
+        assert_eq!(found.len(), 30);
+        for ([fine, coarse], [x, y]) in found.into_iter().zip(by_hand) {
+            assert!((fine - 2.0 * x).abs() < 1e-13 && (coarse - 2.0 * y).abs() < 1e-13);
+        }
+        let calls = |level| {
+            let run = solver.refined(level).run(start, Keep::Last, 0..1, noise, Control::default());
+            run.unwrap().statistics.calls as f64
+        };
+        let both = calls(level) + if level > 0 { calls(level - 1) } else { 0.0 };
+        assert_eq!(solver.pair_cost(level), both);
+    }
 }

@@ -4,7 +4,7 @@
 
 use numeric::ndarray::{Array2, ArrayRef2, array, s};
 use numeric::{Batch, Control, Error, Estimate, Noise, Real, Scratch, TimeGrid};
-use sde_core::{ChangeOfDrift, Drawn, NoiseClass, Reading, Sde, Start, WeightedPaths};
+use sde_core::{ChangeOfDrift, Drawn, NoiseClass, Reading, Sde, Start, Statistics, WeightedPaths};
 use verify::seed;
 
 /// An equation of one formula for the drift and one for the columns of g.
@@ -263,4 +263,56 @@ fn bad_input_is_refused_and_shards_agree() {
             .nrows(),
         0
     );
+}
+
+/// Laws that are so far apart that every weight underflows: KL = ½ 60² = 1800. The mean of such weights is not 0 ± 0.
+#[test]
+fn weights_that_all_underflow_are_refused() {
+    let drift = |f: fn(f64, &[f64]) -> Vec<f64>| scalar(NoiseClass::Additive, f, |_, _, _| 1.0);
+    let grid = TimeGrid::uniform(0.0, 1.0, 4).unwrap();
+    let far = run(drift(|_, _| vec![0.0]), drift(|_, _| vec![60.0]), &grid, Drawn::FromP, &[0.0], 500, 20);
+    assert!(far.ln_weights.iter().all(|w| w.exp() == 0.0) && far.path_kl().unwrap().mean > 1799.0);
+    let error = far.reweighted(|x| x[0]).unwrap_err();
+    assert!(matches!(error, Error::Domain { parameter: "the largest ln weight", .. }), "{error}");
+    // The normalised mean is that of the nearest path or two; that says how little it knows.
+    let nearest = far.states.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let mean = far.self_normalised(|x| x[0]).unwrap();
+    assert!((mean.mean - nearest).abs() < 0.5 && far.mean_weight().unwrap().effective_sample_size() < 3.0);
+    let nothing = WeightedPaths { ln_weights: vec![f64::NEG_INFINITY; 500], ..far.clone() };
+    assert!(matches!(nothing.self_normalised(|x| x[0]), Err(Error::Domain { .. })));
+    let invalid = WeightedPaths { ln_weights: vec![f64::NAN; 500], ..far };
+    assert!(invalid.reweighted(|x| x[0]).is_err() && invalid.self_normalised(|x| x[0]).is_err());
+}
+
+/// The normalised mean does not depend on the scale of the weights, is right within its standard error, and that is the spread of
+/// its values over runs.
+#[test]
+fn normalised_means_have_their_standard_error() {
+    let drift = |f: fn(f64, &[f64]) -> Vec<f64>| scalar(NoiseClass::Additive, f, |_, _, _| 1.0);
+    let grid = TimeGrid::uniform(0.0, 1.0, 4).unwrap();
+    let estimates: Vec<Estimate> = (0..400)
+        .map(|k| {
+            let (p, q) = (drift(|_, _| vec![0.0]), drift(|_, _| vec![0.5]));
+            let paths = run(p, q, &grid, Drawn::FromP, &[0.0], 400, 1000 + k);
+            let mean = paths.self_normalised(|x| x[0] * x[0]).unwrap();
+            let ln_weights = paths.ln_weights.iter().map(|w| w - 2000.0).collect();
+            let scaled = WeightedPaths { ln_weights, ..paths }.self_normalised(|x| x[0] * x[0]).unwrap();
+            assert!((scaled.mean - mean.mean).abs() < 1e-9 && scaled.n == 400);
+            mean
+        })
+        .collect();
+    // Under Q, X is N(½, 1). The bias, O(1/n), is a tenth of one standard error.
+    let z: Vec<f64> = estimates.iter().map(|e| (e.mean - 1.25) / e.std_error).collect();
+    let mean = z.iter().sum::<f64>() / 400.0;
+    let variance = z.iter().map(|z| (z - mean).powi(2)).sum::<f64>() / 399.0;
+    // Four and a half standard deviations of both, 0.05 and 0.07, and what the bias and n = 400 leave.
+    assert!(mean.abs() < 0.225 + 0.15 && (variance - 1.0).abs() < 0.32 + 0.1, "{mean} {variance}");
+}
+
+#[test]
+fn runs_say_what_they_cost() {
+    let drift = |f: fn(f64, &[f64]) -> Vec<f64>| scalar(NoiseClass::Additive, f, |_, _, _| 1.0);
+    let grid = TimeGrid::uniform(0.0, 1.0, 4).unwrap();
+    let paths = run(drift(|_, _| vec![0.0]), drift(|_, _| vec![0.5]), &grid, Drawn::FromP, &[0.0], 30, 21);
+    assert_eq!(paths.statistics, Statistics { calls: 2 * 30 * 4, accepted: 30 * 4, rejected: 0 });
 }

@@ -6,10 +6,10 @@ mod weights;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use numeric::{Control, Error, Model, Noise, Real, Scratch, Time, TimeGrid, VectorField};
+use numeric::{Control, Error, Model, Noise, Prediction, Real, Scratch, Time, TimeGrid, VectorField};
 
 use self::block::{Block, Position};
-use super::gap::ratio_at;
+use super::gap::{predict, ratio_at};
 use crate::run::{GridRun, enlarged};
 use crate::sde::coefficients::{slice, slice_mut};
 use crate::{DpmSolver, Keep, LinearProcess, Sampler, Start, Statistics, Tolerance, Trajectory};
@@ -36,7 +36,8 @@ const MOST: u64 = 100_000;
 /// with `x̃` the result of order k − 1 of the last accepted step (the start, at first). At most 1: `x'` is accepted. The
 /// next step, or the next try, has the length `h max(0.9 E^{−1/k}, 0.2)`, and `0.2 h` after a try that is not finite; the
 /// first has 0.05. Nodes of the grid are always hit, and
-/// two nodes are enough. The authors take `relative` 0.05 and `absolute` 0.0078 (for images in [−1, 1]: two levels of
+/// two nodes are enough. From the last node before the data themselves, σ = 0, where λ is infinite, it is one step, as of every
+/// method: it ends in m, whatever the tolerance. The authors take `relative` 0.05 and `absolute` 0.0078 (for images in [−1, 1]: two levels of
 /// 256).
 ///
 /// The error let pass is that of a step, and of the lower order. Steps may grow by any factor, as with the authors: where
@@ -53,7 +54,7 @@ const MOST: u64 = 100_000;
 /// (noise, i) only.
 ///
 /// # Complexity
-/// k model evaluations for each step that is tried.
+/// k model evaluations for each step that is tried, and one in a step to the data themselves.
 ///
 /// ```
 /// use numeric::{Noise, TimeGrid, ndarray::array};
@@ -86,8 +87,8 @@ impl<V, S: LinearProcess> AdaptiveDpmSolver<Model<V, S>> {
     ///
     /// # Errors
     /// [`Error::Domain`] unless `order` is 2 or 3, for a tolerance of which the relative part is not at least 0 or the
-    /// absolute one not above 0, or for a grid that ends at the data themselves, σ = 0, where λ is infinite;
-    /// [`Error::Entry`] as [`Sampler::new`]; [`Error::Unsupported`] for a grid that starts at σ/α = ∞.
+    /// absolute one not above 0; [`Error::Entry`] as [`Sampler::new`]; [`Error::Unsupported`] for a grid that starts at
+    /// σ/α = ∞, or that goes to the data themselves, σ = 0, in one step, which would adapt to nothing.
     pub fn new(
         model: Model<V, S>,
         order: usize,
@@ -101,9 +102,11 @@ impl<V, S: LinearProcess> AdaptiveDpmSolver<Model<V, S>> {
             let reason = "its steps are lengths of ln(σ/α), of which none starts at σ/α = ∞";
             return Err(Error::Unsupported { method: "AdaptiveDpmSolver", reason });
         }
-        let last = sampler.grid().last();
-        let noisy = ratio_at(&sampler.model().schedule, last) > 0.0;
-        Error::domain(noisy, "grid.last", last.t, "a time at which σ > 0")?;
+        if sampler.grid().steps() == 1 && ratio_at(&sampler.model().schedule, sampler.grid().last()) == 0.0 {
+            let reason =
+                "to the data themselves it takes one step, from a node before them that this grid has not";
+            return Err(Error::Unsupported { method: "AdaptiveDpmSolver", reason });
+        }
         Ok(AdaptiveDpmSolver { sampler, tolerance })
     }
 
@@ -137,13 +140,23 @@ impl<V, S: LinearProcess> AdaptiveDpmSolver<Model<V, S>> {
         course.batching = enlarged(batching, BLOCKS, course.count());
         let prior = self.sampler.prior(noise);
         let counts = [const { AtomicU64::new(0) }; 2];
+        let to_data = ratio_at(&model.schedule, grid.last()) == 0.0;
         let (times, states) = course.run(control, Some(&prior), |numbers, x, scratch, seen| {
             let mut block: Block<F> = scratch.take();
             block.reset(numbers, slice(x), Position::new(&model.schedule, grid.first()), self.order());
             let mut lowest = None;
-            for (cell, (_, to)) in grid.pairs().enumerate() {
-                let failed = self.cross(numbers, (cell, to), slice_mut(x), &mut block, scratch)?;
-                lowest = failed.or(lowest);
+            for (cell, (from, to)) in grid.pairs().enumerate() {
+                if to_data && cell + 1 == grid.steps() {
+                    // No state of a row that failed gets to the model.
+                    lowest.take().map_or(Ok(()), Err)?;
+                    let m = predict(model, Prediction::Denoised, numbers, from, x, scratch)?;
+                    let alpha = F::of(model.schedule.level(to).alpha);
+                    x.zip_mut_with(&m, |x, &m| *x = alpha * m);
+                    scratch.put(m);
+                } else {
+                    let failed = self.cross(numbers, (cell, to), slice_mut(x), &mut block, scratch)?;
+                    lowest = failed.or(lowest);
+                }
                 seen.at(cell + 1, x)?;
             }
             lowest.map_or(Ok(()), Err)?;
@@ -153,7 +166,9 @@ impl<V, S: LinearProcess> AdaptiveDpmSolver<Model<V, S>> {
             Ok(())
         })?;
         let [accepted, rejected] = counts.map(AtomicU64::into_inner);
-        let calls = self.order() as u64 * (accepted + rejected);
+        let last = if to_data { course.count() as u64 } else { 0 };
+        let calls = self.order() as u64 * (accepted + rejected) + last;
+        let accepted = accepted + last;
         Ok(Trajectory { times, states, statistics: Statistics { calls, accepted, rejected } })
     }
 

@@ -3,8 +3,9 @@
 //! Statistical tests: one family at 10⁻³ for the laws between the nodes.
 
 use numeric::ndarray::{Array2, array, s};
-use numeric::{Brownian, Control, Error, LogDensity, Noise, Scratch};
+use numeric::{Brownian, Control, Error, LogDensity, Noise, Scratch, Time};
 use sde_core::integrator::Baoab;
+use sde_core::ode::{Direction, Event};
 use sde_core::{Component, Covariance, Keep, Mixture, Start, Statistics, UnderdampedLangevin};
 use verify::{Family, Moments, scores, seed};
 
@@ -237,4 +238,42 @@ fn times_and_starts_are_checked() {
     assert!(matches!(error, Error::Unsupported { method: "Baoab", .. }), "{error}");
     let error = method.run_at(Start::Point(&[0.0]), &[0.1], 0..2, noise, control).unwrap_err();
     assert!(matches!(error, Error::Shape { .. }), "{error}");
+}
+
+/// Crossings are those of the states at any times; rows that go on when others have ended are carried as before.
+#[test]
+fn crossings_are_on_the_path_of_the_run() {
+    let (method, noise) = (method(normal(), 0.8, 4.0, 20), Noise::new(seed(30)));
+    let start = Start::Point(&[-0.5, 0.2]);
+    let function = |time: Time, x: &[f64]| x[0] + 0.3 * x[1] - 0.1 * time.t;
+    let event = |terminal| Event { function: &function, direction: Direction::Either, terminal };
+    let all = method.run(start, Keep::All, 3..83, noise, Control::default()).unwrap();
+    let (ways, cost) = method.run_until(start, &[event(false)], 3..83, noise, Control::default()).unwrap();
+    let (first, less) = method.run_until(start, &[event(true)], 3..83, noise, Control::default()).unwrap();
+    let tick = 0.2 / Brownian::TICKS as f64;
+    let (mut seen, mut ended) = (0, 0);
+    for (i, (way, first)) in ways.iter().zip(&first).enumerate() {
+        assert_eq!(way.state, all.states.slice(s![i, -1, ..]).to_vec());
+        assert_eq!(first.crossings.first(), way.crossings.first());
+        assert_eq!(first.ended, !way.crossings.is_empty());
+        if first.ended {
+            ended += 1;
+            assert_eq!((first.time, &first.state), (way.crossings[0].time, &way.crossings[0].state));
+        } else {
+            assert_eq!(first.state, way.state);
+        }
+        for crossing in &way.crossings {
+            seen += 1;
+            let times = [crossing.time.t - tick, crossing.time.t];
+            let run = method.run_at(start, &times, way.row..way.row + 1, noise, Control::default()).unwrap();
+            assert_eq!(run.states.slice(s![0, 1, ..]).to_vec(), crossing.state);
+            let [before, after] =
+                [0, 1].map(|j| function(run.times[j], run.states.slice(s![0, j, ..]).as_slice().unwrap()));
+            assert!(before * after <= 0.0 && before != 0.0, "{before} {after}");
+        }
+    }
+    assert!(seen > 80 && ended > 40 && ended < 80, "{seen} {ended}");
+    // One gradient at the start and one for each step; a part to locate a crossing has two.
+    assert!((cost.calls - cost.accepted - 80).is_multiple_of(2) && cost.accepted == 80 * 20);
+    assert!(less.accepted < cost.accepted && less.calls > less.accepted + 80);
 }

@@ -10,7 +10,7 @@ use sde_core::problems::{
 };
 use sde_core::{
     Additive, CoxIngersollRoss, CriticallyDamped, Diagonal, General, GeometricBrownian, NoiseClass,
-    OrnsteinUhlenbeck, Reading, Sde, add_noise_drift, as_ito, as_stratonovich,
+    OrnsteinUhlenbeck, Reading, Sde, add_noise_drift, as_ito, as_stratonovich, with_noise_derivative,
 };
 
 /// All test problems, with a state where nothing is special.
@@ -116,6 +116,32 @@ fn exact_derivatives_are_those_of_differences() {
         let differences = derivative(&ByDifferences(&**sde), x, &w, &v);
         assert_close(&exact, &differences, 1e-8, &format!("problem {i}"));
         assert_eq!(derivative(&ByDifferences(&**sde), x, &w, &vec![0.0; d]), vec![0.0; d]);
+    }
+}
+
+/// A derivative that is given is the one that is used, for whatever the equation itself takes differences.
+#[test]
+fn derivatives_can_be_given() {
+    for (i, (sde, x)) in problems().iter().enumerate() {
+        let sde = &**sde;
+        let (d, m) = (sde.dim(), sde.noise_dim());
+        let w: Vec<f64> = (0..m).map(|j| 0.7 - 0.4 * j as f64).collect();
+        let v: Vec<f64> = (0..d).map(|j| 0.2 + 0.5 * j as f64).collect();
+        let given = with_noise_derivative(
+            ByDifferences(sde),
+            |_: Time, x: &[f64], w: &[f64], v: &[f64], out: &mut [f64]| {
+                out.copy_from_slice(&derivative(sde, x, w, v));
+                Ok(())
+            },
+        );
+        assert_eq!(derivative(&given, x, &w, &v), derivative(sde, x, &w, &v), "problem {i}");
+        // Conversions are exact with it.
+        let extra = |sde: &dyn Sde<f64>| drift(&as_ito(as_stratonovich(sde)), x);
+        assert_eq!((extra(&given), drift(&given, x)), (extra(sde), drift(sde, x)), "problem {i}");
+        let facts = |sde: &dyn Sde<f64>| {
+            (sde.dim(), sde.noise_dim(), sde.reading(), sde.noise_class(), sde.backward())
+        };
+        assert_eq!(facts(&given), facts(sde));
     }
 }
 

@@ -8,7 +8,7 @@ use numeric::{
     with_batching,
 };
 use sde_core::integrator::{EulerMaruyama, ImplicitEuler};
-use sde_core::{Additive, Integrator, Keep, Sde, Solver, Start};
+use sde_core::{Additive, Integrator, Keep, NoiseClass, Reading, Sde, Solver, Start};
 use verify::seed;
 
 /// `f_j = −k x_j³ + x_{j+1} − x_{j−1}`: one-sided Lipschitz with constant 0, as steep as can be, and flat at 0.
@@ -244,5 +244,66 @@ fn large_states_are_solved() {
             let (error, _) = decayed::<f32>(&vec![0.2; d], &vec![size; d], 20);
             assert!(error < 1.0, "{d} {size}: {error}");
         }
+    }
+}
+
+/// Counts the rows that it is asked for.
+struct Counting<E>(E, AtomicUsize);
+
+impl<E: Sde<f64>> Sde<f64> for Counting<E> {
+    fn dim(&self) -> usize {
+        self.0.dim()
+    }
+    fn noise_dim(&self) -> usize {
+        self.0.noise_dim()
+    }
+    fn reading(&self) -> Reading {
+        self.0.reading()
+    }
+    fn noise_class(&self) -> NoiseClass {
+        self.0.noise_class()
+    }
+    fn drift_into(
+        &self,
+        batch: &Batch<'_, f64>,
+        out: &mut ArrayRef2<f64>,
+        scratch: &mut Scratch,
+    ) -> Result<(), Error> {
+        self.1.fetch_add(batch.x().nrows(), Ordering::Relaxed);
+        self.0.drift_into(batch, out, scratch)
+    }
+    fn diffuse_into(
+        &self,
+        batch: &Batch<'_, f64>,
+        w: &ArrayRef2<f64>,
+        out: &mut ArrayRef2<f64>,
+        scratch: &mut Scratch,
+    ) -> Result<(), Error> {
+        self.0.diffuse_into(batch, w, out, scratch)
+    }
+}
+
+/// A row that runs alone takes what is counted of it, and in a block as much is counted: with Jacobians in every step, without
+/// any, and with some of the rows.
+#[test]
+fn evaluations_are_counted_of_each_row() {
+    for (d, k, length) in [(2, 30.0, 0.4), (7, 3.0, 0.1), (7, 300.0, 0.4), (40, 20.0, 0.2)] {
+        let grid = TimeGrid::uniform(0.0, length, 4).expect("a grid");
+        let cost = |rows: std::ops::Range<u64>| {
+            let sde = Counting(cubic(d, k, 1.0), AtomicUsize::new(0));
+            let solver = Solver::new(&sde, ImplicitEuler, grid.clone()).expect("valid");
+            let (start, noise) = (vec![0.3; d], Noise::new(seed(7)));
+            let run = solver.run(Start::Point(&start), Keep::Last, rows, noise, Control::default());
+            (run.expect("converges").statistics, sde.1.load(Ordering::Relaxed) as u64)
+        };
+        let mut sum = 0;
+        for row in 0..45 {
+            let (statistics, evaluations) = cost(row..row + 1);
+            assert_eq!((statistics.calls, statistics.accepted), (evaluations, 4), "d = {d}, row {row}");
+            sum += evaluations;
+        }
+        let (together, evaluations) = cost(0..45);
+        assert_eq!(together.calls, sum, "d = {d}");
+        assert!(evaluations >= sum && sum > 45 * 4 * 3, "d = {d}");
     }
 }

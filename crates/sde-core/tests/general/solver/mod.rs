@@ -7,14 +7,14 @@ mod steps;
 use numeric::ndarray::{Array2, Array3, ArrayRef2, array, s};
 use numeric::{Batch, Batching, Control, Error, Noise, TimeGrid, from_fn, from_row_fn, with_batching};
 use sde_core::integrator::{
-    EulerHeun, EulerMaruyama, Heun, ImplicitEuler, LevyMilstein, Midpoint, Milstein, PlatenWeak2, Sosra,
-    Sra1, Sra3, Sri1W1, TamedEuler,
+    Baoab, EulerHeun, EulerMaruyama, Heun, ImplicitEuler, LevyMilstein, Midpoint, Milstein, PlatenWeak2,
+    Sosra, Sra1, Sra3, Sri1W1, TamedEuler,
 };
 use sde_core::problems::{DoubleWell, Lorenz, LorenzNoise, Tanh, Waves};
 use sde_core::{
     Additive, Component, Covariance, ExactTransition, GeometricBrownian, Integrator, Keep, Mixture,
-    OrnsteinUhlenbeck, Ou, Reading, ReverseTime, Sde, Solver, Start, Statistics, Trajectory, as_ito,
-    as_stratonovich,
+    OrnsteinUhlenbeck, Ou, Reading, ReverseTime, Sde, Solver, Start, Statistics, Trajectory,
+    UnderdampedLangevin, as_ito, as_stratonovich,
 };
 use verify::seed;
 
@@ -304,7 +304,11 @@ fn grids_go_the_way_of_the_equation() {
     let refused = |error: Error| assert!(matches!(error, Error::Unsupported { .. }), "{error}");
     refused(Solver::<f64, _, _>::new(flow(), Heun, up).expect_err("the other way"));
     let process = OrnsteinUhlenbeck::new(2.0, vec![0.0], 0.0).expect("valid");
-    refused(Solver::<f64, _, _>::new(process, Heun, down).expect_err("the other way"));
+    refused(Solver::<f64, _, _>::new(&process, Heun, down.clone()).expect_err("the other way"));
+    let exact = process.run(&down, Start::Point(&[2.0]), Keep::Last, 0..1, Noise::new(1), Control::default());
+    refused(exact.expect_err("the other way"));
+    let dynamics = UnderdampedLangevin::new(data, 1.0).expect("valid");
+    refused(Baoab::new(dynamics, down).expect_err("the other way"));
 }
 
 #[test]

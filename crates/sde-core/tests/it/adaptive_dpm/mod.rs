@@ -196,6 +196,33 @@ fn rows_do_not_see_each_other() {
     }
 }
 
+/// From the last node before the data one step more, to the denoiser's value there; nothing before it changes.
+#[test]
+fn the_last_step_to_the_data_ends_in_the_denoiser() {
+    let (before, to_data) = (ratios(&Ou, &[5.0, 1.0, 0.05]), ratios(&Ou, &[5.0, 1.0, 0.05, 0.0]));
+    for order in [2, 3] {
+        let run = |grid: &TimeGrid| {
+            let solver = AdaptiveDpmSolver::new(gaussian(Ou), order, both(1e-3), grid.clone()).unwrap();
+            solver.run(Start::Prior, Keep::All, 0..40, Noise::new(seed(8)), Control::default()).unwrap()
+        };
+        let (all, but_the_last) = (run(&to_data), run(&before));
+        assert_eq!(all.states.slice(s![.., ..3, ..]), but_the_last.states);
+        let level = Ou.level(before.last());
+        for (row, x) in all.states.slice(s![.., 3, ..]).rows().into_iter().enumerate() {
+            for (j, mean) in [0.5, -1.0, 0.0].into_iter().enumerate() {
+                let (u, v) = (all.states[(row, 2, j)] / level.alpha, VARIANCES[j]);
+                let m = mean + v / (v + (level.sigma / level.alpha).powi(2)) * (u - mean);
+                assert!((x[j] - m).abs() < 1e-12, "{} for {m}", x[j]);
+            }
+        }
+        let (cost, less) = (all.statistics, but_the_last.statistics);
+        assert_eq!(
+            (cost.calls - less.calls, cost.accepted - less.accepted, cost.rejected),
+            (40, 40, less.rejected)
+        );
+    }
+}
+
 #[test]
 fn what_cannot_be_solved_is_refused() {
     let grid = || ratios(&Ou, &[1.0, 0.1]);
@@ -207,7 +234,7 @@ fn what_cannot_be_solved_is_refused() {
         assert!(matches!(new(2, Tolerance { relative, absolute }, grid()), Err(Error::Domain { .. })));
     }
     let to_data = TimeGrid::from_nodes(vec![1.0, 0.0]).unwrap();
-    assert!(matches!(new(2, both(0.1), to_data), Err(Error::Domain { parameter: "grid.last", .. })));
+    assert!(matches!(new(2, both(0.1), to_data), Err(Error::Unsupported { .. })));
     assert!(matches!(new(2, both(0.1), grid().reversed()), Err(Error::Entry { parameter: "grid", .. })));
     let shape = new(2, both(0.1), grid()).unwrap();
     let start = Array2::<f64>::zeros((2, 2));

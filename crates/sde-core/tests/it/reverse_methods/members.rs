@@ -3,8 +3,8 @@
 use numeric::{Model, Real, VectorField};
 use sde_core::{
     AnnealedLangevin, Ddim, Deis, DpmSolver, DpmSolverPlusPlus2M, DpmSolverPlusPlus2S, EdmHeun,
-    ExponentialAdams, Extrapolation, LinearProcess, Method, PredictorCorrector, ReverseSde, UniPc,
-    UniPcVariant,
+    ExponentialAdams, Extrapolation, LinearProcess, Method, PredictorCorrector, ReverseSde,
+    SdeDpmSolverPlusPlus2S, UniPc, UniPcVariant,
 };
 
 use super::reference::{self, Case};
@@ -37,6 +37,12 @@ pub(crate) fn members<F: Real, V: VectorField<F>, S: LinearProcess>(
             format!("reverse SDE {lambda}"),
             Box::new(method),
             Box::new(move |c| reference::reverse_sde(c, lambda)),
+        );
+        let method = SdeDpmSolverPlusPlus2S::new(lambda).expect("valid");
+        add(
+            format!("2S SDE {lambda}"),
+            Box::new(method),
+            Box::new(move |c| reference::sde_dpm_2s(c, lambda)),
         );
         let method = DpmSolverPlusPlus2M::new(lambda).expect("valid");
         add(format!("2M {lambda}"), Box::new(method), Box::new(move |c| reference::dpm_2m(c, lambda, false)));

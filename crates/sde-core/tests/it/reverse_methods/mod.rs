@@ -17,7 +17,8 @@ use sde_core::{
     AnnealedLangevin, Component, CosineVp, Covariance, Ddim, Deis, DpmSolver, DpmSolverPlusPlus2M,
     DpmSolverPlusPlus2S, Edm, EdmHeun, ExponentialAdams, Extrapolation, Flow, FrozenDenoiser, FrozenScore,
     Keep, LinearProcess, LinearVp, LocallyMomentMatched, Method, Mixture, MixtureField, MomentMatched, Ou,
-    PredictorCorrector, ProbabilityFlowHeun, ReverseSde, Sampler, Start, SubVp, UniPc, UniPcVariant,
+    PredictorCorrector, ProbabilityFlowHeun, ReverseSde, Sampler, SdeDpmSolverPlusPlus2S, Start, SubVp,
+    UniPc, UniPcVariant,
 };
 
 pub(crate) type Exact<F, S> = Model<MixtureField<F, S>, S>;
@@ -122,6 +123,7 @@ fn gap<S: LinearProcess + Clone>(process: &S, member: &Member<f64, Exact<f64, S>
                 r: ratios,
                 start: starts[(i, 0)],
                 z: &|k| draw(path, k)(i as u64),
+                middle_z: &|k| draw(path.fork("middle"), k)(i as u64),
                 corrector_z: &|j, k| draw(path.fork("corrector").fork_index(j as u64), k)(i as u64),
                 m: &|u, r| {
                     let mut out = [0.0];
@@ -329,6 +331,7 @@ fn bad_parameters_are_refused() {
     for lambda in [-0.1, f64::NAN, f64::INFINITY] {
         assert!(ReverseSde::new(lambda).is_err());
         assert!(DpmSolverPlusPlus2M::new(lambda).is_err() && ExponentialAdams::new(2, lambda).is_err());
+        assert!(SdeDpmSolverPlusPlus2S::new(lambda).is_err());
     }
     for eta in [-0.1, 1.1, f64::NAN] {
         assert!(Ddim::new(eta).is_err() && DpmSolverPlusPlus2S::new(eta).is_err());

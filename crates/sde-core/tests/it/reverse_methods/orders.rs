@@ -5,7 +5,7 @@ use numeric::Noise;
 use numeric::ndarray::{Array2, array};
 use sde_core::{
     Ddim, Deis, DpmSolver, DpmSolverPlusPlus2M, DpmSolverPlusPlus2S, EdmHeun, ExponentialAdams,
-    Extrapolation, Method, Ou, ReverseSde, UniPc, UniPcVariant,
+    Extrapolation, Method, Ou, ReverseSde, SdeDpmSolverPlusPlus2S, UniPc, UniPcVariant,
 };
 use verify::{OrderOptions, deterministic_order};
 
@@ -114,6 +114,7 @@ fn table() -> Vec<Row> {
     add("DDIM".into(), Box::new(Ddim::new(0.0).expect("valid")), 1, Some(1.0));
     add("reverse SDE 0".into(), Box::new(ReverseSde::new(0.0).expect("valid")), 1, Some(1.0));
     add("2S".into(), Box::new(DpmSolverPlusPlus2S::new(0.0).expect("valid")), 2, Some(2.0));
+    add("2S SDE".into(), Box::new(SdeDpmSolverPlusPlus2S::new(0.0).expect("valid")), 2, Some(2.0));
     add("2M".into(), Box::new(DpmSolverPlusPlus2M::new(0.0).expect("valid")), 2, Some(2.0));
     for p in 1..=3 {
         add(format!("DPM-Solver-{p}"), Box::new(DpmSolver::new(p).expect("valid")), p, Some(p as f64));
@@ -172,7 +173,9 @@ fn variants_of_lower_order() {
     };
     let error = |n: usize, of: &dyn Fn(&Case<'_>) -> f64| {
         let r = ratios(Spacing::Graded, n);
-        let end = |&start: &f64| of(&Case { r: &r, start, z: &|_| 0.0, corrector_z: &|_, _| 0.0, m: &m });
+        let case =
+            |start| Case { r: &r, start, z: &|_| 0.0, middle_z: &|_| 0.0, corrector_z: &|_, _| 0.0, m: &m };
+        let end = |&start: &f64| of(&case(start));
         starts.iter().map(end).zip(&ends).map(|(u, end)| (u - end).powi(2)).sum::<f64>().sqrt()
     };
     check("published 3M", &measured(&|n| error(n, &reference::dpm_3m_as_published), 6..=11), 2.0);

@@ -1,11 +1,12 @@
 //! Every method once more, for one coordinate of `u = x/α` at given ratios `r = σ/α`, as its paper or the reference
 //! implementation of its authors writes it, with integrals by Simpson's rule: nothing is shared with the library.
 
-/// A run: the nodes, the start, the normals of step k and of corrector j in step k, and the denoiser `m(u, r)`.
+/// A run: the nodes, the start, the normals of step k, of its middle and of corrector j in it, and the denoiser `m(u, r)`.
 pub(crate) struct Case<'a> {
     pub(crate) r: &'a [f64],
     pub(crate) start: f64,
     pub(crate) z: &'a dyn Fn(usize) -> f64,
+    pub(crate) middle_z: &'a dyn Fn(usize) -> f64,
     pub(crate) corrector_z: &'a dyn Fn(usize, usize) -> f64,
     pub(crate) m: &'a dyn Fn(f64, f64) -> f64,
 }
@@ -152,6 +153,23 @@ pub(crate) fn dpm_2s(case: &Case<'_>, eta: f64) -> f64 {
         let s = (-(t + 0.5 * h)).exp();
         let middle = (s / r) * u - (-0.5 * h).exp_m1() * m;
         (down / r) * u - (-h).exp_m1() * (case.m)(middle, s) + up * (case.z)(k)
+    };
+    (0..case.r.len() - 1).fold(case.start, step)
+}
+
+/// With the noise by itself: up to the middle, and from there to the end.
+pub(crate) fn sde_dpm_2s(case: &Case<'_>, lambda: f64) -> f64 {
+    let step = |u: f64, k: usize| {
+        let (r, r_to) = (case.r[k], case.r[k + 1]);
+        let m = (case.m)(u, r);
+        if r_to == 0.0 {
+            return m;
+        }
+        let half = (r * r_to).sqrt();
+        let noise = sde_step(0.0, 0.0, (r, half), lambda, (case.middle_z)(k));
+        let middle = sde_step(u, m, (r, half), lambda, 0.0) + noise;
+        let end = sde_step(u, (case.m)(middle, half), (r, r_to), lambda, 0.0);
+        end + sde_step(noise, 0.0, (half, r_to), lambda, (case.z)(k))
     };
     (0..case.r.len() - 1).fold(case.start, step)
 }

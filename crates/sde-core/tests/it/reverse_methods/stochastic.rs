@@ -16,13 +16,14 @@ pub(super) const VARIANCE: f64 = 0.3;
 /// Intercept, factor of the start, and the variance that the run adds to it.
 pub(super) fn law(r: &[f64], correctors: usize, of: &dyn Fn(&Case<'_>) -> f64) -> (f64, f64, f64) {
     let m = |u: f64, r: f64| MEAN + VARIANCE / (VARIANCE + r * r) * (u - MEAN);
-    // One for a unit start or for the normal of step k of predictor (0) or corrector j (j + 1).
+    // One for a unit start or for the normal of step k of predictor (0) or corrector j (j + 1), or of its middle (the last).
     let run = |start: f64, unit: Option<(usize, usize)>| {
         let one = |kind: usize, k: usize| if unit == Some((kind, k)) { 1.0 } else { 0.0 };
-        of(&Case { r, start, z: &|k| one(0, k), corrector_z: &|j, k| one(j + 1, k), m: &m })
+        let middle_z: &dyn Fn(usize) -> f64 = &|k| one(correctors + 1, k);
+        of(&Case { r, start, z: &|k| one(0, k), middle_z, corrector_z: &|j, k| one(j + 1, k), m: &m })
     };
     let intercept = run(0.0, None);
-    let units = (0..r.len() - 1).flat_map(|k| (0..=correctors).map(move |kind| (kind, k)));
+    let units = (0..r.len() - 1).flat_map(|k| (0..=correctors + 1).map(move |kind| (kind, k)));
     let variance = units.map(|unit| (run(0.0, Some(unit)) - intercept).powi(2)).sum();
     // From a start of the size of the noise: from a very noisy level one of size 1 would be lost in the intercept.
     (intercept, (run(r[0], None) - intercept) / r[0], variance)
@@ -88,7 +89,7 @@ fn weak_orders() {
     type Reference = Box<dyn Fn(&Case<'_>) -> f64>;
     let total = 5.0; // the churn, which makes λ² = churn/ln(from/to)
     let churned = (total / 25.0_f64.ln()).sqrt();
-    let table: [(&str, f64, Expected, Expected, Reference); 12] = [
+    let table: [(&str, f64, Expected, Expected, Reference); 15] = [
         ("reverse SDE", 1.0, Exact, Order(1.0), Box::new(|c| reference::reverse_sde(c, 1.0))),
         ("reverse SDE", 0.6, Order(1.0), Order(1.0), Box::new(|c| reference::reverse_sde(c, 0.6))),
         ("DDIM", 0.6, Order(1.0), Order(1.0), Box::new(|c| reference::ddim(c, 0.6))),
@@ -103,6 +104,9 @@ fn weak_orders() {
         ("2M", 1.0, Exact, Order(2.0), Box::new(|c| reference::dpm_2m(c, 1.0, false))),
         ("2M", 0.6, Order(2.0), Order(2.0), Box::new(|c| reference::dpm_2m(c, 0.6, false))),
         ("2M", 1.4, Order(2.0), Order(2.0), Box::new(|c| reference::dpm_2m(c, 1.4, false))),
+        ("2S SDE", 1.0, Order(2.0), Order(2.0), Box::new(|c| reference::sde_dpm_2s(c, 1.0))),
+        ("2S SDE", 0.6, Order(2.0), Order(2.0), Box::new(|c| reference::sde_dpm_2s(c, 0.6))),
+        ("2S SDE", 1.4, Order(2.0), Order(2.0), Box::new(|c| reference::sde_dpm_2s(c, 1.4))),
         ("Adams 1", 1.4, Order(1.0), Order(1.0), Box::new(|c| reference::exponential_adams(c, 1, 1.4))),
         ("Adams 2", 1.4, Order(2.0), Order(2.0), Box::new(|c| reference::exponential_adams(c, 2, 1.4))),
         ("Adams 3", 1.0, Exact, Order(2.0), Box::new(|c| reference::exponential_adams(c, 3, 1.0))),
