@@ -114,10 +114,12 @@ impl<F: Real> Integrator<F> for Milstein {
 /// ```
 ///
 /// # Convergence
-/// Strong order 1 as far as the areas are exact. They come from the Brownian tree `depth` levels below the step, with
-/// a mean square error that halves with each level: to keep order 1 under refinement, let `depth` grow by one where
-/// the step is halved. With a fixed depth the error falls below that of [`EulerMaruyama`](super::EulerMaruyama) by a
-/// factor of about 2^(depth/2), and the order is ½ in the limit.
+/// Strong order 1 as far as the areas are exact, which for commutative noise they need not be. They come from the Brownian tree
+/// `depth` levels below the step, with a mean square error that halves with each level. For general noise the order that
+/// [`orders`](Integrator::orders) declares is that of a depth that grows by one where the step is halved
+/// ([`Solver::refined`](crate::Solver::refined) leaves it as it is). With a fixed depth the order is ½ in the limit, and the error
+/// falls below that of [`EulerMaruyama`](super::EulerMaruyama) by a factor that grows like 2^(depth/2): on
+/// [`Waves`](crate::problems::Waves) by 6 · 2^(depth/2), so that with depth 4 the slope is still 0.97 from steps of 1/32 to 1/512.
 ///
 /// # Randomness
 /// The increment W, the space-time area H and the Lévy areas of the path: m normals of each kind per row and step, and as
