@@ -7,7 +7,7 @@ use numeric::ndarray::{array, s};
 use numeric::{Control, Error, Noise, RowStream, Time, TimeGrid, from_row_fn};
 use sde_core::integrator::{EulerMaruyama, Milstein, PlatenWeak2, Sra1};
 use sde_core::problems::Heisenberg;
-use sde_core::{Additive, GeometricBrownian, JumpDiffusion, JumpRun, Keep, Sde, Solver, Start};
+use sde_core::{Additive, GeometricBrownian, JumpDiffusion, JumpRun, Keep, Sde, Solver, Start, as_ito};
 use statrs::distribution::{ContinuousCDF, Discrete, Normal, Poisson};
 use verify::{Family, chi_squared, kolmogorov_smirnov, seed};
 
@@ -206,7 +206,7 @@ fn bad_rates_and_methods_are_refused() {
 #[test]
 fn parts_of_a_step_do_not_share_what_a_weak_scheme_draws() {
     let process = JumpDiffusion {
-        sde: Heisenberg,
+        sde: as_ito(Heisenberg),
         integrator: PlatenWeak2,
         grid: TimeGrid::uniform(0.0, 1.0, 2).unwrap(),
         bound: 20.0,

@@ -141,7 +141,7 @@ fn derivatives_can_be_given() {
         let facts = |sde: &dyn Sde<f64>| {
             (sde.dim(), sde.noise_dim(), sde.reading(), sde.noise_class(), sde.backward())
         };
-        assert_eq!(facts(&given), facts(sde));
+        assert_eq!(facts(&given), facts(&ByDifferences(sde)));
     }
 }
 

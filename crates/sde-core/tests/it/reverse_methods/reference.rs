@@ -63,7 +63,8 @@ fn sde_step(u: f64, m: f64, (r, r_to): (f64, f64), lambda: f64, z: f64) -> f64 {
     }
     let l2 = lambda * lambda;
     let h = (r / r_to).ln();
-    let n = intervals(h);
+    // The variance forgets at the rate 2 (1 + λ²), so that what varies does so faster.
+    let n = intervals((1.0 + l2) * h);
     let dt = h / f64::from(n);
     let slope = |s: f64, (mean, variance): (f64, f64)| {
         let r2 = r * r * (-2.0 * s).exp();

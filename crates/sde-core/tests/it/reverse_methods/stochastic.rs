@@ -104,7 +104,7 @@ fn weak_orders() {
         ("2M", 1.0, Exact, Order(2.0), Box::new(|c| reference::dpm_2m(c, 1.0, false))),
         ("2M", 0.6, Order(2.0), Order(2.0), Box::new(|c| reference::dpm_2m(c, 0.6, false))),
         ("2M", 1.4, Order(2.0), Order(2.0), Box::new(|c| reference::dpm_2m(c, 1.4, false))),
-        ("2S SDE", 1.0, Order(2.0), Order(2.0), Box::new(|c| reference::sde_dpm_2s(c, 1.0))),
+        ("2S SDE", 1.0, Exact, Order(2.0), Box::new(|c| reference::sde_dpm_2s(c, 1.0))),
         ("2S SDE", 0.6, Order(2.0), Order(2.0), Box::new(|c| reference::sde_dpm_2s(c, 0.6))),
         ("2S SDE", 1.4, Order(2.0), Order(2.0), Box::new(|c| reference::sde_dpm_2s(c, 1.4))),
         ("Adams 1", 1.4, Order(1.0), Order(1.0), Box::new(|c| reference::exponential_adams(c, 1, 1.4))),
