@@ -6,18 +6,17 @@ use std::path::Path;
 use plotters::prelude::*;
 
 use crate::BUDGETS;
-use crate::methods::GRIDS;
-use crate::report::{Floor, Row};
+use crate::grids::Grid;
+use crate::methods::{Family, OF_GRIDS};
+use crate::report::{Floor, Measured, Row};
 use crate::shared::picture::{Area, drawn};
 
-/// The method for which grids are compared.
-pub(crate) const OF_GRIDS: &str = "DPM-Solver++(2M)";
-
-const WIDTH: i32 = 640;
-const PLOT_HEIGHT: i32 = 620;
+const WIDTH: i32 = 760;
+const PLOT_HEIGHT: i32 = 580;
 const LEGEND_LINE: i32 = 24;
 /// Legends have two columns.
-const LEGEND_LINES: i32 = 8;
+const LEGEND_LINES: i32 = 10;
+const LEGEND_COLUMN: i32 = 340;
 /// Larger errors are not shown: the data have a standard deviation of about 1 in each direction.
 const GREATEST: f64 = 3.0;
 
@@ -38,39 +37,40 @@ struct Line<'a> {
     points: Vec<(f64, f64)>,
 }
 
-impl<'a> Line<'a> {
-    fn of(name: &'a str, rows: impl Iterator<Item = &'a Row>, value: impl Fn(&Row) -> Option<f64>) -> Self {
-        let points = rows.filter_map(|row| Some((row.calls as f64, value(row)?)));
-        Line { name, points: points.filter(|point| point.1 <= GREATEST).collect() }
-    }
-}
+type Value = fn(&Measured) -> Option<f64>;
+const TO_FLOW: Value = |measured| Some(measured.rms_to_flow?.mean);
+const IN_LAW: Value = |measured| Some(measured.sliced_w1.mean);
 
-/// Three panels: deterministic methods, stochastic methods, grids.
-pub(crate) fn draw(path: &Path, rows: &[Row], floor: &Floor) -> Result<(), Box<dyn Error>> {
-    let in_law = |row: &Row| Some(row.sliced_w1.mean);
-    let to_flow = |row: &Row| row.rms_to_flow.map(|rms| rms.mean);
-    let of = |name: &'static str, grid: &'static str| {
-        rows.iter().filter(move |row| row.method == name && row.grid == grid)
+/// Four panels: two of deterministic methods, one of stochastic ones, one of grids.
+pub(crate) fn draw(path: &Path, rows: &[Row], grids: &[Grid], floor: &Floor) -> Result<(), Box<dyn Error>> {
+    let main = grids[0].name;
+    let line = |title, method: &str, grid: &str, value: Value| {
+        let of_line = rows.iter().filter(|row| row.method == method && row.grid == grid);
+        let points =
+            of_line.filter_map(Row::measured).filter_map(|measured| Some((measured.calls, value(measured)?)));
+        Line { name: title, points: points.filter(|point| point.1 <= GREATEST).collect() }
     };
-    let main = GRIDS[0].name;
-    let names = |deterministic: bool| {
-        let chosen = move |row: &&Row| row.drawn && row.deterministic == deterministic && row.grid == main;
-        rows.iter().filter(|row| row.budget == BUDGETS[0]).filter(chosen).map(|row| row.method)
+    let lines = |family, value| {
+        let chosen = |row: &&Row| row.family == family && row.drawn && row.grid == main;
+        let first = rows.iter().filter(chosen).filter(|row| row.budget == BUDGETS[0]);
+        first.map(|row| line(row.method, row.method, main, value)).collect::<Vec<_>>()
     };
-    let deterministic: Vec<Line<'_>> =
-        names(true).map(|name| Line::of(name, of(name, main), to_flow)).collect();
-    let mut stochastic: Vec<Line<'_>> =
-        names(false).map(|name| Line::of(name, of(name, main), in_law)).collect();
-    stochastic.push(Line::of("DPM-Solver++(2M), no noise", of(OF_GRIDS, main), in_law));
-    let grids: Vec<Line<'_>> =
-        GRIDS.iter().map(|grid| Line::of(grid.name, of(OF_GRIDS, grid.name), to_flow)).collect();
+    let solvers = lines(Family::Solver, TO_FLOW);
+    // Two lines of the first panel, to compare with.
+    let known = ["DDIM", OF_GRIDS].map(|method| line(method, method, main, TO_FLOW));
+    let extrapolating: Vec<_> = known.into_iter().chain(lines(Family::Extrapolating, TO_FLOW)).collect();
+    let mut stochastic = lines(Family::Stochastic, IN_LAW);
+    stochastic.push(line("DPM-Solver++(2M), no noise", OF_GRIDS, main, IN_LAW));
+    let of_grids: Vec<_> = grids.iter().map(|grid| line(grid.name, OF_GRIDS, grid.name, TO_FLOW)).collect();
+
     let height = PLOT_HEIGHT + (LEGEND_LINES + 1) * LEGEND_LINE;
-    drawn(path, (3 * WIDTH as u32, height as u32), |area| {
-        let (first, rest) = area.split_horizontally(WIDTH);
-        let (second, third) = rest.split_horizontally(WIDTH);
-        panel(&first, "Deterministic: RMS distance to the exact flow", &deterministic, None)?;
-        panel(&second, "Stochastic: sliced W1 to the mixture", &stochastic, Some(floor))?;
-        panel(&third, &format!("{OF_GRIDS} on all grids: RMS distance"), &grids, None)
+    drawn(path, (2 * WIDTH as u32, 2 * height as u32), |area| {
+        let rms = "RMS distance to the exact flow";
+        let panels = area.split_evenly((2, 2));
+        panel(&panels[0], &format!("Deterministic solvers: {rms}"), &solvers, None)?;
+        panel(&panels[1], &format!("DEIS and UniPC: {rms}"), &extrapolating, None)?;
+        panel(&panels[2], "Stochastic: sliced W1 to the mixture", &stochastic, Some(floor))?;
+        panel(&panels[3], &format!("{OF_GRIDS} on all grids: {rms}"), &of_grids, None)
     })
 }
 
@@ -112,30 +112,27 @@ fn panel(
         chart.draw_series(LineSeries::new(level, BLACK.mix(0.6)))?;
     }
     for (number, Line { points, .. }) in lines.iter().enumerate() {
-        let (colour, dashed) = style(number);
-        let marker = if dashed { colour.stroke_width(2) } else { colour.filled() };
-        if dashed {
-            chart.draw_series(DashedLineSeries::new(points.iter().copied(), 6, 4, colour.stroke_width(2)))?;
-        } else {
-            chart.draw_series(LineSeries::new(points.iter().copied(), colour.stroke_width(2)))?;
-        }
-        chart.draw_series(points.iter().map(|&point| Circle::new(point, 4, marker)))?;
+        let Style { stroke, dashes, point, radius } = style(number);
+        let points = points.iter().copied();
+        match dashes {
+            None => chart.draw_series(LineSeries::new(points.clone(), stroke))?,
+            Some((on, off)) => chart.draw_series(DashedLineSeries::new(points.clone(), on, off, stroke))?,
+        };
+        chart.draw_series(points.map(|at| Circle::new(at, radius, point)))?;
     }
 
     let place = |number: usize| {
         let (column, line) = (number as i32 / LEGEND_LINES, number as i32 % LEGEND_LINES);
-        (60 + column * 290, line * LEGEND_LINE + 4)
+        (60 + column * LEGEND_COLUMN, line * LEGEND_LINE + 4)
     };
     let text = |name: &str, (x, y): (i32, i32)| Text::new(name.to_owned(), (x + 50, y), ("sans-serif", 17));
     for (number, Line { name, .. }) in lines.iter().enumerate() {
-        let (colour, dashed) = style(number);
-        let (x, y) = place(number);
-        let pieces = if dashed { [(x, x + 13), (x + 27, x + 40)] } else { [(x, x + 20), (x + 20, x + 40)] };
-        for (from, to) in pieces {
-            legend.draw(&PathElement::new([(from, y + 9), (to, y + 9)], colour.stroke_width(2)))?;
+        let (Style { stroke, dashes, point, radius }, (x, y)) = (style(number), place(number));
+        let (on, off) = dashes.map_or((40, 0), |(on, off)| (on as i32, off as i32));
+        for from in (x..x + 40).step_by((on + off) as usize) {
+            legend.draw(&PathElement::new([(from, y + 9), ((from + on).min(x + 40), y + 9)], stroke))?;
         }
-        let marker = if dashed { colour.stroke_width(2) } else { colour.filled() };
-        legend.draw(&Circle::new((x + 20, y + 9), 4, marker))?;
+        legend.draw(&Circle::new((x + 20, y + 9), radius, point))?;
         legend.draw(&text(name, (x, y)))?;
     }
     if floor.is_some() {
@@ -147,7 +144,21 @@ fn panel(
     Ok(())
 }
 
-/// A colour, and whether the line is dashed with hollow points.
-fn style(number: usize) -> (RGBColor, bool) {
-    (COLOURS[number % COLOURS.len()], number / COLOURS.len() == 1)
+/// Lines of the same colour differ in their dashes and points.
+struct Style {
+    stroke: ShapeStyle,
+    /// Pixels that are drawn and left out.
+    dashes: Option<(u32, u32)>,
+    point: ShapeStyle,
+    radius: i32,
+}
+
+fn style(number: usize) -> Style {
+    let colour = COLOURS[number % COLOURS.len()];
+    let stroke = colour.stroke_width(2);
+    match number / COLOURS.len() {
+        0 => Style { stroke, dashes: None, point: colour.filled(), radius: 4 },
+        1 => Style { stroke, dashes: Some((6, 4)), point: stroke, radius: 4 },
+        _ => Style { stroke, dashes: Some((2, 3)), point: colour.filled(), radius: 2 },
+    }
 }

@@ -1,25 +1,60 @@
-//! The table and schedulers.json.
+//! schedulers.json.
 
 use std::path::Path;
 
-use numeric::Estimate;
+use numeric::{Estimate, Schedule, Time};
+use sde_core::Ou;
 use serde::Serialize;
 
-use crate::{BUDGETS, LEAST_NOISE, MOST_NOISE, Options, PROJECTIONS, REFERENCE_RATIO, TOLERANCE, shared};
+use crate::grids::Grid;
+use crate::methods::Family;
+use crate::{LEAST_NOISE, MOST_NOISE, MOST_ON_ALL, Options, PROJECTIONS, REFERENCE_RATIO, TOLERANCE, shared};
 
-/// One run.
+/// A method on a grid with a budget.
 #[derive(Serialize)]
 pub(crate) struct Row {
     pub(crate) method: &'static str,
-    pub(crate) deterministic: bool,
+    #[serde(skip)]
+    pub(crate) family: Family,
     #[serde(skip)]
     pub(crate) drawn: bool,
+    pub(crate) deterministic: bool,
     pub(crate) grid: &'static str,
     /// Model calls that were allowed.
     pub(crate) budget: usize,
-    pub(crate) steps: usize,
-    /// Model calls for each sample.
-    pub(crate) calls: usize,
+    #[serde(flatten)]
+    pub(crate) outcome: Outcome,
+}
+
+impl Row {
+    /// What was measured, if there was a run.
+    pub(crate) fn measured(&self) -> Option<&Measured> {
+        match &self.outcome {
+            Outcome::Measured(measured) => Some(measured),
+            Outcome::Skipped { .. } => None,
+        }
+    }
+}
+
+/// What came of it.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(crate) enum Outcome {
+    Measured(Measured),
+    Skipped {
+        /// The reason.
+        skipped: String,
+    },
+}
+
+#[derive(Serialize)]
+pub(crate) struct Measured {
+    /// Steps and model calls for each sample, in the mean.
+    pub(crate) steps: f64,
+    pub(crate) calls: f64,
+    /// The relative tolerance of an adaptive method.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tolerance: Option<f64>,
     /// Root mean square distance to the exact flow from the same starts.
     pub(crate) rms_to_flow: Option<Estimate>,
     /// To exact draws of the mixture.
@@ -58,59 +93,32 @@ struct Report<'a> {
     least_noise: f64,
     seed: u64,
     samples: u64,
+    most_calls_on_all_grids: usize,
     reference_draws: u64,
     projections: usize,
     tolerance_of_flow: f64,
     exact_flow: &'a Flow,
     floor_sliced_w1: &'a Floor,
+    grids: Vec<GridEntry>,
     rows: &'a [Row],
 }
 
-/// Two tables with a line for each method and grid and a column for each budget of calls.
-pub(crate) fn print(rows: &[Row], flow: &Flow, floor: &Floor) {
-    let of_flow = |row: &Row| row.rms_to_flow;
-    table("root mean square distance to the exact flow, ± its standard error", rows, &of_flow);
-    println!("the exact flow itself takes {:.0} calls (Tsit5, tolerances {TOLERANCE:e})\n", flow.calls);
-    let in_law = |row: &Row| Some(row.sliced_w1);
-    table("sliced W1 to exact draws of the mixture, ± its standard error", rows, &in_law);
-    println!(
-        "exact draws: {} (mean over samples), one sample ± {}; the exact flow: {}\n",
-        short(floor.mean),
-        short(floor.std),
-        short(flow.sliced_w1.mean)
-    );
+/// A grid, where it comes from, and σ/α at the nodes of one of so many steps, unless it could not be planned.
+#[derive(Serialize)]
+struct GridEntry {
+    name: &'static str,
+    of: &'static str,
+    ratios_of_16_steps: Option<Vec<f64>>,
 }
 
-fn table(title: &str, rows: &[Row], value: &dyn Fn(&Row) -> Option<Estimate>) {
-    let head: String = BUDGETS.iter().map(|budget| format!("{:>18}", format!("≤ {budget} calls"))).collect();
-    println!("{title}\n{:<28}{:<25}{head}", "method", "grid");
-    for Row { method, grid, .. } in rows.iter().filter(|row| row.budget == BUDGETS[0]) {
-        let of_line = rows.iter().filter(|row| row.method == *method && row.grid == *grid);
-        let cells = of_line.filter_map(value).map(|Estimate { mean, std_error, .. }| {
-            format!("{:>18}", format!("{} ± {}", short(mean), short(std_error)))
-        });
-        let cells: String = cells.collect();
-        if !cells.is_empty() {
-            println!("{method:<28}{grid:<25}{cells}");
-        }
-    }
-}
-
-/// Two digits.
-fn short(value: f64) -> String {
-    if (1e-3..100.0).contains(&value) {
-        let digits = if value < 0.01 {
-            4
-        } else if value < 0.1 {
-            3
-        } else if value < 10.0 {
-            2
-        } else {
-            1
+impl GridEntry {
+    fn of(grid: &Grid) -> GridEntry {
+        let ratio = |node: &Time| {
+            let level = Ou.level(*node);
+            level.sigma / level.alpha
         };
-        format!("{value:.digits$}")
-    } else {
-        format!("{value:.1e}")
+        let ratios = grid.nodes(16).ok().map(|grid| grid.nodes().iter().map(ratio).collect());
+        GridEntry { name: grid.name, of: grid.of, ratios_of_16_steps: ratios }
     }
 }
 
@@ -118,6 +126,7 @@ pub(crate) fn write(
     path: &Path,
     options: &Options,
     rows: &[Row],
+    grids: &[Grid],
     flow: &Flow,
     floor: &Floor,
 ) -> Result<(), String> {
@@ -128,11 +137,13 @@ pub(crate) fn write(
         least_noise: LEAST_NOISE,
         seed: options.seed,
         samples: options.samples,
+        most_calls_on_all_grids: MOST_ON_ALL,
         reference_draws: REFERENCE_RATIO * options.samples,
         projections: PROJECTIONS,
         tolerance_of_flow: TOLERANCE,
         exact_flow: flow,
         floor_sliced_w1: floor,
+        grids: grids.iter().map(GridEntry::of).collect(),
         rows,
     };
     shared::write_json(path, &report)
