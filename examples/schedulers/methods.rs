@@ -5,7 +5,7 @@ use sde_core::{
     AnnealedLangevin, Ddim, Deis, DpmSolver, DpmSolverPlusPlus2M, DpmSolverPlusPlus2S, EdmHeun,
     EulerMaruyama, ExponentialAdams, ExponentialIntegrator, Extrapolation, FrozenDenoiser, FrozenScore,
     LocallyMomentMatched, Method, Mixture, MixtureField, MomentMatched, Ou, PredictorCorrector,
-    ProbabilityFlowHeun, ReverseSde, UniPc, UniPcVariant,
+    ProbabilityFlowHeun, ReverseSde, SdeDpmSolverPlusPlus2S, UniPc, UniPcVariant,
 };
 
 use crate::{LEAST_NOISE, MOST_NOISE};
@@ -123,6 +123,7 @@ fn stochastic(target: &Mixture, budget: usize) -> Result<Vec<Candidate>, Error> 
     add(true, "EDM Heun, churn", Box::new(edm(churn, budget)));
     add(true, "DPM-Solver++(2M), λ = 1", Box::new(DpmSolverPlusPlus2M::new(1.0)?));
     add(true, "DPM-Solver++(2S), η = 1", Box::new(DpmSolverPlusPlus2S::new(1.0)?));
+    add(true, "SDE-DPM-Solver++(2S), λ = 1", Box::new(SdeDpmSolverPlusPlus2S::new(1.0)?));
     add(false, "exponential Adams 1, λ = 1", Box::new(ExponentialAdams::new(1, 1.0)?));
     add(true, "exponential Adams 2, λ = 1", Box::new(ExponentialAdams::new(2, 1.0)?));
     add(true, "exponential Adams 3, λ = 1", Box::new(ExponentialAdams::new(3, 1.0)?));
