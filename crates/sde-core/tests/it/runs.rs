@@ -2,8 +2,8 @@
 
 use numeric::ndarray::{Array2, ArrayRef2, Axis, array, s};
 use numeric::{
-    Batch, Batching, Control, Error, Level, Model, Noise, Prediction, Scratch, Time, TimeGrid, Times,
-    VectorField, from_fn, with_batching,
+    Batch, Batching, Control, Error, Level, Model, Noise, Prediction, Schedule, Scratch, Time, TimeGrid,
+    Times, VectorField, from_fn, with_batching,
 };
 use sde_core::{
     Component, CosineVp, Covariance, DiscreteVp, Edm, EulerMaruyama, ExponentialIntegrator, Flow,
@@ -357,4 +357,42 @@ fn langevin_calls_log_densities_as_they_ask() {
         method.run(Start::Point(&[1.0; 4]), Keep::Last, 3..150, Noise::new(1), Control::default()).unwrap()
     };
     assert_eq!(underdamped(5), underdamped(64));
+}
+
+/// A grid is carried to the times of a process once: the function keeps no state that a second call could add to, and a run
+/// shows its model the stored nodes and nothing else. Times are no ratios, though the type is the same: carried again they are
+/// read as ratios, which for [`Edm`] they are, and elsewhere gives another grid.
+#[test]
+fn a_grid_is_carried_to_a_process_once() {
+    use std::sync::{Arc, Mutex};
+    let ratios = grid::karras(8.0, 0.1, 7.0, 6).expect("valid");
+    let times = grid::at_ratios(&Flow, &ratios).expect("in reach");
+    assert_eq!(grid::at_ratios(&Flow, &ratios), Ok(times.clone()));
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let watched = seen.clone();
+    let field = from_fn(2, move |batch: &Batch<'_, f64>, out: &mut ArrayRef2<f64>| {
+        watched.lock().expect("one thread").push(batch.times().get(0));
+        out.fill(0.0);
+        Ok(())
+    });
+    let model = Model::new(field, Prediction::Denoised, Flow);
+    let sampler = Sampler::new(model, FrozenDenoiser, times.clone()).expect("valid");
+    for _ in 0..2 {
+        seen.lock().expect("one thread").clear();
+        sampler.sample::<f64>(0..1, Noise::new(11), Control::default()).expect("finite");
+        let seen = seen.lock().expect("one thread");
+        assert_eq!(*seen, times.nodes()[..6]);
+        for (time, node) in seen.iter().zip(ratios.nodes()) {
+            let level = Flow.level(*time);
+            assert!((level.sigma / level.alpha / node.t - 1.0).abs() < 1e-12);
+        }
+    }
+    assert_eq!(sampler.grid(), &times);
+    // r/(1 + r) of r/(1 + r).
+    let again = grid::at_ratios(&Flow, &times).expect("in reach");
+    for (time, node) in again.nodes().iter().zip(ratios.nodes()) {
+        assert!((time.t * (1.0 + 2.0 * node.t) / node.t - 1.0).abs() < 1e-12);
+    }
+    let edm = grid::at_ratios(&Edm, &ratios).expect("in reach");
+    assert_eq!(grid::at_ratios(&Edm, &edm), Ok(edm.clone()));
 }

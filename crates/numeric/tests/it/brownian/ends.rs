@@ -68,6 +68,57 @@ fn ticks_beyond_the_cell() {
 }
 
 #[test]
+#[should_panic(expected = "5..4 is no interval of the ticks of a cell")]
+#[expect(clippy::reversed_empty_ranges, reason = "the mistake under test")]
+fn ticks_in_the_wrong_order() {
+    let _ = between::<f64>(&Brownian::new(Noise::new(0), &[1.0]).unwrap(), &[0], 0, 5..4, 1);
+}
+
+#[test]
+#[should_panic(expected = "is not in the tree of 2 cells")]
+fn an_interval_of_a_cell_that_is_none() {
+    let _ = between::<f64>(&Brownian::new(Noise::new(0), &[1.0, 2.0]).unwrap(), &[0], 2, 0..1, 1);
+}
+
+#[test]
+#[should_panic(expected = "is not in the tree of 1 cells")]
+fn a_tick_of_a_cell_that_is_none() {
+    let _ = Brownian::new(Noise::new(0), &[1.0]).unwrap().tick(u64::MAX, 0.5);
+}
+
+#[test]
+#[should_panic(expected = "tick 1099511627777 is outside of the cell")]
+fn the_time_of_a_tick_beyond_the_cell() {
+    let _ = Brownian::new(Noise::new(0), &[1.0]).unwrap().elapsed(0, Brownian::TICKS + 1);
+}
+
+#[test]
+#[should_panic(expected = "is not in the tree of 1 cells")]
+fn a_node_below_the_deepest_level() {
+    let node = Node { cell: 0, level: Node::MAX_LEVEL + 1, index: 0 };
+    let _ = Brownian::new(Noise::new(0), &[1.0]).unwrap().length(node);
+}
+
+#[test]
+#[should_panic(expected = "a tick is outside of the cell")]
+fn a_value_at_a_tick_beyond_the_cell() {
+    let brownian = Brownian::new(Noise::new(0), &[1.0]).unwrap();
+    let _ = values::<f64>(&brownian, &[0, 1], 0, &[3, Brownian::TICKS + 1], 40, 1);
+}
+
+#[test]
+#[should_panic(expected = "level 41 is below the deepest one")]
+fn a_value_to_below_the_deepest_level() {
+    let _ = values::<f64>(&Brownian::new(Noise::new(0), &[1.0]).unwrap(), &[0], 0, &[3], 41, 1);
+}
+
+#[test]
+#[should_panic(expected = "one tick per row")]
+fn a_value_without_a_tick() {
+    let _ = values::<f64>(&Brownian::new(Noise::new(0), &[1.0]).unwrap(), &[0, 1], 0, &[3], 40, 1);
+}
+
+#[test]
 #[should_panic(expected = "the tree has no areas")]
 fn areas_between_ticks_of_a_plain_tree() {
     let brownian = Brownian::new(Noise::new(0), &[1.0]).unwrap();

@@ -4,10 +4,10 @@ mod between;
 mod ends;
 mod levy_areas;
 
-use numeric::ndarray::Array2;
-use numeric::{Brownian, Node, Noise, Real};
+use numeric::ndarray::{Array2, s};
+use numeric::{Brownian, BrownianCursor, Node, Noise, Real};
 use proptest::prelude::*;
-use statrs::distribution::{ContinuousCDF, Normal};
+use statrs::distribution::{ChiSquared, ContinuousCDF, Normal};
 use verify::{Family, kolmogorov_smirnov, normal_p_value, seed};
 
 /// Increments and areas of a node.
@@ -138,6 +138,81 @@ fn increments_and_areas_have_their_law() {
                 family.push(format!("{i} of {a:?}, {j} of {b:?}"), normal_p_value(score));
             }
         }
+    }
+    family.assert();
+}
+
+/// Z of the sum of squares of standard normals.
+fn variance_score(z: &Array2<f64>) -> f64 {
+    z.iter().map(|z| (z * z - 1.0) / 2_f64.sqrt()).sum::<f64>() / (z.len() as f64).sqrt()
+}
+
+/// Over 10⁵ cells up to 10⁶ no cell repeats another, near or far, and the path at the end is N(0, 10⁶). False alarms: 1 in
+/// 1000.
+#[test]
+fn a_long_horizon_has_distinct_cells_and_the_right_variance() {
+    let mut family = Family::new(1e-3).unwrap();
+    let cells = 100_000_usize;
+    let lengths = vec![10.0; cells];
+    let brownian = Brownian::new(Noise::new(seed(240)), &lengths).unwrap();
+    let rows: Vec<u64> = (0..10).collect();
+    // One row of the array for each cell.
+    let mut z = Array2::<f64>::zeros((cells, rows.len()));
+    let mut w = Array2::zeros((rows.len(), 1));
+    for (cell, mut z) in z.rows_mut().into_iter().enumerate() {
+        brownian.increments_into(&rows, Node::whole(cell as u64), &mut w);
+        z.assign(&w.column(0));
+    }
+    z /= 10_f64.sqrt();
+    let fit = kolmogorov_smirnov(z.as_slice().unwrap(), |z| Normal::standard().cdf(z)).unwrap();
+    family.push("law", fit.p_value);
+    family.push("variance", normal_p_value(variance_score(&z)));
+    for lag in [1, 2, 255, 256, 1024, 1 << 15, 1 << 16, cells - 4096] {
+        let (early, late) = (z.slice(s![..cells - lag, ..]), z.slice(s![lag.., ..]));
+        let score = (&early * &late).sum() / (early.len() as f64).sqrt();
+        family.push(format!("cells {lag} apart"), normal_p_value(score));
+    }
+    let ends = z.sum_axis(numeric::ndarray::Axis(0)) / (cells as f64).sqrt();
+    let square = ends.mapv(|end| end * end).sum();
+    let law = ChiSquared::new(rows.len() as f64).unwrap();
+    family.push("ends", 2.0 * law.cdf(square).min(law.sf(square)));
+    family.assert();
+    // Of 10⁶ numbers of 53 bits two are equal in one run of about 10⁴; a cell that repeats another has ten such pairs.
+    let mut bits: Vec<u64> = z.iter().map(|z| z.to_bits()).collect();
+    bits.sort_unstable();
+    bits.dedup();
+    assert!(bits.len() + 2 > z.len(), "{} repeated", z.len() - bits.len());
+}
+
+/// One cell of length 10⁶ walked in 20,000 steps that are no nodes: no deeper than its 40 levels, and the steps are
+/// independent with the variances of their lengths. False alarms: 1 in 1000.
+#[test]
+fn a_long_cell_is_walked_in_short_steps() {
+    let mut family = Family::new(1e-3).unwrap();
+    let (steps, rows) = (20_000_u64, [0, 1, 2, 1 << 50]);
+    let lengths = [1e6];
+    let brownian = Brownian::new(Noise::new(seed(241)), &lengths).unwrap();
+    let mut cursor = BrownianCursor::<f64>::new(brownian, &rows, 0);
+    let tick = |k: u64| if k == steps { Brownian::TICKS } else { k * (Brownian::TICKS / steps) + k % 7 };
+    let mut z = Array2::<f64>::zeros((steps as usize, rows.len()));
+    let (mut w, mut sum) = (Array2::zeros((rows.len(), 1)), Array2::<f64>::zeros((rows.len(), 1)));
+    for k in 0..steps {
+        let (from, to) = (tick(k), tick(k + 1));
+        cursor.between_into(from..to, &mut w, None);
+        sum += &w;
+        let length = brownian.elapsed(0, to) - brownian.elapsed(0, from);
+        z.row_mut(k as usize).assign(&(&w.column(0) / length.sqrt()));
+    }
+    cursor.between_into(0..Brownian::TICKS, &mut w, None);
+    assert!((&sum - &w).iter().all(|gap| gap.abs() < 1e-9), "{}", sum - w);
+    assert!(cursor.num_splits() < 2 * steps * 40);
+    let fit = kolmogorov_smirnov(z.as_slice().unwrap(), |z| Normal::standard().cdf(z)).unwrap();
+    family.push("law", fit.p_value);
+    family.push("variance", normal_p_value(variance_score(&z)));
+    for lag in [1, 2, 64, 10_000] {
+        let (early, late) = (z.slice(s![..-lag, ..]), z.slice(s![lag.., ..]));
+        let score = (&early * &late).sum() / (early.len() as f64).sqrt();
+        family.push(format!("steps {lag} apart"), normal_p_value(score));
     }
     family.assert();
 }
