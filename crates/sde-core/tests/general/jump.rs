@@ -202,7 +202,7 @@ fn bad_rates_and_methods_are_refused() {
 }
 
 /// On the Heisenberg group, from 0, `E Z² = t²` for any steps of the scheme if each has a sign of its own for the area. Steps
-/// that are cut at every candidate: with one sign for all parts of a step it would be `2 t²` and more.
+/// that are cut at every candidate: with one sign for all parts of a step it is 1.43 here.
 #[test]
 fn parts_of_a_step_do_not_share_what_a_weak_scheme_draws() {
     let process = JumpDiffusion {
