@@ -90,13 +90,14 @@ pub(super) fn iterate<F: Real>(
 
 /// The sweeps that n rows, which all iterate no longer, made. Each is one evaluation of the drift.
 fn sweeps<F: Real>(groups: &[Group<F>], n: usize) -> u64 {
-    let mut sums = [F::zero(); LANES];
-    vectorize(
+    let sums = vectorize(
         #[inline(always)]
         || {
+            let mut sums = [F::zero(); LANES];
             for group in groups {
                 sums.iter_mut().zip(&group.due).for_each(|(sum, &sweeps)| *sum += sweeps);
             }
+            sums
         },
     );
     let lanes_without_a_row = (groups.len() * LANES - n) as f64;

@@ -107,20 +107,22 @@ impl<F: Real> Newton<F> {
 
     /// Evaluations of the drift that the rows need for their next correction: one, and d for a fresh Jacobian.
     pub(super) fn evaluations(&self, d: usize) -> u64 {
-        let (zero, one, d) = (F::zero(), F::one(), F::of(d as f64));
-        let mut sums = [zero; LANES];
-        vectorize(
+        let allowed = &self.allowed[..];
+        let [open, asking] = vectorize(
             #[inline(always)]
             || {
-                for allowed in &self.allowed {
+                let [mut open, mut asking] = [[F::zero(); LANES]; 2];
+                for most in allowed {
                     for lane in 0..LANES {
-                        sums[lane] += if allowed[lane] >= zero { one } else { zero };
-                        sums[lane] += if allowed[lane] == F::infinity() { d } else { zero };
+                        open[lane] += if most[lane] >= F::zero() { F::one() } else { F::zero() };
+                        asking[lane] += if most[lane] == F::infinity() { F::one() } else { F::zero() };
                     }
                 }
+                [open, asking]
             },
         );
-        sums.iter().map(|sum| sum.as_f64()).sum::<f64>() as u64
+        let count = |lanes: Lanes<F>| lanes.iter().map(|lane| lane.as_f64()).sum::<f64>() as u64;
+        count(open) + d as u64 * count(asking)
     }
 
     /// Fresh factors of `I − hJ` for the rows that ask, from the drift f at x.
