@@ -96,7 +96,8 @@ impl<F: Real, E: Sde<F> + Clone, I: Integrator<F> + Clone> Solver<F, E, I> {
         Ok(fine.into_iter().zip(coarse).map(|(fine, coarse)| [fine, coarse]).collect())
     }
 
-    /// Evaluations of the drift for one of the [`pairs`](Self::pairs) of a level: of a method that iterates, the fewest.
+    /// Evaluations of the drift for one of the [`pairs`](Self::pairs) of a level: of a method that iterates, as few as
+    /// there can be.
     pub fn pair_cost(&self, level: u32) -> f64 {
         let parts = 2_f64.powi(level as i32) * if level > 0 { 1.5 } else { 1.0 };
         parts * (self.grid().steps() * self.integrator().calls()) as f64

@@ -111,22 +111,23 @@ impl<F: Real> WeightedPaths<F> {
 
     /// `E φ(X)` under the *other* law, by the weighted mean: unbiased, with its standard error.
     ///
-    /// Where laws are far apart a few of the weights are nearly all of their sum, and the standard error is as good as those
+    /// Where laws are far apart a few of the weights are nearly all of their sum, and mean and standard error are as good as those
     /// few: see the effective sample size of [`mean_weight`](Self::mean_weight).
     ///
     /// # Errors
-    /// [`Error::Domain`] for no path, and if the largest weight is no normal number, so that what is summed would be nothing
-    /// (a mean of 0 with no error): [`self_normalised`](Self::self_normalised) takes such weights. [`Error::Entry`] for a
-    /// weighted value that is not finite.
+    /// [`Error::Domain`] for no path, or if the largest weight is no normal number of `f64`; [`Error::Entry`] for a weight that is
+    /// NaN or infinite, and for values that a [`MeanAccumulator`] does not take.
     ///
     /// # Panics
     /// If `states` was replaced by an array that is not in standard layout.
     pub fn reweighted(&self, phi: impl Fn(&[F]) -> f64) -> Result<Estimate, Error> {
-        let largest = self.largest_ln_weight();
-        let expected = "at least −708, since all weights are less than the least normal number";
-        let normal = self.ln_weights.is_empty() || !(largest < f64::MIN_POSITIVE.ln());
-        Error::domain(normal, "the largest ln weight", largest, expected)?;
-        MeanAccumulator::from_values(self.first_row, &self.weighted(0.0, phi))?.estimate()
+        let largest = self.largest_ln_weight()?;
+        let range = f64::MIN_POSITIVE.ln()..=f64::MAX.ln();
+        let expected = "from −708 to 709, so that the weight is a normal number";
+        Error::domain(range.contains(&largest), LARGEST, largest, expected)?;
+        // Relative to the largest, so that no square of a weight underflows that counts.
+        let Estimate { mean, std_error, n } = self.mean(largest, phi)?;
+        Ok(Estimate { mean: largest.exp() * mean, std_error: largest.exp() * std_error, n })
     }
 
     /// `E φ(X)` under the *other* law, by the mean with weights that add up to 1: biased by O(1/n), consistent, and the same
@@ -135,11 +136,15 @@ impl<F: Real> WeightedPaths<F> {
     ///
     /// ```math
     /// \hat\varphi = \frac{\sum_i w_i \varphi_i}{\sum_i w_i}, \qquad
-    /// \mathrm{se}^2 = \frac{1}{n(n-1)} \sum_i \Bigl(\frac{w_i (\varphi_i - \hat\varphi)}{\bar w}\Bigr)^2 .
+    /// \mathrm{se}^2 = \frac{1}{n(n-1)} \sum_i \Bigl(\frac{w_i (\varphi_i - \hat\varphi)}{\bar w}\Bigr)^2 ,
     /// ```
     ///
+    /// which means something if many weights count (see the effective sample size of [`mean_weight`](Self::mean_weight)): where
+    /// one path has more than half of all weight it is infinite.
+    ///
     /// # Errors
-    /// [`Error::Domain`] for no path, or if all weights are 0; [`Error::Entry`] for a weighted value that is not finite.
+    /// [`Error::Domain`] for no path, or if all weights are 0; [`Error::Entry`] for a weight that is NaN or infinite, and for
+    /// values that a [`MeanAccumulator`] does not take.
     ///
     /// # Panics
     /// If `states` was replaced by an array that is not in standard layout.
@@ -147,29 +152,37 @@ impl<F: Real> WeightedPaths<F> {
     /// # References
     /// Owen (2013), *Monte Carlo theory, methods and examples*, section 9.2.
     pub fn self_normalised(&self, phi: impl Fn(&[F]) -> f64) -> Result<Estimate, Error> {
-        let largest = self.largest_ln_weight();
-        let expected = "above −∞, since all weights are 0";
-        let some = self.ln_weights.is_empty() || largest != f64::NEG_INFINITY;
-        Error::domain(some, "the largest ln weight", largest, expected)?;
-        let mean = |values: &[f64]| MeanAccumulator::from_values(self.first_row, values)?.estimate();
-        let weight = mean(&self.weighted(largest, |_| 1.0))?.mean;
-        let ratio = mean(&self.weighted(largest, &phi))?.mean / weight;
-        let gaps = mean(&self.weighted(largest, |x| (phi(x) - ratio) / weight))?;
-        Ok(Estimate { mean: ratio, ..gaps })
+        let largest = self.largest_ln_weight()?;
+        let some = largest != f64::NEG_INFINITY;
+        Error::domain(some, LARGEST, largest, "above −∞, since all weights are 0")?;
+        let Estimate { mean: weight, n, .. } = self.mean(largest, |_| 1.0)?;
+        let mean = self.mean(largest, &phi)?.mean / weight;
+        let spread = self.mean(largest, |x| (phi(x) - mean) / weight)?.std_error;
+        // The largest weight is 1 there.
+        let alone = 1.0 > 0.5 * weight * n as f64;
+        Ok(Estimate { mean, std_error: if alone { f64::INFINITY } else { spread }, n })
     }
 
-    fn largest_ln_weight(&self) -> f64 {
-        self.ln_weights.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+    fn largest_ln_weight(&self) -> Result<f64, Error> {
+        Error::domain(!self.ln_weights.is_empty(), "paths", 0.0, "at least 1")?;
+        let weights = self.ln_weights.iter().copied();
+        Error::entries("ln_weights", weights.clone(), "a number below ∞", |w| w < f64::INFINITY)?;
+        Ok(weights.fold(f64::NEG_INFINITY, f64::max))
     }
 
-    /// `w φ(x) e^{−shift}` of each path.
-    fn weighted(&self, shift: f64, phi: impl Fn(&[F]) -> f64) -> Vec<f64> {
+    /// The mean of `w φ(x) e^{−shift}`.
+    fn mean(&self, shift: f64, phi: impl Fn(&[F]) -> f64) -> Result<Estimate, Error> {
         let rows = self.states.rows().into_iter().zip(&self.ln_weights);
-        let of_row =
-            |x: numeric::ndarray::ArrayView1<'_, F>| phi(x.to_slice().expect("made in standard layout"));
-        rows.map(|(x, ln_weight)| (ln_weight - shift).exp() * of_row(x)).collect()
+        let values: Vec<f64> = rows
+            .map(|(x, ln_weight)| {
+                (ln_weight - shift).exp() * phi(x.to_slice().expect("made in standard layout"))
+            })
+            .collect();
+        MeanAccumulator::from_values(self.first_row, &values)?.estimate()
     }
 }
+
+const LARGEST: &str = "the largest ln weight";
 
 /// What a block of paths yields: states, log-weights, energies.
 type Block<F> = (Vec<F>, Vec<f64>, Vec<f64>);
@@ -185,8 +198,8 @@ impl<E, G> ChangeOfDrift<E, G> {
     /// (for additive noise one for all rows), otherwise.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for a Stratonovich equation whose noise is not additive, a grid of the wrong direction, or
-    /// [`Start::Prior`]; [`Error::Shape`] if the equations or the start do not fit each other; [`Error::Model`] where
+    /// [`Error::Unsupported`] for a Stratonovich equation whose noise is not additive, a grid of the wrong direction, equations
+    /// whose rows see each other, or [`Start::Prior`]; [`Error::Shape`] if the equations or the start do not fit each other; [`Error::Model`] where
     /// the drifts differ outside the range of g: the laws are singular; the equations' own errors.
     ///
     /// # Panics

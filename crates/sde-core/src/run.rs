@@ -171,7 +171,7 @@ pub struct Trajectory<F> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Statistics {
-    /// Evaluations of the model, drift or field.
+    /// Evaluations of the model, drift or field, for the rows that were asked for.
     pub calls: u64,
     /// Steps that were taken.
     pub accepted: u64,
@@ -273,6 +273,13 @@ impl<F: Real> GridRun<'_, F> {
     /// Number of rows.
     pub(crate) fn count(&self) -> usize {
         usize::try_from(self.rows.end.saturating_sub(self.rows.start)).expect("rows fit into memory")
+    }
+
+    /// What was made for the rows of a block, as far as it was for rows that were asked for: a field that sees whole blocks is
+    /// given others with them.
+    pub(crate) fn share(&self, of_block: u64, rows: &[u64]) -> u64 {
+        let asked = rows.iter().filter(|row| self.rows.contains(row)).count();
+        of_block * asked as u64 / rows.len().max(1) as u64
     }
 
     /// The times of the kept states, and the states.

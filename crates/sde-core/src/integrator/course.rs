@@ -87,7 +87,7 @@ impl<'a> Course<'a> {
                 seen.at(k + 1, x)?;
             }
             steps.end(scratch);
-            all_calls.fetch_add(calls, Ordering::Relaxed);
+            all_calls.fetch_add(course.share(calls, rows), Ordering::Relaxed);
             Ok(())
         })?;
         let accepted = (course.count() * self.grid.steps()) as u64;

@@ -121,7 +121,7 @@ impl Course<'_> {
                 seen.at(stop, x)?;
             }
             steps.end(scratch);
-            all_calls.fetch_add(calls, Ordering::Relaxed);
+            all_calls.fetch_add(run.share(calls, rows), Ordering::Relaxed);
             Ok(())
         })?;
         let accepted = (run.count() * self.grid.steps()) as u64;

@@ -106,6 +106,9 @@ impl<F: Real> Integrator<F> for ImplicitEuler {
     fn orders(&self, noise: NoiseClass) -> Option<Orders> {
         euler_orders(noise)
     }
+    fn calls(&self) -> usize {
+        2
+    }
     fn step(
         &self,
         sde: &dyn Sde<F>,

@@ -132,7 +132,7 @@ pub trait Integrator<F: Real>: Send + Sync {
         Needs::Increment
     }
 
-    /// Evaluations of the drift per step; of a method that iterates, the fewest.
+    /// Evaluations of the drift per step; of a method that iterates, as few as there can be.
     fn calls(&self) -> usize {
         1
     }

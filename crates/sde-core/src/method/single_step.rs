@@ -274,7 +274,7 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for Dp
 /// # Convergence
 /// Order 2 for smooth denoisers for λ = 0, else weak order 2, measured on Gaussian data.
 /// # Randomness
-/// 2d normals per row and step; none for λ = 0.
+/// 2d normals per row and step, d in a step from r = ∞; none for λ = 0 or in a step to the data.
 /// # Complexity
 /// Two model evaluations per step, one in a step to the data themselves or from r = ∞.
 ///
@@ -335,7 +335,7 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for Sd
         let gap = Gap::of(process, step.from, step.to)?;
         let square = self.lambda * self.lambda;
         let (kept, lost) = gap.kept(1.0 + square);
-        let of_x = gap.of_x(kept, if self.lambda == 0.0 { 1.0 } else { 0.0 });
+        let of_x = gap.of_x(kept, if square == 0.0 { 1.0 } else { 0.0 });
         let m = predict(model, Prediction::Denoised, step.rows, step.from, x, scratch)?;
         if gap.ends_at_data() || gap.starts_in_noise() {
             gap.advance(x, of_x, &[(lost, &*m)]);
@@ -347,17 +347,17 @@ impl<F: Real, V: VectorField<F>, S: LinearProcess> Method<F, Model<V, S>> for Sd
         let half = Gap::of(process, step.from, time)?;
         let ((kept_half, lost_half), spread) = (half.kept(1.0 + square), half.kept(2.0 * square).1.sqrt());
         let (mut z, mut stage) = (take_array(x, scratch), take_array(x, scratch));
-        if self.lambda > 0.0 {
+        if square > 0.0 {
             step.noise.fork("middle").normals_into(step.rows, step.index, &mut z);
         }
         let terms = [(lost_half, &*m), (half.to * spread, &*z)];
-        let used = if self.lambda > 0.0 { &terms[..] } else { &terms[..1] };
+        let used = if square > 0.0 { &terms[..] } else { &terms[..1] };
         half.advance_into(&mut stage, x, half.of_x(kept_half, 0.0), used);
         scratch.put(m);
         let m = predict(model, Prediction::Denoised, step.rows, time, &stage, scratch)?;
-        let kept_since = (-(1.0 + square) * (gap.h - half.h)).exp();
+        let (kept_since, _) = gap.kept(0.5 * (1.0 + square));
         let terms = [(lost, &*m), (kept_since * half.to * spread, &*z)];
-        let used = if self.lambda > 0.0 { &terms[..] } else { &terms[..1] };
+        let used = if square > 0.0 { &terms[..] } else { &terms[..1] };
         gap.advance(x, of_x, used);
         for array in [m, z, stage] {
             scratch.put(array);

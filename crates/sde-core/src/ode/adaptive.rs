@@ -236,19 +236,17 @@ impl<A, V> Adaptive<'_, A, V> {
         let [mut d0, mut d1, mut d2] = [(); 3].map(|()| ones.clone());
         let Block { times, lengths, x, stages, stage_times, .. } = &mut *block;
         norms(tolerance, [x, x], &ones, &[(F::one(), &**x)], d, &mut d0);
-        norms(tolerance, [x, x], &ones, &[(F::one(), &*stages[0])], d, &mut d1);
+        // What V does in the whole run: of no unit, so that its square overflows in no unit of time either.
+        norms(tolerance, [x, x], &vec![far; n], &[(F::one(), &*stages[0])], d, &mut d1);
         // The book takes time as it comes, in which 10⁻⁶ is short. Here it is counted in units in which the state moves by its
         // own length, or in the length of the run if it is nearly 0 or hardly moves: what the clock counts in does not matter.
+        // Both, and the guess, are parts of the run.
         let unit_and_guess = |(&d0, &d1): (&f64, &f64)| {
-            if d0 < 1e-5 || d1 * far < 1e-5 {
-                [far, 1e-6 * far]
-            } else {
-                [d0 / d1, (0.01 * (d0 / d1)).min(far)]
-            }
+            if d0 < 1e-5 || d1 < 1e-5 { [1.0, 1e-6] } else { [d0 / d1, (0.01 * (d0 / d1)).min(1.0)] }
         };
         let guesses: Vec<[f64; 2]> = d0.iter().zip(&d1).map(unit_and_guess).collect();
         for (r, [_, guess]) in guesses.iter().enumerate() {
-            lengths[r] = guess.copysign(span);
+            lengths[r] = (guess * far).copysign(span);
             stage_times[r] = advance(times[r], lengths[r]);
         }
         block.spread_lengths();
@@ -256,16 +254,17 @@ impl<A, V> Adaptive<'_, A, V> {
         combine(x, Lengths::Each(spread), &[1.0], stages, inner);
         evaluate(field, rows, stage_times, inner, &mut stages[1], scratch)?;
         let change = [(-F::one(), &*stages[0]), (F::one(), &*stages[1])];
-        norms(tolerance, [x, x], &ones, &change, d, &mut d2);
+        let tried: Vec<f64> = guesses.iter().map(|[_, guess]| guess * far).collect();
+        norms(tolerance, [x, x], &tried, &change, d, &mut d2);
         for (r, next) in pasts.next.iter_mut().enumerate() {
             let [unit, h] = guesses[r];
-            let (d1, d2) = (d1[r] * unit, d2[r] / h * unit * unit);
+            let (d1, d2) = (d1[r] * unit, d2[r] * (unit / h).powi(2));
             let largest = d1.max(d2);
             let second =
                 if largest > 1e-15 { (0.01 / largest).powf(1.0 / k) * unit } else { h.max(1e-6 * unit) };
             // Where V is not finite at the trial point nothing is known, and the first guess must do.
             let first = if d2.is_finite() { second.min(100.0 * h) } else { h };
-            *next = first.min(far);
+            *next = first.min(1.0) * far;
         }
         Ok(n as u64)
     }

@@ -24,7 +24,7 @@ impl<E: std::fmt::Debug, D> std::fmt::Debug for WithNoiseDerivative<E, D> {
 ///
 /// For equations from fields and closures, whose derivatives nobody else knows: with it [`as_ito`](crate::as_ito) and
 /// [`as_stratonovich`](crate::as_stratonovich) are exact to rounding, and [`Milstein`](crate::integrator::Milstein) and its like
-/// evaluate g once less or twice less per derivative. That it is the derivative of g is not checked.
+/// evaluate g twice less per derivative. That it is the derivative of g is not checked.
 ///
 /// ```
 /// use numeric::{Batch, Error, Scratch, Time, Times, from_row_fn, ndarray::array};

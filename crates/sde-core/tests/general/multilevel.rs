@@ -133,6 +133,16 @@ fn pairs_of_a_solver_are_on_one_path() {
             let run = solver.refined(level).run(start, Keep::Last, 0..1, noise, Control::default());
             run.unwrap().statistics.calls as f64
         };
+        // Two stocks: what is looked at is the state of a row.
+        let two = GeometricBrownian::new(2, DRIFT, VOLATILITY).unwrap();
+        let two = Solver::<f64, _, _>::new(two, EulerMaruyama, solver.grid().clone()).unwrap();
+        let start_2 = Start::Point(&[1.0, 2.0]);
+        let of_two = two.pairs(level, start_2, |x| x[0] - 3.0 * x[1], 10..40, noise, Control::default());
+        let ends =
+            two.refined(level).run(start_2, Keep::Last, 10..40, noise, Control::default()).unwrap().states;
+        for (i, [fine, _]) in of_two.unwrap().into_iter().enumerate() {
+            assert_eq!(fine, ends[(i, 0, 0)] - 3.0 * ends[(i, 0, 1)]);
+        }
         let both = calls(level) + if level > 0 { calls(level - 1) } else { 0.0 };
         assert_eq!(solver.pair_cost(level), both);
     }

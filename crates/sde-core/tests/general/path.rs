@@ -274,14 +274,36 @@ fn weights_that_all_underflow_are_refused() {
     assert!(far.ln_weights.iter().all(|w| w.exp() == 0.0) && far.path_kl().unwrap().mean > 1799.0);
     let error = far.reweighted(|x| x[0]).unwrap_err();
     assert!(matches!(error, Error::Domain { parameter: "the largest ln weight", .. }), "{error}");
-    // The normalised mean is that of the nearest path or two; that says how little it knows.
+    // The normalised mean is that of the nearest path or two, which know nothing of their error.
     let nearest = far.states.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let mean = far.self_normalised(|x| x[0]).unwrap();
-    assert!((mean.mean - nearest).abs() < 0.5 && far.mean_weight().unwrap().effective_sample_size() < 3.0);
+    assert!((mean.mean - nearest).abs() < 0.5 && mean.std_error == f64::INFINITY);
+    let alone = WeightedPaths { ln_weights: vec![-1800.0, -2600.0, -2600.0], ..far.clone() };
+    let alone = WeightedPaths { states: far.states.slice(s![..3, ..]).to_owned(), ..alone };
+    assert_eq!(alone.self_normalised(|x| x[0]).unwrap().std_error, f64::INFINITY);
+    // Weights of which only the squares underflow.
+    let small =
+        |shift: f64| WeightedPaths { ln_weights: vec![shift, shift - 1.0, shift - 2.0], ..alone.clone() };
+    let [at_one, small] = [0.0, -400.0].map(|shift| small(shift).reweighted(|_| 1.0).unwrap());
+    let scale = (-400.0_f64).exp();
+    assert!((small.mean / (scale * at_one.mean) - 1.0).abs() < 1e-12);
+    assert!((small.std_error / (scale * at_one.std_error) - 1.0).abs() < 1e-12);
     let nothing = WeightedPaths { ln_weights: vec![f64::NEG_INFINITY; 500], ..far.clone() };
     assert!(matches!(nothing.self_normalised(|x| x[0]), Err(Error::Domain { .. })));
-    let invalid = WeightedPaths { ln_weights: vec![f64::NAN; 500], ..far };
-    assert!(invalid.reweighted(|x| x[0]).is_err() && invalid.self_normalised(|x| x[0]).is_err());
+    for (bad, rest) in [(f64::NAN, f64::NAN), (f64::NAN, -1000.0), (f64::INFINITY, 0.0)] {
+        let mut ln_weights = vec![rest; 500];
+        ln_weights[0] = bad;
+        let invalid = WeightedPaths { ln_weights, ..far.clone() };
+        for found in [invalid.reweighted(|x| x[0]), invalid.self_normalised(|x| x[0])] {
+            assert!(
+                matches!(found, Err(Error::Entry { parameter: "ln_weights", index: 0, .. })),
+                "{found:?}"
+            );
+        }
+    }
+    let none = WeightedPaths { ln_weights: vec![], states: Array2::zeros((0, 1)), ..far };
+    assert!(matches!(none.reweighted(|x| x[0]), Err(Error::Domain { parameter: "paths", .. })));
+    assert!(matches!(none.self_normalised(|x| x[0]), Err(Error::Domain { parameter: "paths", .. })));
 }
 
 /// The normalised mean does not depend on the scale of the weights, is right within its standard error, and that is the spread of

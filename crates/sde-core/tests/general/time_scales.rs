@@ -100,3 +100,21 @@ proptest! {
         prop_assert_eq!(ode(&FixedStep::Rk4, k, x), ode(&FixedStep::Rk4, 0, x));
     }
 }
+
+/// In single precision the squares of large rates overflow: what is compared has no unit.
+#[test]
+fn fast_equations_in_single_precision() {
+    for rate in [1e-15_f32, 1.0, 1e15] {
+        let field = from_row_fn(1, move |_, x, out: &mut [f32]| {
+            out[0] = -rate * x[0];
+            Ok(())
+        });
+        let (method, grid) =
+            (Tsit5::new(1e-6, 1e-6).unwrap(), TimeGrid::uniform(0.0, 10.0 / f64::from(rate), 1));
+        let solver = OdeSolver { field, method, grid: grid.expect("a grid") };
+        let run =
+            solver.run(Start::Point(&[1.0_f32]), Keep::Last, 0..1, Control::default()).expect("solvable");
+        assert!((run.states[(0, 0, 0)] - (-10_f32).exp()).abs() < 1e-5, "{rate}");
+        assert!(run.statistics.accepted < 60, "{rate}: {:?}", run.statistics);
+    }
+}

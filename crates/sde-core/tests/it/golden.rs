@@ -7,7 +7,7 @@ use sde_core::{
     AnnealedLangevin, Component, Covariance, Ddim, Deis, DpmSolver, DpmSolverPlusPlus2M, DpmSolverPlusPlus2S,
     EdmHeun, EulerMaruyama, ExponentialAdams, ExponentialIntegrator, Extrapolation, FrozenDenoiser,
     FrozenScore, LocallyMomentMatched, Method, Mixture, MixtureField, MomentMatched, Ou, PredictorCorrector,
-    ProbabilityFlowHeun, ReverseSde, Sampler, UniPc, UniPcVariant, grid,
+    ProbabilityFlowHeun, ReverseSde, Sampler, SdeDpmSolverPlusPlus2S, UniPc, UniPcVariant, grid,
 };
 use verify::assert_golden;
 
@@ -81,6 +81,10 @@ fn samples_of_the_reverse_methods() {
     pin(
         DpmSolverPlusPlus2S::new(0.5).expect(valid),
         [-1.0888029857111208, -0.11116470396752634, 1.8284585492073113, -0.03768413482360184],
+    );
+    pin(
+        SdeDpmSolverPlusPlus2S::new(0.7).expect(valid),
+        [-1.4618091984533919, 1.3420822586927086, -0.06741760169876454, -1.8572310059848174],
     );
     pin(
         DpmSolverPlusPlus2M::new(0.0).expect(valid),

@@ -36,8 +36,8 @@ const MOST: u64 = 100_000;
 /// with `x̃` the result of order k − 1 of the last accepted step (the start, at first). At most 1: `x'` is accepted. The
 /// next step, or the next try, has the length `h max(0.9 E^{−1/k}, 0.2)`, and `0.2 h` after a try that is not finite; the
 /// first has 0.05. Nodes of the grid are always hit, and
-/// two nodes are enough. From the last node before the data themselves, σ = 0, where λ is infinite, it is one step, as of every
-/// method: it ends in m, whatever the tolerance. The authors take `relative` 0.05 and `absolute` 0.0078 (for images in [−1, 1]: two levels of
+/// two nodes are enough. From the last node before the data themselves, σ = 0, where λ is infinite, it is one step that
+/// ends in m, whatever the tolerance. The authors take `relative` 0.05 and `absolute` 0.0078 (for images in [−1, 1]: two levels of
 /// 256).
 ///
 /// The error let pass is that of a step, and of the lower order. Steps may grow by any factor, as with the authors: where

@@ -234,6 +234,12 @@ fn fields_that_are_not_rowwise_get_whole_blocks() {
         end::<f64>(sde, ImplicitEuler, &TimeGrid::uniform(0.0, 1.0, 5).expect("a grid"), rows)
     };
     assert_eq!(run(5..40), run(0..48).slice(s![5..40, ..]));
+    // Rows that nobody asked for are not counted.
+    let sde = Additive::new(drift(), &noise).expect("valid");
+    let solver = Solver::new(sde, EulerMaruyama, TimeGrid::uniform(0.0, 1.0, 5).expect("a grid"));
+    let start = Start::Point(&[0.0; 100]);
+    let run = solver.expect("valid").run(start, Keep::Last, 5..40, Noise::new(1), Control::default());
+    assert_eq!(run.expect("finite").statistics.calls, 35 * 5);
 }
 
 /// Lengths whose squares are not finite.

@@ -256,6 +256,11 @@ fn what_cannot_be_solved_is_refused() {
     assert!(matches!(error, Error::NotFinite { row: 5, step: 0, .. }), "{error}");
     let error = run(|_, x| 1e6 * (1e12 * x).sin());
     assert!(matches!(error, Error::Stalled { row: 5, .. }), "{error}");
+    // A row that has failed before the step to the data: the model is not asked for it there.
+    let field = |time: Time, x: f64| if time.t > 0.1 { 0.5 * x } else { f64::NAN };
+    let solver = AdaptiveDpmSolver::new(model(field), 2, both(1e-9), ratios(&Ou, &[1.0, 0.1, 0.0])).unwrap();
+    let run = solver.run(Start::Point(&[0.5]), Keep::Last, 5..8, Noise::new(1), Control::default());
+    assert!(matches!(run, Err(Error::NotFinite { row: 5, step: 0, .. })), "{run:?}");
 }
 
 /// A model that is defined for x > 0 only, in the noise `½ ln x`, while nothing moves before `calm`: there both orders agree
