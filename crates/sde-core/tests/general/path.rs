@@ -331,6 +331,22 @@ fn normalised_means_have_their_standard_error() {
     assert!(mean.abs() < 0.225 + 0.1 && (variance - 1.0).abs() < 0.32 + 0.1, "{mean} {variance}");
 }
 
+/// By hand, for weights 2, 1, 2, 4 × 10⁻¹⁰⁰⁰ of values 1, 2, 3, 5: mean 10/3, and the squares of w (φ − mean) add up to
+/// (14² + 4² + 2² + 20²)/9.
+#[test]
+fn a_normalised_mean_by_hand() {
+    let ln_weights = [2.0_f64, 1.0, 2.0, 4.0].map(|w| w.ln() - 1000.0 * 10_f64.ln()).to_vec();
+    let states = array![[1.0], [2.0], [3.0], [5.0]];
+    let statistics = Statistics::default();
+    let paths = WeightedPaths { states, ln_weights, energies: vec![0.0; 4], first_row: 0, statistics };
+    let found = paths.self_normalised(|x| x[0]).unwrap();
+    let std_error = (616.0_f64 / 9.0 / 12.0).sqrt() / (9.0 / 4.0);
+    assert!(
+        (found.mean - 10.0 / 3.0).abs() < 1e-10 && (found.std_error - std_error).abs() < 1e-10,
+        "{found:?}"
+    );
+}
+
 #[test]
 fn runs_say_what_they_cost() {
     let drift = |f: fn(f64, &[f64]) -> Vec<f64>| scalar(NoiseClass::Additive, f, |_, _, _| 1.0);

@@ -303,7 +303,7 @@ fn baoab_has_weak_order_two() {
     let floor = bound_of_mean(&to_exact(LEVELS)) / 3.0;
     let differences = per_path_errors(LEVELS, to_exact).expect("levels");
     let steps: Vec<f64> = (0..LEVELS).map(|l| 0.125 / f64::from(1 << l)).collect();
-    assert_order("weak, simulated | Baoab | quartic", 2.0, floor, |options| {
+    assert_order("weak, simulated | Baoab | quartic", method.weak_order(), floor, |options| {
         weak_order(&steps, &differences, options)
     });
 }
